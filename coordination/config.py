@@ -1,0 +1,106 @@
+"""Settings, read once from the environment and checked.
+
+Each field of ``Config`` is one environment variable: its name in capitals behind ``GANGLION_``;
+only ``REDIS_URL`` stands alone. A wrong value raises ``SettingsError`` that names it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+
+import msgspec
+
+from coordination.errors import SettingsError
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting of the coordination core and of the agents, with its default."""
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    home: Path = Path(".ganglion")
+    prefix: str = ""  # put before every key; tests use one each
+    shards: int = 8  # fixed for the life of the data
+
+    # liveness; the article's 5 s and 15 s are heartbeat_s=5, suspicion_beats=3
+    heartbeat_s: float = 0.2
+    suspicion_beats: int = 4  # of the observer's own, without a sign of the peer
+    agent_heartbeat_s: float = 0.5
+
+    # coordinator hosts
+    host_capacity: int = 20_000  # workflows in memory
+    park_after_s: float = 30.0  # a workflow that only waits leaves memory after this
+    look_s: float = 30.0  # a running workflow's journal is looked at again at least this often
+    drain_s: float = 10.0  # for stopping
+
+    # tasks
+    timeout_s: float = 30.0
+    max_retries: int = 3
+    backoff_s: float = 1.0  # doubled with each retry, with jitter
+    backoff_max_s: float = 60.0
+    no_agent_s: float = 60.0  # without a capable agent, a step escalates after this
+
+    # limits
+    payload_bytes: int = 1_048_576
+    journal_entries: int = 50_000
+    backlog: int = 1_000_000  # queued workflows a deployment accepts
+    memory_share: float = 0.9  # of maxmemory, above which new workflows are refused
+    document_bytes: int = 33_554_432
+
+    # retention
+    result_ttl_s: int = 3_600  # a finished workflow's result stays in Redis after it is in the history
+    history_days: int = 90
+    durability: str = "memory"  # or fsync
+    debug: bool = False
+
+
+def _convert(name: str, raw: str, kind: object) -> object:
+    if kind is bool or kind == "bool":
+        if raw.lower() in ("1", "true", "yes", "on"):
+            return True
+        if raw.lower() in ("0", "false", "no", "off", ""):
+            return False
+        raise ValueError("use 1 or 0")
+    return msgspec.convert(raw, type=kind, strict=False)
+
+
+def load(environ: dict[str, str] | None = None) -> Config:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: A value does not fit; the message names the variable, its value and what fits.
+    """
+    environ = dict(os.environ) if environ is None else environ
+    values: dict[str, object] = {}
+    for field in msgspec.structs.fields(Config):
+        variable = "REDIS_URL" if field.name == "redis_url" else f"GANGLION_{field.name.upper()}"
+        raw = environ.get(variable)
+        if raw is None:
+            continue
+        try:
+            values[field.name] = Path(raw) if field.name == "home" else _convert(variable, raw, field.type)
+        except (ValueError, msgspec.ValidationError) as error:
+            raise SettingsError(f"{variable}={raw!r} does not fit: {error}.") from None
+    config = Config(**values)  # type: ignore[arg-type]
+    _check(config)
+    return config
+
+
+def _check(config: Config) -> None:
+    positive = ("shards", "heartbeat_s", "suspicion_beats", "timeout_s", "payload_bytes", "host_capacity", "backlog")
+    for name in positive:
+        if getattr(config, name) <= 0:
+            raise SettingsError(f"GANGLION_{name.upper()} must be greater than 0, not {getattr(config, name)}.")
+    if config.durability not in ("memory", "fsync"):
+        raise SettingsError(f"GANGLION_DURABILITY must be memory or fsync, not {config.durability!r}.")
+    if not config.redis_url.startswith(("redis://", "rediss://", "unix://", "redis+cluster://")):
+        raise SettingsError(
+            f"REDIS_URL={config.redis_url!r} is not a Redis address: use redis://, rediss://, unix:// or redis+cluster://."
+        )
+
+
+@functools.cache
+def current() -> Config:
+    """The settings of this process."""
+    return load()

@@ -1,0 +1,260 @@
+"""What people see of a journal: its steps with their attempts, and its rows.
+
+Pure functions over entries, used alike for live workflows and for archived ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from coordination import journal as j
+from coordination.domain import AttemptView, JournalRow, StepKind, StepState, StepView
+
+_decode_json = msgspec.json.Decoder().decode
+
+
+def _json(raw: bytes | None) -> Any:
+    return None if raw is None else _decode_json(raw)
+
+
+class _Fold:
+    """Builds the steps of one workflow from its entries, in journal order."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, StepView] = {}
+        self.final: str = ""
+
+    def step(self, step_id: str, kind: StepKind, name: str, at_ms: int, state: StepState) -> StepView:
+        view = self.steps.get(step_id)
+        if view is None:
+            view = StepView(id=step_id, kind=kind, name=name, state=state, started_ms=at_ms)
+            self.steps[step_id] = view
+        return view
+
+    def attempt(self, step_id: str, number: int) -> AttemptView | None:
+        view = self.steps.get(step_id)
+        if view is None:
+            return None
+        return next((a for a in reversed(view.attempts) if a.number == number), None)
+
+    def end_attempt(self, entry: j.Settled | j.Erred | j.TimedOut, at_ms: int, outcome: str) -> None:
+        attempt = self.attempt(entry.step, entry.number)
+        if attempt is None:
+            return
+        attempt.outcome = outcome
+        attempt.agent = entry.agent
+        attempt.started_ms = entry.claimed_ms
+        attempt.finished_ms = at_ms
+
+    def apply(self, item: j.Numbered) -> None:
+        entry, at_ms = item.entry, item.at_ms
+        match entry:
+            case j.Attempt():
+                view = self.step(entry.step, StepKind.TASK, entry.task_type, at_ms, StepState.QUEUED)
+                view.state = StepState.QUEUED
+                view.generation = entry.generation
+                view.next_retry_ms = 0
+                for earlier in view.attempts:
+                    if earlier.outcome == "queued":
+                        earlier.outcome = "superseded"
+                        earlier.finished_ms = at_ms
+                view.attempts.append(AttemptView(number=entry.number, queued_ms=at_ms))
+                if entry.payload is not None:
+                    view.input = _json(entry.payload)
+            case j.Settled():
+                self.end_attempt(entry, at_ms, "succeeded")
+                self._finish(entry.step, at_ms, StepState.SUCCEEDED, _json(entry.value))
+            case j.Erred():
+                self.end_attempt(entry, at_ms, "failed")
+                self._error(entry.step, entry.number, entry.error)
+            case j.TimedOut():
+                self.end_attempt(entry, at_ms, "timed_out")
+                self._backoff(entry.step)
+            case j.TimerSet():
+                view = self.step(entry.step, StepKind.TIMER, entry.label or "sleep", at_ms, StepState.WAITING)
+                view.due_ms = entry.due_ms
+            case j.TimerFired():
+                view = self.steps.get(entry.step)
+                if view is not None and view.kind is StepKind.SIGNAL:
+                    self._finish(entry.step, at_ms, StepState.FAILED, None)
+                else:
+                    self._finish(entry.step, at_ms, StepState.SUCCEEDED, None)
+            case j.SignalAwaited():
+                view = self.step(entry.step, StepKind.SIGNAL, entry.name, at_ms, StepState.WAITING)
+                view.due_ms = entry.due_ms
+            case j.Signalled():
+                waiting = (
+                    s
+                    for s in self.steps.values()
+                    if s.kind is StepKind.SIGNAL and s.name == entry.name and s.state is StepState.WAITING
+                )
+                first = next(waiting, None)
+                if first is not None:
+                    self._finish(first.id, at_ms, StepState.SUCCEEDED, _json(entry.value))
+            case j.Recorded():
+                self.step(entry.step, StepKind.RECORD, entry.name, at_ms, StepState.SUCCEEDED)
+                self._finish(entry.step, at_ms, StepState.SUCCEEDED, _json(entry.value))
+            case j.ChildStarted():
+                view = self.step(entry.step, StepKind.CHILD, entry.child_type, at_ms, StepState.WAITING)
+                view.child_id = entry.child_id
+                view.input = _json(entry.payload)
+            case j.ChildEnded():
+                ended = StepState.SUCCEEDED if entry.state == "completed" else StepState.FAILED
+                self._finish(entry.step, at_ms, ended, _json(entry.value))
+                if entry.error is not None and entry.step in self.steps:
+                    self.steps[entry.step].error = entry.error
+            case j.Escalated():
+                view = self.step(entry.step, StepKind.HUMAN, entry.label or entry.reason, at_ms, StepState.ESCALATED)
+                view.state = StepState.ESCALATED
+                view.escalation_id = entry.escalation_id
+                view.next_retry_ms = 0
+                if view.kind is StepKind.HUMAN and entry.payload is not None:
+                    view.input = _json(entry.payload)
+            case j.Decided():
+                self._decided(entry, at_ms)
+            case j.Finished():
+                self.final = entry.state
+            case _:
+                pass
+
+    def _decided(self, entry: j.Decided, at_ms: int) -> None:
+        if entry.action == "supply":
+            self._finish(entry.step, at_ms, StepState.SUCCEEDED, _json(entry.value))
+        elif entry.action == "skip":
+            self._finish(entry.step, at_ms, StepState.SKIPPED, _json(entry.value))
+        elif entry.action == "fail":
+            self._finish(entry.step, at_ms, StepState.FAILED, None)
+        elif entry.step in self.steps:
+            self.steps[entry.step].state = StepState.BACKOFF
+
+    def _finish(self, step_id: str, at_ms: int, state: StepState, output: Any) -> None:
+        view = self.steps.get(step_id)
+        if view is None:
+            return
+        view.state = state
+        view.output = output
+        view.finished_ms = at_ms
+        view.next_retry_ms = 0
+        for attempt in view.attempts:
+            if attempt.outcome in ("queued", "running"):
+                attempt.outcome = "superseded"
+                attempt.finished_ms = at_ms
+
+    def _backoff(self, step_id: str) -> None:
+        view = self.steps.get(step_id)
+        if view is not None and view.state in (StepState.QUEUED, StepState.RUNNING):
+            view.state = StepState.BACKOFF
+
+    def _error(self, step_id: str, number: int, error: Any) -> None:
+        view = self.steps.get(step_id)
+        if view is None:
+            return
+        view.error = error
+        attempt = self.attempt(step_id, number)
+        if attempt is not None:
+            attempt.error = error
+        self._backoff(step_id)
+
+
+def steps(entries: Iterable[j.Numbered]) -> list[StepView]:
+    """The steps of a workflow in the order in which they began.
+
+    Steps that were under way when the workflow ended are shown as cancelled.
+    """
+    fold = _Fold()
+    for item in entries:
+        fold.apply(item)
+    views = list(fold.steps.values())
+    if fold.final:
+        for view in views:
+            if not view.finished_ms:
+                view.state = StepState.CANCELLED
+    return views
+
+
+_KINDS: dict[type[j.Entry], str] = {
+    j.Attempt: "attempt",
+    j.TimerSet: "timer_set",
+    j.TimerFired: "timer_fired",
+    j.SignalAwaited: "signal_awaited",
+    j.Recorded: "recorded",
+    j.ChildStarted: "child_started",
+    j.Escalated: "escalated",
+    j.TimedOut: "timed_out",
+    j.Progressed: "progress",
+    j.Finished: "finished",
+    j.Settled: "succeeded",
+    j.Erred: "failed",
+    j.Signalled: "signal",
+    j.Decided: "decided",
+    j.ChildEnded: "child_ended",
+    j.CancelRequested: "cancel_requested",
+    j.RetryNow: "retry_now",
+    j.TakenUp: "taken_up",
+}
+
+
+def _summary(entry: j.AnyEntry) -> str:
+    match entry:
+        case j.Attempt():
+            return f"attempt {entry.number} of {entry.task_type}"
+        case j.Settled():
+            return f"attempt {entry.number} succeeded on {entry.agent}"
+        case j.Erred():
+            return f"attempt {entry.number} failed on {entry.agent}: {entry.error.kind}: {entry.error.message}"
+        case j.TimedOut():
+            return f"attempt {entry.number} on {entry.agent} ran out of time"
+        case j.Decided():
+            return f"{entry.actor} decided: {entry.action}"
+        case j.TakenUp():
+            return f"{entry.cause}: {entry.host} took up from {entry.previous or 'nobody'}, epoch {entry.epoch}"
+        case j.Escalated():
+            return f"handed to people: {entry.reason.replace('_', ' ')}"
+        case j.Signalled() | j.SignalAwaited() | j.Recorded():
+            return entry.name
+        case j.ChildStarted() | j.ChildEnded():
+            return entry.child_id
+        case j.CancelRequested():
+            return f"{entry.actor} asked to cancel: {entry.reason}" if entry.reason else f"{entry.actor} asked to cancel"
+        case j.Progressed():
+            return entry.note
+        case j.Finished():
+            return f"{entry.state}: {entry.error.message}" if entry.error else entry.state
+        case j.TimerSet():
+            return entry.label
+        case _:
+            return ""
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, bytes):
+        try:
+            return _decode_json(value)
+        except msgspec.DecodeError:
+            return value.hex()
+    if isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
+    return value
+
+
+def rows(entries: Iterable[j.Numbered]) -> list[JournalRow]:
+    """The journal as people read it, oldest first."""
+    shown = []
+    for item in entries:
+        data = {name: _shown(getattr(item.entry, name)) for name in item.entry.__struct_fields__}
+        data.pop("digest", None)
+        step = data.pop("step", "")
+        shown.append(
+            JournalRow(
+                seq=item.seq,
+                at_ms=item.at_ms,
+                kind=_KINDS[type(item.entry)],
+                step=step,
+                summary=_summary(item.entry),
+                data={name: value for name, value in data.items() if value not in (None, "")},
+            )
+        )
+    return shown

@@ -1,0 +1,222 @@
+"""The journal: what happened to one workflow, in order, as its checkpoint.
+
+An entry is one stream entry of ``coordinator_result:{s}:<id>``, whose id is ``<seq>-0``. Field
+``e`` holds the entry, MessagePack; field ``t`` the server's time in ms. Entries of the upper group
+are written by the coordinator under its epoch, those of the lower group come from outside and
+carry no epoch, because accepted input must survive a takeover.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from coordination.domain import ErrorInfo
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
+    """Anything that a journal can hold."""
+
+
+# --- written by the coordinator -----------------------------------------------------
+
+
+class Attempt(Entry, tag="a"):
+    """A task was added to its queue."""
+
+    step: str
+    generation: int
+    number: int  # counts on over all rounds of retries
+    round: int  # 0, and one more for each operator's retry
+    task_type: str
+    digest: bytes  # of the payload that run() asked for
+    payload: bytes | None = None  # JSON; only when it differs from the attempt before
+    priority: str = "normal"
+    target: str = ""  # an agent instance, when addressed
+
+
+class TimerSet(Entry, tag="t"):
+    """A timer, or a signal's time limit, was armed."""
+
+    step: str
+    due_ms: int
+    label: str = ""
+
+
+class TimerFired(Entry, tag="f"):
+    """An armed timer's time came."""
+
+    step: str
+
+
+class SignalAwaited(Entry, tag="w"):
+    """run() began to wait for a signal."""
+
+    step: str
+    name: str
+    due_ms: int = 0
+
+
+class Recorded(Entry, tag="v"):
+    """A value was recorded."""
+
+    step: str
+    name: str
+    value: bytes  # JSON
+
+
+class ChildStarted(Entry, tag="c"):
+    """A child workflow was submitted."""
+
+    step: str
+    child_id: str
+    child_type: str
+    digest: bytes
+    payload: bytes | None = None
+
+
+class Escalated(Entry, tag="x"):
+    """A step was handed to people."""
+
+    step: str
+    escalation_id: str
+    reason: str
+    label: str = ""
+    payload: bytes | None = None
+
+
+class TimedOut(Entry, tag="o"):
+    """A claimed attempt ran out of time, and the step was unsettled."""
+
+    step: str
+    generation: int
+    number: int
+    agent: str
+    claimed_ms: int
+
+
+class Progressed(Entry, tag="p"):
+    """run() told how far it is."""
+
+    note: str
+
+
+class Finished(Entry, tag="z"):
+    """The workflow ended; nothing follows."""
+
+    state: str
+    error: ErrorInfo | None = None
+
+
+# --- accepted from outside ------------------------------------------------------------
+
+
+class Settled(Entry, tag="s"):
+    """The first valid result of a step."""
+
+    step: str
+    generation: int
+    number: int
+    agent: str
+    claimed_ms: int
+    value: bytes  # JSON
+
+
+class Erred(Entry, tag="e"):
+    """An attempt failed."""
+
+    step: str
+    generation: int
+    number: int
+    agent: str
+    claimed_ms: int
+    error: ErrorInfo
+    retry_after_s: float | None = None
+
+
+class Signalled(Entry, tag="g"):
+    """A signal was accepted."""
+
+    name: str
+    signal_id: str
+    value: bytes  # JSON
+
+
+class Decided(Entry, tag="d"):
+    """An escalation was decided."""
+
+    step: str
+    escalation_id: str
+    action: str
+    actor: str
+    decision_id: str
+    value: bytes | None = None  # JSON
+
+
+class ChildEnded(Entry, tag="n"):
+    """A child workflow reached its end."""
+
+    step: str
+    child_id: str
+    state: str
+    value: bytes | None = None
+    error: ErrorInfo | None = None
+
+
+class CancelRequested(Entry, tag="k"):
+    """Somebody asked for the workflow to be cancelled."""
+
+    actor: str
+    reason: str
+
+
+class RetryNow(Entry, tag="r"):
+    """An operator ended a step's backoff early."""
+
+    step: str
+    actor: str
+
+
+class TakenUp(Entry, tag="h"):
+    """Another host took the workflow up (not written for the first)."""
+
+    epoch: int
+    host: str
+    previous: str
+    cause: str  # takeover | resume | hand_over
+
+
+AnyEntry = (
+    Attempt | TimerSet | TimerFired | SignalAwaited | Recorded | ChildStarted | Escalated | TimedOut | Progressed
+    | Finished | Settled | Erred | Signalled | Decided | ChildEnded | CancelRequested | RetryNow | TakenUp
+)  # fmt: skip
+
+
+class Numbered(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An entry with its place in the journal."""
+
+    seq: int
+    at_ms: int
+    entry: AnyEntry
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(AnyEntry).decode
+encode_archive = msgspec.msgpack.Encoder().encode
+decode_archive = msgspec.msgpack.Decoder(list[Numbered]).decode
+
+
+def digest(payload: bytes) -> bytes:
+    """Eight bytes that identify a payload, for telling a changed program from the same one."""
+    return hashlib.blake2b(payload, digest_size=8).digest()
+
+
+def parse(raw: list[tuple[bytes, list[bytes]]]) -> list[Numbered]:
+    """Decode entries as XRANGE returns them: ``[(b"7-0", [b"e", ..., b"t", ...]), ...]``."""
+    numbered = []
+    for entry_id, fields in raw:
+        seq = int(entry_id.partition(b"-")[0])
+        values = dict(zip(fields[::2], fields[1::2], strict=True))
+        numbered.append(Numbered(seq, int(values[b"t"]), decode(values[b"e"])))
+    return numbered

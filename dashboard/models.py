@@ -1,0 +1,211 @@
+"""What the console keeps in SQL: history mirrored from Redis, people's decisions, accounts' extras.
+
+Redis decides, SQL mirrors: rows of ``Workflow`` and ``Escalation`` change only on a larger
+(generation, seq) or version, so that relays can run side by side and repeat themselves.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+
+class Workflow(models.Model):
+    """One workflow as lists show it. Big values live in ``WorkflowArchive``."""
+
+    id = models.CharField(primary_key=True, max_length=64)
+    type = models.CharField(max_length=80)
+    version = models.PositiveIntegerField(default=1)
+    state = models.CharField(max_length=16)
+    generation = models.PositiveIntegerField(default=0)
+    seq = models.PositiveIntegerField(default=0)
+    epoch = models.PositiveIntegerField(default=0)
+    owner = models.CharField(max_length=80, blank=True)
+    summary = models.CharField(max_length=300, blank=True)  # the input in a few words, redacted, searchable
+    error = models.CharField(max_length=500, blank=True)
+    steps_total = models.PositiveIntegerField(default=0)
+    steps_done = models.PositiveIntegerField(default=0)
+    retrying = models.PositiveIntegerField(default=0)
+    open_escalations = models.PositiveIntegerField(default=0)
+    progress = models.CharField(max_length=200, blank=True)
+    parent_id = models.CharField(max_length=64, blank=True)
+    labels = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="wf_created"),
+            models.Index(fields=["state", "-created_at"], name="wf_state"),
+            models.Index(fields=["type", "-created_at"], name="wf_type"),
+            models.Index(fields=["finished_at"], name="wf_finished"),
+            models.Index(fields=["parent_id"], name="wf_parent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.id}"
+
+
+class WorkflowArchive(models.Model):
+    """Input, result and journal of a workflow; the journal once it has finished."""
+
+    workflow = models.OneToOneField(Workflow, primary_key=True, on_delete=models.CASCADE, related_name="archive")
+    input = models.TextField(blank=True)  # JSON, redacted
+    result = models.TextField(blank=True)  # JSON, redacted
+    error = models.TextField(blank=True)  # JSON of ErrorInfo
+    journal = models.BinaryField(null=True)  # coordination.journal.encode_archive
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Escalation(models.Model):
+    """One question to people."""
+
+    id = models.CharField(primary_key=True, max_length=140)
+    workflow_id = models.CharField(max_length=64, db_index=True)
+    workflow_type = models.CharField(max_length=80)
+    step = models.CharField(max_length=80)
+    task_type = models.CharField(max_length=80)
+    reason = models.CharField(max_length=32)
+    state = models.CharField(max_length=12)  # coordination.domain.EscalationState
+    version = models.PositiveIntegerField(default=1)
+    fingerprint = models.CharField(max_length=64, db_index=True)
+    headline = models.CharField(max_length=300)  # what failed, in words
+    detail = models.JSONField()  # coordination.domain.EscalationSnapshot as built-ins, redacted
+    opened_at = models.DateTimeField(db_index=True)
+    resolved_at = models.DateTimeField(null=True)
+    action = models.CharField(max_length=16, blank=True)
+    resolved_by = models.CharField(max_length=150, blank=True)
+    outcome = models.CharField(max_length=16, blank=True)  # "", dispatched, succeeded, failed_again
+    claimed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    claimed_until = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["state", "opened_at"], name="esc_state")]
+
+    def __str__(self) -> str:
+        return self.headline
+
+
+class Decision(models.Model):
+    """An operator's decision: written first, then sent under its id until Redis has answered."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    escalation = models.ForeignKey(Escalation, on_delete=models.CASCADE, related_name="decisions")
+    version = models.PositiveIntegerField()  # of the escalation that the operator saw
+    action = models.CharField(max_length=16)
+    payload = models.TextField(blank=True)  # JSON
+    actor = models.CharField(max_length=150)
+    comment = models.TextField(blank=True)
+    state = models.CharField(max_length=12, default="submitted", db_index=True)  # submitted | accepted | conflict
+    answer = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    due_at = models.DateTimeField()
+    answered_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.escalation_id}"
+
+
+class AuditEntry(models.Model):
+    """One action of a person or a token. Append-only; each row's hash covers the row before."""
+
+    at = models.DateTimeField(db_index=True)
+    actor = models.CharField(max_length=150)
+    action = models.CharField(max_length=60)  # "escalation.resolve", "agent.drain" ...
+    object_type = models.CharField(max_length=40)
+    object_id = models.CharField(max_length=140)
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+    address = models.CharField(max_length=45, blank=True)
+    previous_hash = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64, unique=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["object_type", "object_id"], name="audit_object")]
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.action} {self.object_id}"
+
+
+class ApiToken(models.Model):
+    """A token for the API; only its digest is kept."""
+
+    SCOPES = ("read", "operate", "admin")
+
+    name = models.CharField(max_length=80)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
+    prefix = models.CharField(max_length=12, unique=True)
+    digest = models.CharField(max_length=64)
+    scope = models.CharField(max_length=12, default="read")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class LoginLink(models.Model):
+    """A link that logs one person in once."""
+
+    digest = models.CharField(primary_key=True, max_length=64)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.digest[:8]
+
+
+class HostEvent(models.Model):
+    """A coordinator host started, stopped, or was lost and taken over."""
+
+    id = models.CharField(primary_key=True, max_length=40)  # the event's stream id
+    at = models.DateTimeField(db_index=True)
+    kind = models.CharField(max_length=16)  # started | stopped | lost
+    host = models.CharField(max_length=80)
+    by = models.CharField(max_length=80, blank=True)
+    workflows = models.PositiveIntegerField(default=0)
+    silent_ms = models.PositiveIntegerField(default=0)  # from the last sign to the suspicion
+    took_ms = models.PositiveIntegerField(default=0)  # from the suspicion to the last workflow taken up
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.kind}"
+
+
+class Schedule(models.Model):
+    """Submits a workflow at the times of a cron expression."""
+
+    name = models.CharField(max_length=80, unique=True)
+    workflow_type = models.CharField(max_length=80)
+    input = models.JSONField(null=True, blank=True)
+    cron = models.CharField(max_length=80)
+    enabled = models.BooleanField(default=True)
+    last_run_at = models.DateTimeField(null=True)
+    created_by = models.CharField(max_length=150, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Sample(models.Model):
+    """One measure of the whole system, taken every few seconds, for sparklines and charts."""
+
+    at = models.DateTimeField(primary_key=True)
+    finished = models.PositiveIntegerField(default=0)  # workflows finished since the sample before
+    p50_ms = models.FloatField(null=True)
+    p95_ms = models.FloatField(null=True)
+    queue_lag = models.PositiveIntegerField(default=0)  # tasks waiting
+    open_escalations = models.PositiveIntegerField(default=0)
+    running = models.PositiveIntegerField(default=0)
+    relay_lag_ms = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.at)
