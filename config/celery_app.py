@@ -1,0 +1,19 @@
+"""Celery, for periodic work only: nothing of a workflow's own way passes here."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("ganglion")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["dashboard"], related_name="jobs")
+
+
+@app.on_after_finalize.connect
+def _schedule(sender: Celery, **_: object) -> None:
+    """Take over the timetable that stands beside the jobs."""
+    from dashboard.jobs import BEAT_SCHEDULE
+
+    sender.conf.beat_schedule = BEAT_SCHEDULE

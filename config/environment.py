@@ -1,0 +1,117 @@
+"""The settings that only the Django project needs, each checked with a message that names its variable."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from coordination.errors import SettingsError
+
+
+def database(url: str | None, home: Path) -> dict[str, Any]:
+    """Translate ``DATABASE_URL`` into Django's words; without one, SQLite in the home folder.
+
+    Raises:
+        SettingsError: The address is of no database that Ganglion runs on.
+    """
+    if not url:
+        return sqlite(home / "ganglion.sqlite3")
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return sqlite(Path(unquote(parts.path)))
+    name = unquote(parts.path.lstrip("/"))
+    if parts.scheme not in ("postgres", "postgresql") or not name:
+        raise SettingsError(
+            f"DATABASE_URL={_without_password(url)!r} does not fit: use postgresql://user:password@host:5432/database"
+            " or sqlite:///absolute/path."
+        )
+    options: dict[str, Any] = dict(parse_qsl(parts.query))
+    host = options.pop("host", parts.hostname or "")
+    try:
+        port = parts.port or options.pop("port", "")
+    except ValueError:
+        raise SettingsError(f"DATABASE_URL={_without_password(url)!r} does not fit: its port is no number.") from None
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": name,
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": host,
+        "PORT": str(port),
+        "CONN_MAX_AGE": 0,
+        "OPTIONS": {"connect_timeout": 5, **options},
+    }
+
+
+def sqlite(path: Path) -> dict[str, Any]:
+    """SQLite for several processes: a write-ahead log, and write locks taken when a transaction begins."""
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(path),
+        "CONN_MAX_AGE": 0,
+        "OPTIONS": {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        },
+        # a file, so that every thread and event loop of a test sees the same tables
+        "TEST": {"NAME": str(path.with_name("test.sqlite3"))},
+    }
+
+
+def secret_key(home: Path) -> str:
+    """The key that signs sessions: ``SECRET_KEY``, else one kept in the home folder, readable by its owner only.
+
+    Raises:
+        SettingsError: The home folder cannot be written.
+    """
+    given = os.environ.get("SECRET_KEY")
+    if given:
+        return given
+    path = home / "secret-key"
+    try:
+        if not path.exists():
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft = home / f".secret-key-{os.getpid()}"
+            with open(draft, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as stream:
+                stream.write(secrets.token_urlsafe(60))
+            try:
+                os.link(draft, path)  # the first of several processes wins
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        return path.read_text().strip()
+    except OSError as error:
+        raise SettingsError(
+            f"The data folder {home} cannot be used ({error.strerror}): make it writable or set GANGLION_HOME."
+        ) from None
+
+
+def broker(redis_url: str) -> str:
+    """The Redis address in the words of Celery's transport."""
+    return redis_url.replace("unix://", "redis+socket://", 1) if redis_url.startswith("unix://") else redis_url
+
+
+def flag(name: str, default: bool = False) -> bool:
+    """Read a switch."""
+    raw = os.environ.get(name, "1" if default else "0").strip().lower()
+    if raw in ("1", "true", "yes", "on"):
+        return True
+    if raw in ("0", "false", "no", "off", ""):
+        return False
+    raise SettingsError(f"{name}={raw!r} does not fit: use 1 or 0.")
+
+
+def names(name: str, default: list[str]) -> list[str]:
+    """Read a comma list."""
+    raw = os.environ.get(name)
+    return default if raw is None else [part.strip() for part in raw.split(",") if part.strip()]
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return url.replace(f":{parts.password}@", ":…@") if parts.password else url

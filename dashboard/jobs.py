@@ -1,0 +1,5 @@
+"""Periodic work."""
+
+from typing import Any
+
+BEAT_SCHEDULE: dict[str, dict[str, Any]] = {}
