@@ -1,0 +1,206 @@
+"""One connection for thousands of coroutines: calls of one loop tick travel as one pipeline.
+
+A call that the caller cancels still runs to its end on the wire, so that replies never get out
+of step. Nothing is sent twice unseen: a broken connection ends the calls under way with
+``OutcomeUnknown``, those not yet sent with ``ServerUnavailable``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.connection import Connection as WireConnection
+from redis.backoff import NoBackoff
+from redis.asyncio.retry import Retry
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from coordination import scripts
+from coordination.config import Config, current
+from coordination.errors import OutcomeUnknown, ServerUnavailable
+from coordination.keys import Keys
+
+_LANES = 4  # pipelines under way at once
+_MOST = 512  # commands in one pipeline
+_BLOCKED = 64  # connections for blocked readers
+_SOCKET_TIMEOUT_S = 15.0  # longer than any BLOCK
+
+Command = tuple[Any, ...]
+
+
+class Connection:
+    """Batched access to the server, with the keys that belong to it.
+
+    Attributes:
+        keys: Names keys under the configured prefix.
+        config: The settings it was opened with.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.keys = Keys(config.prefix, config.shards)
+        self._pool = BlockingConnectionPool.from_url(
+            config.redis_url.replace("redis+cluster://", "redis://"),
+            max_connections=_LANES + _BLOCKED,
+            timeout=None,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=_SOCKET_TIMEOUT_S,
+            socket_connect_timeout=5.0,
+            protocol=2,
+        )
+        self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
+        self._lanes = 0
+        self._scheduled = False
+        self._senders: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    @classmethod
+    async def open(cls, config: Config | None = None) -> Connection:
+        """Open a connection.
+
+        Raises:
+            ServerUnavailable: The server does not answer; says at which address.
+        """
+        connection = cls(config or current())
+        try:
+            await connection.call("PING")
+        except ServerUnavailable:
+            await connection.close()
+            raise
+        return connection
+
+    async def close(self) -> None:
+        """Let calls under way finish, then close every socket."""
+        self._closed = True
+        if self._senders:
+            await asyncio.wait(self._senders, timeout=5.0)
+        await self._pool.disconnect()
+
+    async def __aenter__(self) -> Connection:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # --- calls ----------------------------------------------------------------------
+
+    def call(self, *command: Any) -> asyncio.Future[Any]:
+        """Send one command; the future resolves to its reply, bytes undecoded.
+
+        Raises:
+            ServerUnavailable: Not sent.
+            OutcomeUnknown: Sent, and the connection broke before the reply.
+            redis.exceptions.ResponseError: The server refused it.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        if self._closed:
+            future.set_exception(ServerUnavailable("The connection to Redis is closed."))
+            return future
+        self._waiting.append((command, future))
+        if not self._scheduled and self._lanes < _LANES:
+            self._scheduled = True
+            loop.call_soon(self._launch)
+        return future
+
+    async def script(self, name: str, keys: list[str], args: list[Any]) -> Any:
+        """Run a script of ``coordination/lua`` once; loads it when the server does not know it."""
+        script = scripts.get(name)
+        assert len(keys) == script.keys, f"script {name} takes {script.keys} keys, got {len(keys)}"
+        try:
+            return await self.call("EVALSHA", script.sha, script.keys, *keys, *args)
+        except NoScriptError:
+            return await self.call("EVAL", script.source, script.keys, *keys, *args)
+
+    async def blocking(self, *command: Any) -> Any:
+        """Run a blocking read on a connection of its own.
+
+        Raises:
+            ServerUnavailable: The connection broke; nothing is known to be delivered.
+        """
+        try:
+            wire = await self._pool.get_connection()
+        except (RedisError, OSError) as error:
+            raise self._unavailable(error) from None
+        clean = False
+        try:
+            await wire.send_command(*command, check_health=False)
+            reply = await wire.read_response(disable_decoding=True)
+            clean = True
+            return reply
+        except ResponseError:
+            clean = True
+            raise
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            raise self._unavailable(error) from None
+        finally:
+            if not clean:
+                await wire.disconnect(nowait=True)
+            await self._pool.release(wire)
+
+    # --- batching ------------------------------------------------------------------------
+
+    def _launch(self) -> None:
+        self._scheduled = False
+        if not self._waiting or self._lanes >= _LANES:
+            return
+        self._lanes += 1
+        sender = asyncio.get_running_loop().create_task(self._send(), name="redis-lane")
+        self._senders.add(sender)
+        sender.add_done_callback(self._senders.discard)
+
+    async def _send(self) -> None:
+        try:
+            while self._waiting:
+                size = min(len(self._waiting), _MOST)
+                await self._exchange([self._waiting.popleft() for _ in range(size)])
+        finally:
+            self._lanes -= 1
+
+    async def _exchange(self, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
+        try:
+            wire = await self._pool.get_connection()
+        except (RedisError, OSError) as error:
+            _fail(batch, self._unavailable(error))
+            return
+        done = 0
+        try:
+            await wire.send_packed_command(wire.pack_commands([c for c, _ in batch]), check_health=False)
+            for _, future in batch:
+                await _resolve(wire, future)
+                done += 1
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            await wire.disconnect(nowait=True)
+            _fail(batch[done:], OutcomeUnknown(f"The connection to Redis broke during a call: {error}."))
+        except BaseException:
+            await wire.disconnect(nowait=True)
+            _fail(batch[done:], OutcomeUnknown("The connection to Redis was ended during a call."))
+            raise
+        finally:
+            await self._pool.release(wire)
+
+    def _unavailable(self, error: BaseException) -> ServerUnavailable:
+        address = self.config.redis_url.rpartition("@")[2]
+        return ServerUnavailable(f"Redis at {address} does not answer: {error}. Check REDIS_URL and the server.")
+
+
+async def _resolve(wire: WireConnection, future: asyncio.Future[Any]) -> None:
+    try:
+        reply = await wire.read_response(disable_decoding=True)
+    except ResponseError as error:
+        if not future.done():
+            future.set_exception(error)
+        return
+    if not future.done():
+        future.set_result(reply)
+
+
+def _fail(batch: list[tuple[Command, asyncio.Future[Any]]], error: Exception) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)
+            future.exception()  # a caller that went away does not have to look
