@@ -1,0 +1,18 @@
+-- Extends the time limit of a claimed task and stores its progress.
+-- KEYS: 1 workflow (hash)
+-- ARGV: step, generation, number, agent, time limit ms, progress JSON or ''
+-- Returns 1 renewed | -2 lost to another attempt or agent | -3 withdrawn: stop working | -1 gone
+--- include answers
+--- include now
+--- include task
+local step = ARGV[1]
+local task = read_task(KEYS[1], step)
+if not task then return GONE end
+if task.state == 'x' then return FINISHED end
+if task.state ~= 'c' or task.generation ~= ARGV[2] or task.number ~= ARGV[3] or task.agent ~= ARGV[4] then
+  return STALE
+end
+task.deadline = now + tonumber(ARGV[5])
+write_task(KEYS[1], step, task)
+if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'p:' .. step, ARGV[6]) end
+return 1

@@ -1,0 +1,23 @@
+-- Settles a step by the first valid result of any attempt, or notes that the present attempt failed.
+-- Carries no epoch: accepted results survive a takeover.
+-- KEYS: 1 workflow (hash), 2 journal (stream), 3 events (stream)
+-- ARGV: id, step, generation, number, 's' settled or 'f' failed, journal entry
+-- Returns {1, owner, seq, now ms} | {-4} late, nothing changed | {-1} gone
+--- include answers
+--- include now
+--- include task
+--- include journal
+local task = read_task(KEYS[1], ARGV[2])
+if not task then return {GONE} end
+local open = task.state == 'q' or task.state == 'c'
+if ARGV[5] == 's' then open = open or task.state == 'f' else open = open and task.number == ARGV[4] end
+if task.generation ~= ARGV[3] or not open then
+  redis.call('HINCRBY', KEYS[1], 'late', 1)
+  return {DUPLICATE}
+end
+task.state = ARGV[5]
+write_task(KEYS[1], ARGV[2], task)
+redis.call('HDEL', KEYS[1], 'p:' .. ARGV[2])
+local seq = append(KEYS[1], KEYS[2], now, ARGV[6])
+announce(KEYS[3], ARGV[1], 'progressed', seq, now)
+return {1, redis.call('HGET', KEYS[1], 'owner') or '', seq, now}
