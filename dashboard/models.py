@@ -7,9 +7,12 @@ Redis decides, SQL mirrors: rows of ``Workflow`` and ``Escalation`` change only 
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.db import models
+
+from coordination.errors import GanglionError
 
 
 class Workflow(models.Model):
@@ -32,18 +35,31 @@ class Workflow(models.Model):
     progress = models.CharField(max_length=200, blank=True)
     parent_id = models.CharField(max_length=64, blank=True)
     labels = models.JSONField(default=dict, blank=True)
+    cancel_requested = models.BooleanField(default=False)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    deadline_at = models.DateTimeField(null=True)
+    duration_ms = models.BigIntegerField(null=True)  # from submission to the end; null while it lives
     updated_at = models.DateTimeField()
 
     class Meta:
+        permissions = [
+            ("view_console", "May see every page of the console"),
+            ("operate", "May submit, cancel, signal and decide"),
+            ("administer", "May manage people, tokens, agents and schedules"),
+        ]
+        # All ascending: keyset pages compare rows in one direction and scan either way.
         indexes = [
-            models.Index(fields=["-created_at", "-id"], name="wf_created"),
-            models.Index(fields=["state", "-created_at"], name="wf_state"),
-            models.Index(fields=["type", "-created_at"], name="wf_type"),
-            models.Index(fields=["finished_at"], name="wf_finished"),
-            models.Index(fields=["parent_id"], name="wf_parent"),
+            models.Index(fields=["created_at", "id"], name="wf_created"),
+            models.Index(fields=["state", "created_at", "id"], name="wf_state"),
+            models.Index(fields=["type", "created_at", "id"], name="wf_type"),
+            models.Index(fields=["type", "state", "created_at", "id"], name="wf_type_state"),
+            models.Index(fields=["finished_at", "id"], name="wf_finished"),
+            models.Index(fields=["duration_ms", "id"], name="wf_duration"),
+            models.Index(fields=["parent_id", "created_at"], name="wf_parent", condition=~models.Q(parent_id="")),
+            models.Index(fields=["owner", "created_at"], name="wf_owner", condition=~models.Q(owner="")),
+            models.Index(fields=["created_at"], name="wf_retrying", condition=models.Q(retrying__gt=0)),
         ]
 
     def __str__(self) -> str:
@@ -86,7 +102,11 @@ class Escalation(models.Model):
     claimed_until = models.DateTimeField(null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["state", "opened_at"], name="esc_state")]
+        indexes = [
+            models.Index(fields=["state", "opened_at", "id"], name="esc_state"),
+            models.Index(fields=["state", "fingerprint"], name="esc_group"),
+            models.Index(fields=["outcome", "id"], name="esc_outcome", condition=models.Q(outcome="dispatched")),
+        ]
 
     def __str__(self) -> str:
         return self.headline
@@ -112,6 +132,24 @@ class Decision(models.Model):
         return f"{self.action} {self.escalation_id}"
 
 
+class AppendOnly(GanglionError):
+    """The audit log is append-only: its rows cannot be changed or deleted."""
+
+    code = "append_only"
+
+
+class AppendOnlyQuerySet(models.QuerySet["AuditEntry"]):
+    """Refuses to change or to delete rows."""
+
+    def update(self, **values: Any) -> int:
+        """Refused: the audit log is append-only."""
+        raise AppendOnly
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Refused: the audit log is append-only."""
+        raise AppendOnly
+
+
 class AuditEntry(models.Model):
     """One action of a person or a token. Append-only; each row's hash covers the row before."""
 
@@ -123,14 +161,30 @@ class AuditEntry(models.Model):
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
     address = models.CharField(max_length=45, blank=True)
-    previous_hash = models.CharField(max_length=64)
+    previous_hash = models.CharField(max_length=64, unique=True)  # unique: the chain cannot fork
     hash = models.CharField(max_length=64, unique=True)
 
+    objects = AppendOnlyQuerySet.as_manager()
+
     class Meta:
-        indexes = [models.Index(fields=["object_type", "object_id"], name="audit_object")]
+        indexes = [
+            models.Index(fields=["object_type", "object_id"], name="audit_object"),
+            models.Index(fields=["actor", "id"], name="audit_actor"),
+            models.Index(fields=["action", "id"], name="audit_action"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.actor} {self.action} {self.object_id}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert; changing a stored row is refused."""
+        if not self._state.adding:
+            raise AppendOnly
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Refused: the audit log is append-only."""
+        raise AppendOnly
 
 
 class ApiToken(models.Model):
@@ -164,6 +218,19 @@ class LoginLink(models.Model):
         return self.digest[:8]
 
 
+class LoginFailure(models.Model):
+    """One failed login, counted against its name and its address for a while."""
+
+    key = models.CharField(max_length=200)  # "name:alice" or "address:127.0.0.1"
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["key", "at"], name="login_failure_key")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class HostEvent(models.Model):
     """A coordinator host started, stopped, or was lost and taken over."""
 
@@ -186,9 +253,12 @@ class Schedule(models.Model):
     name = models.CharField(max_length=80, unique=True)
     workflow_type = models.CharField(max_length=80)
     input = models.JSONField(null=True, blank=True)
-    cron = models.CharField(max_length=80)
+    cron = models.CharField(max_length=80)  # five fields, UTC
     enabled = models.BooleanField(default=True)
-    last_run_at = models.DateTimeField(null=True)
+    last_run_at = models.DateTimeField(null=True)  # the scheduled time that was last submitted
+    last_workflow_id = models.CharField(max_length=64, blank=True)
+    last_error = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=150, blank=True)
 
     def __str__(self) -> str:

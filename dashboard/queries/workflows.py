@@ -1,0 +1,279 @@
+"""Workflows as lists show them: filtered, searched, sorted, in pages that cost the same at any depth.
+
+Every page is a range of one index (keyset pagination); nothing counts beyond ``COUNT_CAP``.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import heapq
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from django.db import connection
+from django.db.models import BooleanField, QuerySet
+from django.db.models.expressions import RawSQL
+
+from coordination.domain import Reason, WorkflowState
+from dashboard.models import Escalation, Workflow
+
+COUNT_CAP = 10_000
+SEARCH_CAP = 5_000  # the newest matches that a search looks at
+
+SORTS: dict[str, tuple[str, ...]] = {
+    "created": ("created_at", "id"),
+    "finished": ("finished_at", "id"),  # finished workflows only
+    "duration": ("duration_ms", "id"),  # finished workflows only
+    "type": ("type", "created_at", "id"),
+    "state": ("state", "created_at", "id"),
+}
+NEEDS = ("retrying", "human", "no_agent")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowFilter:
+    """What a list shows. Made from a query string and turned back into one."""
+
+    states: tuple[str, ...] = ()  # empty: all
+    type: str = ""
+    text: str = ""  # words, or their beginnings, of id and input
+    needs: str = ""  # retrying | human | no_agent
+    owner: str = ""  # a coordinator host
+    parent: str = ""
+    since: dt.datetime | None = None  # submitted at or after
+    until: dt.datetime | None = None  # submitted before
+    sort: str = "created"
+    descending: bool = True
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, str]) -> WorkflowFilter:
+        """Read a filter from a query string; what does not fit is left out.
+
+        Args:
+            params: ``state`` (comma list), ``type``, ``q``, ``needs``, ``owner``, ``parent``, ``since``, ``until``
+                (ISO dates), ``sort`` (a key of ``SORTS``, ``-`` before it for descending).
+        """
+        known = {state.value for state in WorkflowState}
+        # A QueryDict holds repeated fields, as the checkboxes of a form send them.
+        getlist = getattr(params, "getlist", None)
+        raw = ",".join(getlist("state")) if getlist else params.get("state", "")
+        sort = params.get("sort", "") or "-created"
+        name = sort.removeprefix("-")
+        return cls(
+            states=tuple(dict.fromkeys(s for s in raw.split(",") if s in known)),
+            type=params.get("type", "").strip()[:80],
+            text=params.get("q", "").strip()[:200],
+            needs=params["needs"] if params.get("needs", "") in NEEDS else "",
+            owner=params.get("owner", "").strip(),
+            parent=params.get("parent", "").strip(),
+            since=_when(params.get("since", "")),
+            until=_when(params.get("until", "")),
+            sort=name if name in SORTS else "created",
+            descending=sort.startswith("-") if name in SORTS else True,
+        )
+
+    def params(self, **changes: Any) -> dict[str, str]:
+        """The query parameters that ``from_params`` reads this filter from."""
+        now = replace(self, **changes)
+        pairs = {
+            "state": ",".join(now.states),
+            "type": now.type,
+            "q": now.text,
+            "needs": now.needs,
+            "owner": now.owner,
+            "parent": now.parent,
+            "since": now.since.isoformat() if now.since else "",
+            "until": now.until.isoformat() if now.until else "",
+            "sort": f"{'-' if now.descending else ''}{now.sort}",
+        }
+        if pairs["sort"] == "-created":
+            pairs["sort"] = ""
+        return {name: value for name, value in pairs.items() if value}
+
+    def query(self, **changes: Any) -> str:
+        """``params`` as a query string, to stand behind a ``?``."""
+        return urlencode(self.params(**changes))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the list is not narrowed down at all."""
+        return not (set(self.params()) - {"sort"})
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowPage:
+    """One page of workflows, with cursors for the pages around it (empty: there is none)."""
+
+    rows: list[Workflow] = field(default_factory=list)
+    next: str = ""
+    previous: str = ""
+    total: int = 0  # at most COUNT_CAP
+    capped: bool = False  # there are more than ``total``
+
+
+def _when(text: str) -> dt.datetime | None:
+    try:
+        value = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+
+
+def _words(text: str) -> list[list[str]]:
+    return [parts for word in text.split() if (parts := re.findall(r"[^\W_]+", word.lower()))]
+
+
+def _search(rows: QuerySet[Workflow], text: str) -> QuerySet[Workflow]:
+    words = _words(text)
+    if not words:
+        return rows.none()
+    if connection.vendor == "sqlite":
+        match = " ".join(f'"{" ".join(parts)}"*' for parts in words)
+        sql = (
+            "dashboard_workflow.id IN (SELECT id FROM dashboard_workflow_text"
+            f" WHERE dashboard_workflow_text MATCH %s ORDER BY rowid DESC LIMIT {SEARCH_CAP})"
+        )
+    else:
+        match = " & ".join("(" + " <-> ".join([*parts[:-1], f"{parts[-1]}:*"]) + ")" for parts in words)
+        sql = (
+            "dashboard_workflow.id IN (SELECT id FROM dashboard_workflow WHERE to_tsvector('simple',"
+            " regexp_replace(lower(id || ' ' || summary), '[^[:alnum:]]+', ' ', 'g')) @@ to_tsquery('simple', %s)"
+            f" ORDER BY created_at DESC LIMIT {SEARCH_CAP})"
+        )
+    return rows.filter(RawSQL(sql, (match,), output_field=BooleanField()))
+
+
+def _narrow(wanted: WorkflowFilter) -> QuerySet[Workflow]:
+    rows = Workflow.objects.all()
+    if wanted.type:
+        rows = rows.filter(type=wanted.type)
+    if wanted.owner:
+        rows = rows.exclude(owner="").filter(owner=wanted.owner)
+    if wanted.parent:
+        rows = rows.exclude(parent_id="").filter(parent_id=wanted.parent)
+    if wanted.since:
+        rows = rows.filter(created_at__gte=wanted.since)
+    if wanted.until:
+        rows = rows.filter(created_at__lt=wanted.until)
+    if wanted.needs == "retrying":
+        rows = rows.filter(retrying__gt=0)
+    elif wanted.needs == "human":
+        rows = rows.filter(state=WorkflowState.NEEDS_HUMAN)
+    elif wanted.needs == "no_agent":
+        stuck = Escalation.objects.filter(state="open", reason=Reason.NO_CAPABLE_AGENT).values("workflow_id")
+        rows = rows.filter(id__in=stuck)
+    if wanted.text:
+        rows = _search(rows, wanted.text)
+    return rows
+
+
+def _branches(wanted: WorkflowFilter) -> list[QuerySet[Workflow]]:
+    """One query for each state, so that each is a range of an index; they are merged afterwards."""
+    rows = _narrow(wanted)
+    return [rows.filter(state=state) for state in wanted.states] if wanted.states else [rows]
+
+
+def _cursor(row: Workflow, columns: tuple[str, ...], backwards: bool) -> str:
+    values = [getattr(row, column) for column in columns]
+    return base64.urlsafe_b64encode(msgspec.json.encode([backwards, *values])).decode().rstrip("=")
+
+
+def _decode(cursor: str, columns: tuple[str, ...]) -> tuple[bool, list[Any]] | None:
+    """The values of a cursor, or nothing when it was tampered with or belongs to another order."""
+    try:
+        raw = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        backwards, *values = raw
+        if len(values) != len(columns):
+            return None
+        return bool(backwards), [_typed(column, value) for column, value in zip(columns, values, strict=True)]
+    except (ValueError, TypeError, msgspec.DecodeError):
+        return None
+
+
+def _typed(column: str, value: Any) -> Any:
+    if column.endswith("_at"):
+        return connection.ops.adapt_datetimefield_value(dt.datetime.fromisoformat(value))
+    return int(value) if column == "duration_ms" else str(value)
+
+
+def _after(rows: QuerySet[Workflow], columns: tuple[str, ...], values: list[Any], up: bool) -> QuerySet[Workflow]:
+    names = ", ".join(f"dashboard_workflow.{column}" for column in columns)
+    marks = ", ".join(["%s"] * len(columns))
+    sql = f"({names}) {'>' if up else '<'} ({marks})"
+    return rows.filter(RawSQL(sql, values, output_field=BooleanField()))
+
+
+def workflows(wanted: WorkflowFilter, *, cursor: str = "", limit: int = 50, count: bool = True) -> WorkflowPage:
+    """One page of the workflows that match, at the same cost however deep it lies.
+
+    Args:
+        wanted: Filter and order.
+        cursor: ``next`` or ``previous`` of another page; a wrong one gives the first page.
+        limit: Rows of a page.
+        count: Whether to count the matches (up to ``COUNT_CAP``).
+    """
+    columns = SORTS[wanted.sort]
+    place = _decode(cursor, columns) if cursor else None
+    backwards = place is not None and place[0]
+    up = wanted.descending == backwards
+    found: list[Iterator[Workflow]] = []
+    for rows in _branches(wanted):
+        if wanted.sort in ("finished", "duration"):
+            rows = rows.filter(**{f"{columns[0]}__isnull": False})
+        if place:
+            rows = _after(rows, columns, place[1], up)
+        ordered = rows.order_by(*(column if up else f"-{column}" for column in columns))[: limit + 1]
+        found.append(iter(ordered))
+    merged = heapq.merge(*found, key=lambda row: [getattr(row, c) for c in columns], reverse=not up)
+    taken = list(islice(merged, limit + 1))
+    more, taken = len(taken) > limit, taken[:limit]
+    if backwards:
+        taken.reverse()
+    total, capped = count_workflows(wanted) if count else (0, False)
+    has_next = more if not backwards else bool(taken)
+    has_previous = more if backwards else bool(place) and bool(taken)
+    return WorkflowPage(
+        rows=taken,
+        next=_cursor(taken[-1], columns, False) if has_next and taken else "",
+        previous=_cursor(taken[0], columns, True) if has_previous and taken else "",
+        total=total,
+        capped=capped,
+    )
+
+
+def count_workflows(wanted: WorkflowFilter) -> tuple[int, bool]:
+    """How many match, counted up to ``COUNT_CAP``, and whether there are more."""
+    total = 0
+    for rows in _branches(wanted):
+        total += rows.order_by().values("pk")[: COUNT_CAP + 1 - total].count()
+        if total > COUNT_CAP:
+            return COUNT_CAP, True
+    return total, False
+
+
+def workflow_types() -> list[str]:
+    """The workflow types in the history, by jumping through the index from one to the next."""
+    names: list[str] = []
+    while True:
+        rows = Workflow.objects.order_by("type").values_list("type", flat=True)
+        name = (rows.filter(type__gt=names[-1]) if names else rows).first()
+        if name is None or len(names) >= 200:
+            return names
+        names.append(name)
+
+
+def state_counts() -> dict[str, tuple[int, bool]]:
+    """For each state how many workflows are in it, counted up to ``COUNT_CAP``, and whether there are more."""
+    return {state.value: count_workflows(WorkflowFilter(states=(state.value,))) for state in WorkflowState}
+
+
+def children(workflow_id: str, limit: int = 100) -> list[Workflow]:
+    """The child workflows of a workflow, oldest first."""
+    rows = Workflow.objects.exclude(parent_id="").filter(parent_id=workflow_id)
+    return list(rows.order_by("created_at", "id")[:limit])

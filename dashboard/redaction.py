@@ -1,0 +1,101 @@
+"""Takes secrets out of values before anything is stored or shown.
+
+By the names of keys (password, token, api_key ...) and by the look of values (bearer headers, known
+kinds of keys, private keys, credentials in URLs). What it takes out is replaced by ``REDACTED``;
+everything else stays as it is, types included.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+T = TypeVar("T")
+REDACTED = "[redacted]"
+
+_SECRET_KEY = re.compile(
+    r"(?:^|[_\-. ])(?:pass(?:word|wd|phrase|code)?|pwd|secrets?|tokens?|api[_\- ]?keys?|access[_\- ]?keys?|private[_\- ]?key"
+    r"|signing[_\- ]?key|encryption[_\- ]?key|credentials?|authorization|auth[_\- ]?token|cookie|session[_\- ]?id|otp|pin|cvv|cvc)$",
+    re.IGNORECASE,
+)
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SECRET_VALUE = re.compile(
+    r"(?:(?<=bearer )|(?<=basic ))[A-Za-z0-9._~+/\-]{8,}=*"
+    r"|\b(?:sk|pk|rk)[-_](?:live|test|proj|ant|or)[-_][A-Za-z0-9_\-]{8,}"
+    r"|\bsk-[A-Za-z0-9]{20,}"
+    r"|\b(?:ghp|gho|ghu|ghs|ghr)_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bglpat-[A-Za-z0-9_\-]{16,}"
+    r"|\bxox[abprs]-[A-Za-z0-9\-]{10,}"
+    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"
+    r"|\bAIza[A-Za-z0-9_\-]{35}"
+    r"|\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*"
+    r"|\bgang_[A-Za-z0-9]{8}_[A-Za-z0-9_\-]{20,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
+    r"|(?:(?<=password=)|(?<=passwd=)|(?<=token=)|(?<=secret=)|(?<=api_key=)|(?<=apikey=)|(?<=password: )|(?<=token: ))"
+    r"[^\s&;,\"']{4,}",
+    re.IGNORECASE | re.DOTALL,
+)
+# Most text holds none of these; looking for them first keeps the long expression off the hot path.
+_HINT = re.compile(
+    r"bearer |basic |sk[-_]|pk_|rk_|gh[opsur]_|github_pat|glpat-|xox|akia|asia|aiza|eyj|gang_|private key|://[^/\s]*@"
+    r"|pass\w*[=:]|token[=:]|secret=|api_?key=",
+    re.IGNORECASE,
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a key with this name holds a secret."""
+    return _SECRET_KEY.search(_CAMEL.sub("_", name)) is not None
+
+
+def redact_text(text: str) -> str:
+    """The text without what looks like a secret."""
+    return _SECRET_VALUE.sub(REDACTED, text) if _HINT.search(text) else text
+
+
+def _builtin(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact_text(value) if len(value) >= 8 else value
+    if isinstance(value, dict):
+        return {
+            key: REDACTED
+            if isinstance(key, str)
+            and item not in (None, "", [], {})
+            and not isinstance(item, bool)
+            and is_secret_name(key)
+            else _builtin(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_builtin(item) for item in value]
+    if isinstance(value, msgspec.Struct):
+        return _struct(value)
+    return value
+
+
+def _struct(value: msgspec.Struct) -> msgspec.Struct:
+    changes: dict[str, Any] = {}
+    for name in value.__struct_fields__:
+        old = getattr(value, name)
+        if isinstance(old, str | dict | list | tuple | msgspec.Struct) and old:
+            new = tuple(_builtin(item) for item in old) if isinstance(old, tuple) else _builtin(old)
+            if new != old:
+                changes[name] = new
+    return msgspec.structs.replace(value, **changes) if changes else value
+
+
+def redact(value: T) -> T:
+    """The value without secrets, and of the same type: JSON built-ins, structs, and lists of either."""
+    return cast(T, _builtin(value))
+
+
+def redact_json(raw: bytes) -> bytes:
+    """A JSON document without secrets; one that is no JSON is kept out altogether."""
+    try:
+        value = msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        return msgspec.json.encode(REDACTED)
+    clean = _builtin(value)
+    return raw if clean == value else msgspec.json.encode(clean)

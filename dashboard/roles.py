@@ -1,0 +1,100 @@
+"""Who may do what: three roles, each with everything that the one before may do.
+
+viewer sees; operator also submits, cancels, signals and decides; admin also manages people,
+tokens, agents and schedules. Roles are Django groups that hold permissions, so that a deployment
+can mix its own. Views, the API and sockets all ask ``allowed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+VIEWER, OPERATOR, ADMIN = ROLES = ("viewer", "operator", "admin")
+
+PERMISSIONS = {
+    "view": "dashboard.view_console",
+    "operate": "dashboard.operate",
+    "administer": "dashboard.administer",
+}
+
+GRANTS: dict[str, tuple[str, ...]] = {
+    VIEWER: ("view_console",),
+    OPERATOR: ("view_console", "operate"),
+    ADMIN: ("view_console", "operate", "administer"),
+}
+
+
+def allowed(user: AbstractBaseUser | AnonymousUser | None, verb: str) -> bool:
+    """Whether an active user may ``view``, ``operate`` or ``administer``."""
+    permission = PERMISSIONS[verb]
+    if user is None or not user.is_authenticated or not user.is_active:
+        return False
+    return bool(user.has_perm(permission))  # type: ignore[union-attr]
+
+
+def role_of(user: Any) -> str:
+    """The highest role that the user's permissions amount to, or an empty string."""
+    for verb, role in (("administer", ADMIN), ("operate", OPERATOR), ("view", VIEWER)):
+        if allowed(user, verb):
+            return role
+    return ""
+
+
+def _required(verb: str, refusal: str) -> Callable[[View[P]], View[P]]:
+    def decorate(view: View[P]) -> View[P]:
+        @wraps(view)
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            if not request.user.is_authenticated:
+                return redirect_to_login(request.get_full_path())
+            if not allowed(request.user, verb):
+                raise PermissionDenied(refusal)
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def viewer_required(view: View[P]) -> View[P]:
+    """Send strangers to the login, and refuse people without any role with 403."""
+    return _required("view", "You have no role yet. Ask an administrator for one.")(view)
+
+
+def operator_required(view: View[P]) -> View[P]:
+    """Send strangers to the login, and refuse people who may only look with 403."""
+    return _required("operate", "This needs the role operator. Ask an administrator for it.")(view)
+
+
+def admin_required(view: View[P]) -> View[P]:
+    """Send strangers to the login, and refuse people who are no administrators with 403."""
+    return _required("administer", "This needs the role admin.")(view)
+
+
+def ensure_groups(using: str = "default") -> None:
+    """Create the groups of the roles with their permissions; repeatable."""
+    from django.contrib.auth.models import Group, Permission
+    from django.contrib.contenttypes.models import ContentType
+
+    from dashboard.models import Workflow
+
+    kind = ContentType.objects.db_manager(using).get_for_model(Workflow)
+    names = dict(Workflow._meta.permissions)
+    permissions = {
+        codename: Permission.objects.using(using).get_or_create(
+            content_type=kind, codename=codename, defaults={"name": str(names[codename])}
+        )[0]
+        for codename in GRANTS[ADMIN]
+    }
+    for role, codenames in GRANTS.items():
+        group, _ = Group.objects.using(using).get_or_create(name=role)
+        group.permissions.add(*(permissions[codename] for codename in codenames))
