@@ -41,6 +41,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     backoff_max_s: float = 60.0
     no_agent_s: float = 60.0  # without a capable agent, a step escalates after this
 
+    # remote agents
+    remote_hosts: str = ""  # comma list of host names that the gateway may call, as agents.example.com,*.example.org
+    remote_networks: str = ""  # comma list of private networks that it may reach, as 10.1.0.0/16
+
     # limits
     payload_bytes: int = 1_048_576
     journal_entries: int = 50_000

@@ -123,13 +123,23 @@ class Keys:
 
     @property
     def agent_beats(self) -> str:
-        """Hash: agent instance to its count of heartbeats."""
+        """Hash: agent instance to ``<count>:<server ms>`` of its last heartbeat."""
         return f"{self.prefix}{{agents}}:beats"
 
     @property
     def agents(self) -> str:
-        """Hash: agent instance to what it says of itself, JSON."""
+        """Hash: agent instance to what it said of itself when it registered, JSON."""
         return f"{self.prefix}{{agents}}:instances"
+
+    @property
+    def agent_status(self) -> str:
+        """Hash: agent instance to what it said with its last heartbeat, JSON."""
+        return f"{self.prefix}{{agents}}:status"
+
+    @property
+    def orphans(self) -> str:
+        """Hash: ``<instance>|<task type>`` of agents that have left, until their queues are handed over, JSON."""
+        return f"{self.prefix}{{agents}}:orphans"
 
     @property
     def paused(self) -> str:

@@ -29,6 +29,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     task_type: str
     payload: bytes  # JSON
     timeout_s: float
+    requires: dict[str, str] = {}  # capabilities that the agent must have
     context: dict[str, str] = {}  # trace context and labels
 
     @property
@@ -45,6 +46,9 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     holder: str = ""
 
 
+_decode_requires = msgspec.json.Decoder(dict[str, str]).decode
+
+
 def fields(
     workflow_id: str,
     step: str,
@@ -53,12 +57,14 @@ def fields(
     task_type: str,
     payload: bytes,
     timeout_s: float,
+    requires: dict[str, str] | None = None,
 ) -> list[Any]:
     """The fields of a queue entry, for XADD."""
-    return [
+    entry = [
         "w", workflow_id, "s", step, "g", generation, "n", number, "y", task_type, "l", int(timeout_s * 1000),
         "p", payload,
     ]  # fmt: skip
+    return [*entry, "r", msgspec.json.encode(requires)] if requires else entry
 
 
 def parse(queue: str, entry_id: bytes, raw: list[bytes]) -> Delivery:
@@ -84,8 +90,9 @@ def parse(queue: str, entry_id: bytes, raw: list[bytes]) -> Delivery:
             task_type=values[b"y"].decode(),
             payload=values[b"p"],
             timeout_s=int(values[b"l"]) / 1000,
+            requires=_decode_requires(values[b"r"]) if b"r" in values else {},
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, msgspec.MsgspecError) as error:
         raise InvalidPayload(f"Entry {entry_id.decode()} of {queue} is not a task: {error!r}.") from None
 
 
@@ -175,6 +182,11 @@ async def _report(connection: Connection, delivery: Delivery, state: str, entry:
 async def acknowledge(connection: Connection, delivery: Delivery) -> None:
     """Take the delivery off its queue."""
     await connection.script("acknowledge", [delivery.queue], [AGENTS_GROUP, delivery.entry_id])
+
+
+async def acknowledge_many(connection: Connection, queue: str, entry_ids: list[bytes]) -> None:
+    """Take many deliveries off one queue."""
+    await connection.script("acknowledge", [queue], [AGENTS_GROUP, *entry_ids])
 
 
 async def release(connection: Connection, delivery: Delivery, instance: str) -> None:
