@@ -83,6 +83,13 @@ CHANNEL_LAYERS = {
         },
     }
 }
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": os.environ.get("GANGLION_CHANNELS_URL", REDIS_URL),
+        "KEY_PREFIX": f"{GANGLION.prefix}cache",
+    }
+}
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 DATA_UPLOAD_MAX_MEMORY_SIZE = GANGLION.payload_bytes + 262_144  # a payload in a form, and the form around it
 
