@@ -1,0 +1,1 @@
+"""The console: history, people, pages, API and command line."""

@@ -97,7 +97,7 @@ class Escalation(models.Model):
     resolved_at = models.DateTimeField(null=True)
     action = models.CharField(max_length=16, blank=True)
     resolved_by = models.CharField(max_length=150, blank=True)
-    outcome = models.CharField(max_length=16, blank=True)  # "", dispatched, succeeded, failed_again
+    outcome = models.CharField(max_length=16, blank=True)  # "", dispatched, succeeded, failed_again, failed, cancelled
     claimed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     claimed_until = models.DateTimeField(null=True)
 
@@ -105,7 +105,7 @@ class Escalation(models.Model):
         indexes = [
             models.Index(fields=["state", "opened_at", "id"], name="esc_state"),
             models.Index(fields=["state", "fingerprint"], name="esc_group"),
-            models.Index(fields=["outcome", "id"], name="esc_outcome", condition=models.Q(outcome="dispatched")),
+            models.Index(fields=["outcome", "workflow_id"], name="esc_outcome"),
         ]
 
     def __str__(self) -> str:

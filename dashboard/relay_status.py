@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from coordination.client import sync
+from coordination import client as core
 from coordination.config import current
 
 STALE_MS = 15_000
@@ -38,5 +38,5 @@ def read_lag() -> RelayLag:
     Raises:
         ServerUnavailable: Redis does not answer.
     """
-    raw = sync().call("GET", key())
+    raw = core.sync().call("GET", key())
     return msgspec.json.decode(raw, type=RelayLag) if raw else RelayLag()

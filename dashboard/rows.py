@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from coordination.domain import EscalationSnapshot, EscalationState, Reason, WorkflowSnapshot
+from coordination.domain import Action, EscalationSnapshot, EscalationState, Reason, WorkflowSnapshot
 from dashboard.redaction import is_secret_name, redact, redact_text
 
 SUMMARY_CHARS = 300
@@ -126,6 +126,19 @@ def headline(snapshot: EscalationSnapshot) -> str:
     return text if len(text) <= 300 else f"{text[:299]}…"
 
 
+def _first_outcome(snapshot: EscalationSnapshot) -> str:
+    """What is known of a decision's effect when it is accepted; a retry still has to show what it does."""
+    if snapshot.state is not EscalationState.RESOLVED:
+        return ""
+    match snapshot.action:
+        case Action.SUPPLY | Action.SKIP:
+            return "succeeded"
+        case Action.FAIL:
+            return "failed"
+        case _:
+            return "dispatched"
+
+
 def escalation_values(snapshot: EscalationSnapshot, now: dt.datetime) -> dict[str, Any]:
     """The columns of an ``Escalation`` row that the relay owns."""
     return {
@@ -144,5 +157,5 @@ def escalation_values(snapshot: EscalationSnapshot, now: dt.datetime) -> dict[st
         "resolved_at": at(snapshot.resolved_ms),
         "action": snapshot.action[:16],
         "resolved_by": snapshot.actor[:150],
-        "outcome": "dispatched" if snapshot.state is EscalationState.RESOLVED else "",
+        "outcome": _first_outcome(snapshot),
     }

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from django.utils import timezone
 
+from coordination import client as core
 from coordination import history, journal
-from coordination.client import sync
 from coordination.domain import ErrorInfo, JournalRow, StepView, WorkflowSnapshot
 from coordination.errors import ServerUnavailable
 from dashboard.models import Escalation, Workflow, WorkflowArchive
@@ -51,7 +51,7 @@ def workflow(workflow_id: str, *, with_journal: bool = True) -> WorkflowDetail |
 
 
 def _from_redis(workflow_id: str, row: Workflow | None, with_journal: bool) -> WorkflowDetail | None:
-    inspect = sync().inspect
+    inspect = core.sync().inspect
     snapshot = inspect.snapshot(workflow_id)
     if snapshot is None:
         return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 from django.utils import timezone
 
-from coordination.client import sync
+from coordination import client as core
 from coordination.domain import AgentView, HostView, QueueView
 from coordination.errors import ServerUnavailable
 from dashboard.models import HostEvent, Sample
@@ -49,7 +49,7 @@ class Live(msgspec.Struct):
 def live() -> Live:
     """Hosts, agents and queues, or an empty picture marked as not connected when Redis does not answer."""
     try:
-        inspect = sync().inspect
+        inspect = core.sync().inspect
         return Live(inspect.hosts(), inspect.agents(), inspect.queues(), inspect.server())
     except ServerUnavailable:
         return Live(connected=False)

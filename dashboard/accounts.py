@@ -1,0 +1,182 @@
+"""People: one-time login links, roles, and a brake on guessing passwords."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import secrets
+from typing import Any
+
+from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth.models import Group, User
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+
+from coordination.errors import BadRequest, TryAgain
+from dashboard import audit
+from dashboard.models import LoginFailure, LoginLink
+from dashboard.roles import ADMIN, ROLES, ensure_groups, role_of
+
+LINK_MINUTES = 15
+WINDOW = dt.timedelta(minutes=15)
+NAME_FAILURES = 8  # within the window, for one name
+ADDRESS_FAILURES = 40  # and from one address
+
+
+class LoginRefused(TryAgain):
+    """Too many failed logins; wait before trying again."""
+
+    code = "login_refused"
+
+
+# --- one-time links -----------------------------------------------------------------
+
+
+def _digest(raw: str) -> str:
+    return hashlib.sha256(raw.encode()).hexdigest()
+
+
+def make_login_link(user: Any, base_url: str = "", *, minutes: int = LINK_MINUTES) -> str:
+    """A URL that logs this person in once, within the given minutes; only its digest is kept."""
+    raw = secrets.token_urlsafe(32)
+    now = timezone.now()
+    LoginLink.objects.filter(expires_at__lt=now - dt.timedelta(days=1)).delete()
+    LoginLink.objects.create(digest=_digest(raw), user=user, expires_at=now + dt.timedelta(minutes=minutes))
+    return f"{base_url.rstrip('/')}/login/once/{raw}/"
+
+
+def check_login_link(raw: str) -> bool:
+    """Whether the link would still work; does not use it up."""
+    return LoginLink.objects.filter(
+        digest=_digest(raw), used_at=None, expires_at__gt=timezone.now(), user__is_active=True
+    ).exists()
+
+
+def use_login_link(raw: str, request: HttpRequest | None = None) -> User | None:
+    """The person a link belongs to, exactly once; nothing when it is unknown, used or too old."""
+    now = timezone.now()
+    with transaction.atomic():
+        links = LoginLink.objects.filter(digest=_digest(raw), used_at=None, expires_at__gt=now, user__is_active=True)
+        if not links.update(used_at=now):
+            return None
+        user = LoginLink.objects.select_related("user").get(digest=_digest(raw)).user
+        audit.record(user, "login.link", ("user", str(user.pk)), request=request)
+    return user
+
+
+# --- passwords ------------------------------------------------------------------------
+
+
+def log_in(request: HttpRequest, username: str, password: str) -> User | None:
+    """The person with this name and password, or nothing; guesses are counted and slowed down.
+
+    Raises:
+        LoginRefused: Too many have failed lately for this name or from this address.
+    """
+    keys = {f"name:{username.strip().lower()[:150]}": NAME_FAILURES}
+    address = audit.address_of(request)
+    if address:
+        keys[f"address:{address}"] = ADDRESS_FAILURES
+    since = timezone.now() - WINDOW
+    for key, limit in keys.items():
+        failures = LoginFailure.objects.filter(key=key, at__gt=since).order_by("at")
+        if failures.count() >= limit:
+            first = failures.values_list("at", flat=True)[0]
+            wait_s = max(1.0, (first + WINDOW - timezone.now()).total_seconds())
+            minutes = -(-int(wait_s) // 60)
+            raise LoginRefused(f"Too many failed logins. Try again in {minutes} min.", retry_after_s=wait_s)
+    user = authenticate(request, username=username, password=password)
+    if not isinstance(user, User):
+        LoginFailure.objects.bulk_create([LoginFailure(key=key) for key in keys])
+        LoginFailure.objects.filter(at__lt=since - WINDOW).delete()
+        return None
+    LoginFailure.objects.filter(key=f"name:{username.strip().lower()[:150]}").delete()
+    audit.record(user, "login.password", ("user", str(user.pk)), request=request)
+    return user
+
+
+# --- roles ------------------------------------------------------------------------------
+
+
+def ensure_admin(username: str = "admin") -> User:
+    """The first administrator: made when missing, without a password, so that only a link lets them in."""
+    ensure_groups()
+    user, created = User.objects.get_or_create(username=username)
+    if created:
+        user.set_unusable_password()
+        user.save()
+        audit.record("system", "user.create", ("user", str(user.pk)), after={"username": username, "role": ADMIN})
+    if role_of(user) != ADMIN:
+        user.groups.add(Group.objects.get(name=ADMIN))
+        user = User.objects.get(pk=user.pk)  # permissions are cached on the object
+    return user
+
+
+def users() -> list[User]:
+    """Everybody, by name."""
+    return list(get_user_model().objects.prefetch_related("groups").order_by("username"))
+
+
+def create_user(username: str, role: str, actor: Any, *, email: str = "", request: HttpRequest | None = None) -> User:
+    """Add a person without a password; a login link lets them in.
+
+    Raises:
+        BadRequest: The name is taken or empty, or the role unknown.
+    """
+    username = username.strip()
+    if not username or len(username) > 150:
+        raise BadRequest("Give a name of 1 to 150 characters.")
+    if role not in ROLES:
+        raise BadRequest(f"{role!r} is no role. Use one of: {', '.join(ROLES)}.")
+    with transaction.atomic():
+        user, created = User.objects.get_or_create(username=username, defaults={"email": email.strip()})
+        if not created:
+            raise BadRequest(f"There is already somebody with the name {username!r}.")
+        user.set_unusable_password()
+        user.save()
+        user.groups.set([Group.objects.get(name=role)])
+        after = {"username": username, "role": role}
+        audit.record(actor, "user.create", ("user", str(user.pk)), after=after, request=request)
+    return user
+
+
+def set_role(user: User, role: str, actor: Any, request: HttpRequest | None = None) -> None:
+    """Give a person exactly one role, or none with an empty string.
+
+    Raises:
+        BadRequest: The role is unknown, or this would leave nobody to administer.
+    """
+    if role and role not in ROLES:
+        raise BadRequest(f"{role!r} is no role. Use one of: {', '.join(ROLES)}.")
+    with transaction.atomic():
+        before = role_of(User.objects.get(pk=user.pk))
+        if before == ADMIN and role != ADMIN:
+            _keep_an_admin(user)
+        others = user.groups.exclude(name__in=ROLES)
+        user.groups.set([*others, *Group.objects.filter(name=role)])
+        change = {"before": {"role": before}, "after": {"role": role}}
+        audit.record(actor, "user.role", ("user", str(user.pk)), request=request, **change)
+
+
+def set_active(user: User, active: bool, actor: Any, request: HttpRequest | None = None) -> None:
+    """Let a person in, or keep them out: their sessions and tokens stop with the next request.
+
+    Raises:
+        BadRequest: This would leave nobody to administer.
+    """
+    with transaction.atomic():
+        if not active:
+            _keep_an_admin(user)
+        if User.objects.filter(pk=user.pk, is_active=not active).update(is_active=active):
+            change = {"before": {"active": not active}, "after": {"active": active}}
+            audit.record(actor, "user.active", ("user", str(user.pk)), request=request, **change)
+
+
+def _keep_an_admin(leaving: User) -> None:
+    others = User.objects.filter(is_active=True, groups__name=ADMIN).exclude(pk=leaving.pk)
+    if (
+        not others.exists()
+        and not User.objects.filter(is_active=True, is_superuser=True).exclude(pk=leaving.pk).exists()
+    ):
+        raise BadRequest(f"{leaving.get_username()} is the last administrator. Make somebody else one first.")
