@@ -179,7 +179,9 @@ def postgresql_programs() -> Path:
     found = shutil.which("postgres")
     folders = [Path(found).resolve().parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not folders or not (folders[-1] / "initdb").exists():
-        raise ServerMissing("PostgreSQL's programs cannot be found: install them, on Debian by apt-get install postgresql.")
+        raise ServerMissing(
+            "PostgreSQL's programs cannot be found: install them, on Debian by apt-get install postgresql."
+        )
     return folders[-1]
 
 

@@ -117,7 +117,7 @@ class Child:
         """Set ``ready`` when the program announces itself, or answers."""
         if self.program.answers is not None:
             os.close(descriptor)
-            while not await self.program.answers():
+            while not await self.program.answers():  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             self.ready.set()
             return

@@ -55,7 +55,7 @@ def read(arguments: list[str]) -> Options:
     chosen = parser.parse_args(arguments)
     return Options(
         port=chosen.port,
-        home=Path(os.path.abspath(chosen.home.expanduser())),
+        home=chosen.home.expanduser().absolute(),
         hosts=chosen.hosts,
         redis_url=os.environ.get("REDIS_URL") or None,
         database_url=os.environ.get("DATABASE_URL") or None,

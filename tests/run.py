@@ -1,0 +1,216 @@
+"""The stages of ``bin/test``, one after the other, each to its end, and one closing line for all of them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from tests import servers
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+KINDS = ("style", "unit", "lua", "integration", "browser")
+VERSIONS = ("3.11", "3.12", "3.13")
+NO_TESTS = 5  # pytest's exit code when nothing matched
+
+
+@dataclasses.dataclass
+class Counts:
+    """What a stage showed."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def add(self, other: Counts) -> None:
+        """Take another stage's figures in."""
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One command."""
+
+    name: str
+    command: list[str]
+    is_pytest: bool = True
+
+
+class Run:
+    """Collects what the stages show."""
+
+    def __init__(self, extra: list[str]) -> None:
+        self.total = Counts()
+        self.lines: list[str] = []
+        self._extra = extra
+        BUILD.mkdir(exist_ok=True)
+        self._environ = {**os.environ, "PYTHONPATH": str(ROOT), "GANGLION_HOME": str(BUILD / "test-home")}
+        for name in ("REDIS_URL", "DATABASE_URL", "DJANGO_SETTINGS_MODULE", "GANGLION_READY_FD"):
+            self._environ.pop(name, None)
+
+    def stage(self, stage: Stage) -> None:
+        """Run one stage and count it."""
+        print(f"\n── {stage.name} " + "─" * max(2, 100 - len(stage.name)), flush=True)
+        began = time.monotonic()
+        counts = self._pytest(stage) if stage.is_pytest else self._check(stage)
+        self.total.add(counts)
+        self.lines.append(
+            f"{'ok  ' if not counts.failed else 'FAIL'} {stage.name}: {counts}, {time.monotonic() - began:.0f} s"
+        )
+
+    def _check(self, stage: Stage) -> Counts:
+        code = subprocess.run(stage.command, cwd=ROOT, env=self._environ, check=False).returncode
+        return Counts(failed=1) if code else Counts(passed=1)
+
+    def _pytest(self, stage: Stage) -> Counts:
+        report = BUILD / "reports" / (re.sub(r"\W+", "-", stage.name) + ".xml")
+        report.unlink(missing_ok=True)
+        command = [*stage.command, *self._extra, "-q", f"--junitxml={report}"]
+        code = subprocess.run(command, cwd=ROOT, env=self._environ, check=False).returncode
+        if code == NO_TESTS and self._extra:
+            return Counts()
+        if not report.exists():
+            return Counts(failed=1)
+        counts = Counts()
+        for suite in ElementTree.parse(report).getroot().iter("testsuite"):
+            failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+            skipped = int(suite.get("skipped", 0))
+            counts.add(Counts(int(suite.get("tests", 0)) - failed - skipped, failed, skipped))
+        if code and not counts.failed:
+            counts.failed = 1
+        return counts
+
+
+def style() -> list[Stage]:
+    """Form, types, and who may import whom."""
+    python = sys.executable
+    tools = Path(python).parent
+    commands = {
+        "form": [str(tools / "ruff"), "format", "--check", "."],
+        "lint": [str(tools / "ruff"), "check", "."],
+        "types": [str(tools / "mypy")],
+        "imports": [str(tools / "lint-imports")],
+        "django check": [python, "manage.py", "check", "--fail-level", "WARNING"],
+        "migrations": [python, "manage.py", "makemigrations", "--check", "--dry-run"],
+    }
+    return [Stage(name, command, is_pytest=False) for name, command in commands.items()]
+
+
+def pytest(kinds: list[str], python: str = sys.executable) -> list[str]:
+    """A pytest call over some kinds of tests."""
+    return [python, "-m", "pytest", *(f"tests/{kind}" for kind in kinds if (ROOT / "tests" / kind).exists())]
+
+
+def on(python: str, *arguments: str) -> list[str]:
+    """A call of the servers' starter, which ends them again."""
+    return [python, "-m", "tests.servers", *arguments, "--"]
+
+
+def further_servers(run: Run) -> list[Stage]:
+    """The same tests against other servers: the system's Redis, PostgreSQL, and a cluster."""
+    stages, arguments, words = [], [], []
+    for option, kind, find in (
+        ("--redis", "redis", lambda: servers.program("redis")),
+        ("--database", "postgresql", servers.postgresql_programs),
+    ):
+        try:
+            find()
+            arguments += [option, kind]
+            words.append(kind)
+        except servers.ServerMissing as error:
+            run.lines.append(f"not run on {kind}: {error}")
+    if arguments:
+        command = [*on(sys.executable, *arguments), *pytest(["lua", "integration"])]
+        stages.append(Stage(f"integration on {' and '.join(words)}", command))
+    command = [*on(sys.executable, "--redis", "cluster"), *pytest(["lua", "integration"])]
+    return [*stages, Stage("integration on a cluster of three", command)]
+
+
+def interpreters() -> dict[str, str]:
+    """The other Pythons that really run here, by version."""
+    found: dict[str, str] = {}
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for version in VERSIONS:
+        elsewhere = sorted(glob.glob(str(Path.home() / f".pyenv/versions/{version}.*/bin/python3")), reverse=True)
+        for candidate in [shutil.which(f"python{version}"), *elsewhere]:
+            if candidate and version != own and _runs(candidate, version):
+                found[version] = candidate
+                break
+    return found
+
+
+def _runs(candidate: str, version: str) -> bool:
+    code = "import sys, venv; print('%d.%d' % sys.version_info[:2])"
+    answer = subprocess.run([candidate, "-c", code], capture_output=True, text=True, check=False)
+    return answer.stdout.strip() == version
+
+
+def further_interpreters(run: Run) -> list[Stage]:
+    """Units and integration on each other Python, in environments of their own."""
+    stages = []
+    for version, program in interpreters().items():
+        folder = BUILD / f"python{version}"
+        make = (
+            f'root="{ROOT}"; program=bin/test; . "$root/bin/environment.sh";'
+            f' make_environment "{folder}" requirements-dev.txt "{program}"'
+        )
+        if subprocess.run(["bash", "-c", make], cwd=ROOT, check=False).returncode:
+            run.total.failed += 1
+            run.lines.append(f"FAIL Python {version}: its environment could not be made")
+            continue
+        python = str(folder / "bin" / "python")
+        stages.append(Stage(f"Python {version}", pytest(["unit", "lua", "integration"], python)))
+    return stages
+
+
+def main() -> int:
+    """Run what was asked for.
+
+    Returns:
+        0 when nothing failed.
+    """
+    parser = argparse.ArgumentParser(prog="bin/test", description="Runs everything that must hold.")
+    parser.add_argument("kinds", nargs="*", metavar="kind", help=f"only these kinds: {', '.join(KINDS)}")
+    parser.add_argument("-k", metavar="EXPRESSION", help="only tests whose names match, as pytest's -k")
+    parser.add_argument("--fast", action="store_true", help="one Python, one server, no browser")
+    chosen = parser.parse_args()
+    wrong = [kind for kind in chosen.kinds if kind not in KINDS]
+    if wrong:
+        parser.error(f"{wrong[0]!r} is none of {', '.join(KINDS)}")
+    run = Run(["-k", chosen.k] if chosen.k else [])
+    kinds = chosen.kinds or [
+        k for k in KINDS if not (chosen.k and k == "style") and not (chosen.fast and k == "browser")
+    ]
+    everything = not chosen.kinds and not chosen.fast and not chosen.k
+    if "style" in kinds:
+        for stage in style():
+            run.stage(stage)
+    plain = [kind for kind in ("unit", "lua", "integration") if kind in kinds]
+    if plain:
+        run.stage(Stage(", ".join(plain), pytest(plain)))
+    if everything:
+        for stage in [*further_servers(run), *further_interpreters(run)]:
+            run.stage(stage)
+    if "browser" in kinds:
+        run.stage(Stage("browser", pytest(["browser"])))
+    print("\n" + "\n".join(run.lines))
+    print(run.total)
+    return 1 if run.total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
