@@ -1,0 +1,1 @@
+"""Carrier updates at volume: one workflow for each row of a feed."""

@@ -1,0 +1,36 @@
+"""Taking a feed in: every way ends in one ``shipment_batch`` workflow."""
+
+from __future__ import annotations
+
+import uuid
+
+from coordination import client, files
+from coordination.errors import BadRequest
+from examples.shipments import feed
+from examples.shipments.updates import Batch
+
+
+class BadFeed(BadRequest):
+    """The feed cannot be taken in."""
+
+
+def take_file(data: bytes, name: str) -> str:
+    """Store a feed and start its workflow, whose id is returned.
+
+    Raises:
+        BadFeed: These bytes cannot be a feed; nothing was started.
+        GanglionError: It was not accepted; the message says why and what to do.
+    """
+    if complaint := feed.complaint(data):
+        raise BadFeed(complaint)
+    return _submit(Batch(name=name, file=files.put(data, name, "text/csv")))
+
+
+def take_sample(rows: int, seed: int) -> str:
+    """Start a workflow that makes a sample feed and takes it in."""
+    return _submit(Batch(sample_rows=rows, seed=seed))
+
+
+def _submit(batch: Batch) -> str:
+    feed_id = f"feed-{uuid.uuid4().hex[:12]}"
+    return client.sync().submit("shipment_batch", batch, workflow_id=feed_id, key=feed_id)

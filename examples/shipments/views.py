@@ -1,0 +1,223 @@
+"""The shipment board, its feeds, and the page on which a feed is started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import msgspec
+from django import forms
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from coordination.client import sync
+from coordination.domain import WorkflowSnapshot, WorkflowState
+from coordination.errors import GanglionError, TryAgain, WorkflowNotFound
+from dashboard.pages import LivePage, Visit, register
+from dashboard.roles import operator_required, viewer_required
+from examples.shipments import board as reads
+from examples.shipments import intake, sample
+from examples.shipments.forms import PasteForm, SampleForm, UploadForm
+from examples.shipments.models import Feed, Position
+from examples.shipments.updates import Status
+
+SAMPLE_ROWS = (100, 1_000, 10_000)
+
+Download = TypeVar("Download", HttpResponse, StreamingHttpResponse)
+
+
+def _board(visit: Visit) -> dict[str, Any]:
+    wanted = reads.BoardFilter.from_params(visit.query)
+    page = reads.page(wanted, visit.query.get("page", ""))
+    counts = reads.counts()
+    return {
+        "counts": counts,
+        "filter": wanted,
+        "page": page,
+        "page_query": wanted.query(),
+        "exceptions": reads.exceptions()[:8],
+        "feeds": reads.recent_feeds(),
+        "late_query": wanted.query(late="" if wanted.late else "1"),
+        "status_pills": [
+            (line, wanted.query(status="" if wanted.status == line.key else line.key)) for line in counts.by_status
+        ],
+        "carrier_pills": [
+            (line, wanted.query(carrier="" if wanted.carrier == line.key else line.key)) for line in counts.by_carrier
+        ],
+    }
+
+
+BOARD = register(
+    "shipments:board",
+    LivePage(
+        name="shipments",
+        template="shipments/board.html",
+        context=_board,
+        partials=("figures", "pills", "exceptions", "rows", "feeds"),
+        topics=lambda visit: {"workflows", "escalations"},
+    ),
+)
+
+
+@require_GET
+@viewer_required
+def board(request: HttpRequest) -> HttpResponse:
+    """Every shipment: counts, what waits for a person, and the late ones first."""
+    samples = [(rows, f"{rows:,}") for rows in SAMPLE_ROWS]
+    return BOARD.respond(request, {"samples": samples, "next_seed": 7 + Feed.objects.count()})
+
+
+def _feed(visit: Visit) -> dict[str, Any]:
+    feed_id = visit.kwargs["feed_id"]
+    row = Feed.objects.filter(pk=feed_id).first()
+    snapshot = _snapshot(feed_id)
+    if row is None and snapshot is None:
+        raise Http404(f"There is no feed {feed_id}.")
+    return {
+        "feed_id": feed_id,
+        "progress": reads.progress(row) if row else None,
+        "state": snapshot.state if snapshot else WorkflowState.COMPLETED,
+        "note": snapshot.progress if snapshot else "",
+        "error": snapshot.error if snapshot else None,
+        "exceptions": reads.exceptions(feed_id),
+        "left_out": reads.left_out(feed_id),
+    }
+
+
+def _snapshot(feed_id: str) -> WorkflowSnapshot | None:
+    try:
+        found = sync().get(feed_id)
+    except (WorkflowNotFound, TryAgain):  # the board shows what SQL has when the server does not answer
+        return None
+    return found if found.type == "shipment_batch" else None
+
+
+FEED = register(
+    "shipments:feed",
+    LivePage(
+        name="shipments-feed",
+        template="shipments/feed.html",
+        context=_feed,
+        partials=("progress", "exceptions", "left-out"),
+        topics=lambda visit: {f"workflow.{visit.kwargs['feed_id']}", "workflows", "escalations"},
+    ),
+)
+
+
+@require_GET
+@viewer_required
+def feed(request: HttpRequest, feed_id: str) -> HttpResponse:
+    """How far one feed is, and which of its rows wait for a person."""
+    return FEED.respond(request, feed_id=feed_id)
+
+
+def _shipment(visit: Visit) -> dict[str, Any]:
+    position = get_object_or_404(Position, pk=visit.kwargs["tracking"])
+    return {"shipment": position, "status": Status(position.status), "track": reads.track(position.pk)}
+
+
+SHIPMENT = register(
+    "shipments:shipment",
+    LivePage(
+        name="shipments-shipment",
+        template="shipments/shipment.html",
+        context=_shipment,
+        partials=("facts", "track"),
+        topics=lambda visit: {"workflows"},
+    ),
+)
+
+
+@require_GET
+@viewer_required
+def shipment(request: HttpRequest, tracking: str) -> HttpResponse:
+    """One shipment: where it is, when it will arrive and why, and every update of it."""
+    return SHIPMENT.respond(request, tracking=tracking)
+
+
+@require_http_methods(["GET", "POST"])
+@operator_required
+def start(request: HttpRequest) -> HttpResponse:
+    """Start a feed from a file, from pasted rows, or from a generated sample."""
+    bound: dict[str, forms.Form] = {
+        "upload": UploadForm(),
+        "paste": PasteForm(),
+        "sample": SampleForm(initial={"seed": 7 + Feed.objects.count()}),
+    }
+    status = 200
+    if request.method == "POST":
+        source = request.POST.get("source", "")
+        takers: dict[str, Callable[[], tuple[forms.Form, Callable[[dict[str, Any]], str]]]] = {
+            "upload": lambda: (UploadForm(request.POST, request.FILES), _take_upload),
+            "paste": lambda: (PasteForm(request.POST), _take_paste),
+            "sample": lambda: (SampleForm(request.POST), _take_sample),
+        }
+        if source not in takers:
+            raise Http404("A feed is started by upload, paste or sample.")
+        form, take = takers[source]()
+        bound[source] = form
+        if form.is_valid():
+            try:
+                return redirect("shipments:feed", feed_id=take(form.cleaned_data))
+            except GanglionError as error:
+                form.add_error(None if isinstance(error, TryAgain) else next(iter(form.fields)), str(error))
+        status = 422
+    return render(request, "shipments/start.html", {"forms": bound, "limit": sample.MAX_ROWS}, status=status)
+
+
+def _take_upload(cleaned: dict[str, Any]) -> str:
+    return intake.take_file(cleaned["file"].read(), cleaned["file"].name)
+
+
+def _take_paste(cleaned: dict[str, Any]) -> str:
+    return intake.take_file(cleaned["text"].encode(), "pasted rows")
+
+
+def _take_sample(cleaned: dict[str, Any]) -> str:
+    seed = cleaned["seed"]
+    return intake.take_sample(cleaned["rows"], 7 if seed is None else seed)
+
+
+@require_GET
+@viewer_required
+def sample_csv(request: HttpRequest) -> HttpResponse:
+    """A sample feed as a file, to look at, to spoil and to upload."""
+    form = SampleForm(request.GET or {"rows": 200, "seed": 7})
+    if not form.is_valid():
+        raise Http404(" ".join(str(words) for errors in form.errors.values() for words in errors))
+    seed = form.cleaned_data["seed"]
+    data = sample.feed(form.cleaned_data["rows"], 7 if seed is None else seed)
+    return _download(HttpResponse(data, content_type="text/csv"), "shipments-sample.csv")
+
+
+@require_GET
+@viewer_required
+def board_json(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+    """Every shipment that the filter of the address lets through."""
+    rows = reads.shipments(reads.BoardFilter.from_params(request.GET))
+    return _download(StreamingHttpResponse(_array(rows), content_type="application/json"), "shipments.json")
+
+
+@require_GET
+@viewer_required
+def shipment_json(request: HttpRequest, tracking: str) -> HttpResponse:
+    """One shipment with every update of it."""
+    position = get_object_or_404(Position, pk=tracking)
+    data = {**reads.as_json(position), "track": list(reads.track_as_json(tracking))}
+    return _download(HttpResponse(msgspec.json.encode(data), content_type="application/json"), f"{position.pk}.json")
+
+
+def _array(rows: Any) -> Iterator[bytes]:
+    """A JSON array, written row by row."""
+    between = b"[\n"
+    for position in rows.iterator(chunk_size=1000):
+        yield between + msgspec.json.encode(reads.as_json(position))
+        between = b",\n"
+    yield b"[]\n" if between == b"[\n" else b"\n]\n"
+
+
+def _download(response: Download, name: str) -> Download:
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Cache-Control"] = "no-store"
+    return response
