@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterable
+from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 
@@ -28,7 +29,7 @@ class DocumentRefused(BadRequest):
     code = "document_refused"
 
 
-def accept(upload: UploadedFile | None, kinds: Iterable[str] = ("pdf", "docx", "txt")) -> files.FileRef:
+def accept(upload: UploadedFile[Any] | None, kinds: Iterable[str] = ("pdf", "docx", "txt")) -> files.FileRef:
     """Store an uploaded document durably and return its reference.
 
     Args:

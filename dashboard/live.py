@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 import time
 from collections.abc import Iterable
@@ -16,6 +17,8 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.db import transaction
+
+from coordination.connection import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -55,3 +58,18 @@ def publish(topics: Iterable[str]) -> None:
 def publish_on_commit(*topics: str) -> None:
     """Publish once the present transaction is committed; at once when there is none."""
     transaction.on_commit(lambda: publish(topics), robust=True)
+
+
+async def watched(connection: Connection) -> set[str] | None:
+    """The groups that some page listens to, or nothing when that cannot be told: then tell all.
+
+    At thousands of workflows a second almost none is being looked at.
+    """
+    layer = get_channel_layer()
+    loop_layer = getattr(layer, "_get_layer", None)
+    if loop_layer is None or os.environ.get("GANGLION_CHANNELS_URL"):
+        return None
+    prefix = loop_layer()._get_group_channel_name("")
+    pattern = re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + "*"
+    names: list[bytes] = await connection.call("PUBSUB", "CHANNELS", pattern)
+    return {name.decode().removeprefix(prefix) for name in names}

@@ -145,7 +145,7 @@ def _adapt(name: str, value: Any, documents: set[str]) -> Any:
 def _upsert(
     table: str, rows: list[dict[str, Any]], changed: list[str], newer: str, documents: set[str], key: str = "id"
 ) -> None:
-    """Insert rows, updating ``changed`` on conflict where ``newer`` holds; in key order, so that writers never deadlock."""
+    """Insert rows, or update ``changed`` where ``newer`` holds; in key order, so that writers never deadlock."""
     columns = list(rows[0])
     rows.sort(key=lambda row: str(row[key]))
     values = [[_adapt(name, row[name], documents) for name in columns] for row in rows]

@@ -16,8 +16,8 @@ T = TypeVar("T")
 REDACTED = "[redacted]"
 
 _SECRET_KEY = re.compile(
-    r"(?:^|[_\-. ])(?:pass(?:word|wd|phrase|code)?|pwd|secrets?|tokens?|credentials?|authorization|cookie|otp|pin|cvv|cvc"
-    r"|(?:api|access|private|signing|encryption)[_\- ]?keys?|session[_\- ]?id)$",
+    r"(?:^|[_\-. ])(?:pass(?:word|wd|phrase|code)?|pwd|secrets?|tokens?|credentials?|authorization|cookie"
+    r"|otp|pin|cvv|cvc|(?:api|access|private|signing|encryption)[_\- ]?keys?|session[_\- ]?id)$",
     re.IGNORECASE,
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")

@@ -1,15 +1,31 @@
-"""How far behind the relay is: written by relays into Redis, read by pages and probes."""
+"""How far behind the relays are, and how the whole system does: measured by them, read by pages and probes."""
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Any
 
 import msgspec
+from coordination.inspect import Inspector
+from django.db import DatabaseError, connection
+from django.utils import timezone
+from redis.exceptions import ResponseError
 
 from coordination import client as core
-from coordination.config import current
+from coordination.connection import Connection
+from coordination.domain import WorkflowSnapshot
+from coordination.errors import ServerUnavailable
+from coordination.keys import Keys
+from dashboard import live
+from dashboard.models import Escalation, Sample
 
 STALE_MS = 15_000
+REPORT_S = 1.0
+SAMPLE_S = 5
 
 
 class RelayLag(msgspec.Struct, omit_defaults=True):
@@ -17,9 +33,10 @@ class RelayLag(msgspec.Struct, omit_defaults=True):
 
     lag_ms: int = 0  # age of the oldest event that is not mirrored yet
     events: int = 0  # events that are not mirrored yet
-    rows_per_s: float = 0.0  # workflows mirrored, over the last report
+    rows_per_s: float = 0.0  # workflows mirrored, over the last second
     at_ms: int = 0  # when a relay last reported; 0: never
     note: str = ""  # why it stands still, when it does
+    relays: int = 0  # that have reported lately
 
     @property
     def alive(self) -> bool:
@@ -27,16 +44,131 @@ class RelayLag(msgspec.Struct, omit_defaults=True):
         return self.at_ms > 0 and time.time() * 1000 - self.at_ms < STALE_MS
 
 
-def key() -> str:
-    """The Redis key that holds the report (a string, JSON)."""
-    return f"{current().prefix}relay:lag"
-
-
 def read_lag() -> RelayLag:
-    """The last report.
+    """The relays' last reports as one.
 
     Raises:
         ServerUnavailable: Redis does not answer.
     """
-    raw = core.sync().call("GET", key())
-    return msgspec.json.decode(raw, type=RelayLag) if raw else RelayLag()
+    client = core.sync()
+    raw: list[bytes] = client.call("HVALS", client.connection.keys.relay_lag)
+    return combine(msgspec.json.decode(value, type=RelayLag) for value in raw)
+
+
+def combine(reports: Iterable[RelayLag]) -> RelayLag:
+    """Several relays' reports as one: the newest lag, all rates."""
+    known = sorted(reports, key=lambda report: report.at_ms)
+    fresh = [report for report in known if report.alive]
+    if not fresh:
+        return known[-1] if known else RelayLag()
+    newest = fresh[-1]
+    note = next((report.note for report in fresh if report.note), "")
+    rate = sum(report.rows_per_s for report in fresh)
+    return RelayLag(newest.lag_ms, newest.events, rate, newest.at_ms, note, len(fresh))
+
+
+class Reporter:
+    """Writes a relay's report every second and a sample of the system every few."""
+
+    def __init__(self, connection: Connection, name: str, streams: list[str]) -> None:
+        self.connection = connection
+        self.keys: Keys = connection.keys
+        self.name = name
+        self.streams = streams
+        self.note = ""
+        self.lag = RelayLag()
+        self._rows = 0
+        self._finished = 0
+        self._durations: list[int] = []
+        self._seen: dict[str, None] = {}
+
+    def mirrored(self, snapshots: list[WorkflowSnapshot]) -> None:
+        """Count what a batch has brought."""
+        self._rows += len(snapshots)
+        for snapshot in snapshots:
+            if snapshot.state.is_final and snapshot.id not in self._seen:
+                self._seen[snapshot.id] = None
+                self._finished += 1
+                if snapshot.finished_ms and snapshot.created_ms:
+                    self._durations.append(snapshot.finished_ms - snapshot.created_ms)
+        while len(self._seen) > 20_000:  # a repeated event must not count twice; older ones do not come again
+            self._seen.pop(next(iter(self._seen)))
+
+    async def run(self, sql: Callable[..., Awaitable[Any]]) -> None:
+        """Report until cancelled; an outage only makes reports late."""
+        next_sample = time.monotonic() + SAMPLE_S
+        before = time.monotonic()
+        while True:
+            await asyncio.sleep(REPORT_S)
+            now = time.monotonic()
+            rate, self._rows, before = self._rows / (now - before), 0, now
+            with suppress(ServerUnavailable, ResponseError):
+                await self.report(rate)
+            if now >= next_sample:
+                next_sample = now + SAMPLE_S
+                with suppress(ServerUnavailable, ResponseError, DatabaseError):
+                    await self.sample(sql)
+
+    async def report(self, rows_per_s: float = 0.0) -> RelayLag:
+        """Measure the lag and write it down."""
+        firsts = await asyncio.gather(*(self.connection.call("XRANGE", s, "-", "+", "COUNT", 1) for s in self.streams))
+        lengths = await asyncio.gather(*(self.connection.call("XLEN", stream) for stream in self.streams))
+        seconds, micros = await self.connection.call("TIME")
+        now_ms = int(seconds) * 1000 + int(micros) // 1000
+        # Acknowledged events are deleted, so the first that is left is the oldest not mirrored.
+        oldest = min((int(first[0][0].partition(b"-")[0]) for first in firsts if first), default=now_ms)
+        at_ms = time.time_ns() // 1_000_000
+        self.lag = RelayLag(max(0, now_ms - oldest), sum(lengths), round(rows_per_s, 1), at_ms, self.note)
+        await self.connection.call("HSET", self.keys.relay_lag, self.name, msgspec.json.encode(self.lag))
+        return self.lag
+
+    async def sample(self, sql: Callable[..., Awaitable[Any]]) -> None:
+        """Store one measure of the whole system."""
+        queues = await Inspector(self.connection).queues()
+        shards = range(self.keys.shards)
+        living = await asyncio.gather(*(self.connection.call("ZCARD", self.keys.deadlines(s)) for s in shards))
+        durations, finished = sorted(self._durations), self._finished
+        self._durations, self._finished = [], 0
+        measured = Sample(
+            at=_slot(timezone.now()),
+            finished=finished,
+            p50_ms=percentile(durations, 0.5),
+            p95_ms=percentile(durations, 0.95),
+            queue_lag=sum(queue.waiting for queue in queues),
+            running=sum(living),
+            relay_lag_ms=self.lag.lag_ms,
+        )
+        await sql(_store, measured)
+        await live.publish_async(["overview"])
+
+    async def leave(self) -> None:
+        """Take this relay's report away when it stops."""
+        with suppress(ServerUnavailable, ResponseError):
+            await self.connection.call("HDEL", self.keys.relay_lag, self.name)
+
+
+def percentile(ordered: list[int], share: float) -> float | None:
+    """The value below which a share of an ordered list lies (nearest rank), or nothing for an empty list."""
+    if not ordered:
+        return None
+    return float(ordered[max(0, min(len(ordered) - 1, int(len(ordered) * share + 0.5) - 1))])
+
+
+def _slot(now: dt.datetime) -> dt.datetime:
+    """Relays that run side by side measure into the same slots."""
+    return now.replace(second=now.second - now.second % SAMPLE_S, microsecond=0)
+
+
+def _store(measured: Sample) -> None:
+    measured.open_escalations = Escalation.objects.filter(state="open").count()
+    names = ["at", "finished", "p50_ms", "p95_ms", "queue_lag", "open_escalations", "running", "relay_lag_ms"]
+    values = [getattr(measured, name) for name in names]
+    values[0] = connection.ops.adapt_datetimefield_value(measured.at)
+    table = Sample._meta.db_table
+    keep = [f"{name} = COALESCE(excluded.{name}, {table}.{name})" for name in names[2:]]
+    sql = (
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"  # noqa: S608 our names
+        f" ON CONFLICT (at) DO UPDATE SET finished = {table}.finished + excluded.finished, {', '.join(keep)}"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
@@ -34,12 +33,12 @@ GRANTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def allowed(user: AbstractBaseUser | AnonymousUser | None, verb: str) -> bool:
+def allowed(user: Any, verb: str) -> bool:
     """Whether an active user may ``view``, ``operate`` or ``administer``."""
     permission = PERMISSIONS[verb]
     if user is None or not user.is_authenticated or not user.is_active:
         return False
-    return bool(user.has_perm(permission))  # type: ignore[union-attr]
+    return bool(user.has_perm(permission))
 
 
 def role_of(user: Any) -> str:

@@ -25,10 +25,10 @@ def problems(value: Any, schema: dict[str, Any] | None) -> dict[str, list[str]]:
 
 def _in_words(error: ValidationError) -> tuple[str, str]:
     path = [str(part) for part in error.absolute_path]
-    wanted = error.validator_value
+    wanted: Any = error.validator_value
     match error.validator:
         case "required":
-            missing = next((name for name in wanted if name not in error.instance), "")
+            missing = next((name for name in wanted if name not in _names(error.instance)), "")
             return ".".join([*path, missing]), "This field is required."
         case "type":
             kinds = [wanted] if isinstance(wanted, str) else list(wanted)
@@ -52,6 +52,10 @@ def _in_words(error: ValidationError) -> tuple[str, str]:
         case _:
             text = f"{error.message[:300]}."
     return ".".join(path), text
+
+
+def _names(value: Any) -> list[str]:
+    return list(value) if isinstance(value, dict) else []
 
 
 _KINDS = {

@@ -1,0 +1,55 @@
+"""What became of decisions: an escalation's outcome follows the step, not the click.
+
+dispatched → succeeded | failed_again | cancelled; only the step itself makes it ``succeeded``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from coordination.domain import EscalationState, StepState, StepView, WorkflowSnapshot, WorkflowState
+from dashboard.models import Escalation
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """An escalation whose decision has not shown its effect, or that its workflow left behind."""
+
+    id: str
+    workflow_id: str
+    step: str
+    state: str
+
+
+def find(changed: Collection[str], finished: Collection[str]) -> list[Open]:
+    """The escalations of a batch's workflows that may have something to learn from it."""
+    names = ("id", "workflow_id", "step", "state")
+    rows = list(Escalation.objects.filter(outcome="dispatched", workflow_id__in=changed).values_list(*names))
+    if finished:
+        rows += Escalation.objects.filter(state=EscalationState.OPEN, workflow_id__in=finished).values_list(*names)
+    return [Open(*row) for row in rows]
+
+
+def outcome(escalation: Open, snapshot: WorkflowSnapshot, steps: list[StepView]) -> str:
+    """The outcome of an accepted decision, or ``dispatched`` while it is not known."""
+    step = next((step for step in steps if step.id == escalation.step), None)
+    if step is not None:
+        if step.state in (StepState.SUCCEEDED, StepState.SKIPPED):
+            return "succeeded"
+        if step.state is StepState.FAILED:
+            return "failed_again"
+        if step.state is StepState.ESCALATED and step.escalation_id != escalation.id:
+            return "failed_again"
+    if snapshot.state is WorkflowState.COMPLETED:
+        return "succeeded"
+    if snapshot.state is WorkflowState.FAILED:
+        return "failed_again"
+    return "cancelled" if snapshot.state is WorkflowState.CANCELLED else "dispatched"
+
+
+def write(outcomes: dict[str, str]) -> None:
+    """Store outcomes that have become known."""
+    for known in set(outcomes.values()):
+        ids = [name for name, value in outcomes.items() if value == known]
+        Escalation.objects.filter(pk__in=ids, outcome="dispatched").update(outcome=known)
