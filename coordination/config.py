@@ -87,6 +87,9 @@ def load(environ: dict[str, str] | None = None) -> Config:
         except (ValueError, msgspec.ValidationError) as error:
             raise SettingsError(f"{variable}={raw!r} does not fit: {error}.") from None
     config = Config(**values)  # type: ignore[arg-type]
+    own_server = config.home.absolute() / "redis.sock"
+    if "redis_url" not in values and own_server.exists():  # bin/up runs on this folder
+        config = msgspec.structs.replace(config, redis_url=f"unix://{own_server}")
     _check(config)
     return config
 

@@ -104,13 +104,18 @@ class Child:
             os.close(writing)
         self._process = process
         assert process.stdout is not None
-        async with asyncio.TaskGroup() as group:
-            lines = group.create_task(self._output.follow(self.program.name, process.stdout), name="lines")
-            gate = group.create_task(self._gate(reading), name="gate")
-            code = await process.wait()
-            gate.cancel()
+        if self._stopping.is_set():  # the order to stop came while the process was being made
+            process.terminate()
+        try:
+            async with asyncio.TaskGroup() as group:
+                lines = group.create_task(self._output.follow(self.program.name, process.stdout), name="lines")
+                gate = group.create_task(self._gate(reading), name="gate")
+                code = await process.wait()
+                gate.cancel()
+                self._sweep(process.pid)
+        finally:
             self._sweep(process.pid)
-        self._process = None
+            self._process = None
         return code, lines.result()
 
     async def _gate(self, descriptor: int) -> None:
