@@ -8,3 +8,8 @@ urlpatterns = [
     path("runs/shipments/", include("examples.shipments.urls")),
     path("", include("dashboard.urls")),
 ]
+
+handler400 = "dashboard.views.errors.bad_request"
+handler403 = "dashboard.views.errors.forbidden"
+handler404 = "dashboard.views.errors.not_found"
+handler500 = "dashboard.views.errors.failed"

@@ -1,0 +1,268 @@
+"""The socket behind every page: pushes the partials that changed, a few times a second, latest state wins.
+
+A reader's session, role and object are checked on connect, with every frame that comes in, and at
+least every ten seconds in between; who lost them is sent to the login and cut off. Every connect
+gets a full snapshot, so that nothing has to be caught up from a log. Readers who see the same
+share one rendering in each process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from weakref import WeakValueDictionary
+
+from asgiref.sync import sync_to_async
+from channels.auth import get_user
+from channels.db import DatabaseSyncToAsync
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import DatabaseError
+from django.http import Http404, QueryDict
+from django.urls import Resolver404, resolve, reverse
+
+from coordination.errors import GanglionError
+from dashboard import live, pages, queries
+from dashboard.views.frame import connected
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 0.25
+HEARTBEAT_S = 2.0
+AUTHORISE_S = 10.0
+REJOIN_S = 5.0
+SIGNED_OUT, FORBIDDEN, GONE = 4401, 4403, 4404
+
+
+def threaded(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """Run a function that reads the database in a thread of its own."""
+    return DatabaseSyncToAsync(function, thread_sensitive=False)
+
+
+class Rendering:
+    """One rendering that all readers of one kind share."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.begun = 0.0
+        self.fragments: dict[str, str] = {}
+
+    async def since(self, moment: float, make: Callable[[], Awaitable[dict[str, str]]]) -> dict[str, str]:
+        """The fragments as read at ``moment`` (monotonic seconds) or later."""
+        async with self.lock:
+            if self.begun < moment:
+                begun = time.monotonic()
+                self.fragments = await make()
+                self.begun = begun
+            return self.fragments
+
+
+_renderings: WeakValueDictionary[tuple[Any, ...], Rendering] = WeakValueDictionary()
+
+
+def _rendering(key: tuple[Any, ...]) -> Rendering:
+    found = _renderings.get(key)
+    if found is None:
+        found = _renderings[key] = Rendering()
+    return found
+
+
+class _Refused(Exception):
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+class LiveConsumer(AsyncWebsocketConsumer):
+    """One open page of one reader."""
+
+    async def connect(self) -> None:
+        """Accept everybody, so that a refusal can say why; strangers are told to log in and cut off."""
+        self.seq = 0
+        self.sent: dict[str, int] = {}
+        self.groups_joined: set[str] = set()
+        self.dirty = asyncio.Event()
+        self.changed_at = time.monotonic()
+        self.task: asyncio.Task[None] | None = None
+        self.authorised_at = 0.0
+        self.page: pages.LivePage | None = None
+        self.visit = pages.Visit({}, QueryDict(), frozenset())
+        await self.accept()
+        query = self.scope["query_string"].decode()
+        try:
+            await self._open(self.scope["path"].removeprefix("/live") + (f"?{query}" if query else ""))
+        except _Refused as refusal:
+            await self._cut(refusal.code)
+            return
+        self.task = asyncio.create_task(self._run(), name=f"live {self.scope['path']}")
+
+    async def disconnect(self, code: int) -> None:
+        """Leave every group and stop pushing."""
+        if self.task is not None:
+            self.task.cancel()
+        await self._join(set())
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """A page tells its new address (``path``), or that it missed a frame (``resync``)."""
+        try:
+            message = json.loads(text_data or "{}")
+        except ValueError:
+            return
+        self.authorised_at = 0.0
+        try:
+            if isinstance(message, dict) and isinstance(message.get("path"), str):
+                await self._open(message["path"])
+            else:
+                await self._authorise()
+        except _Refused as refusal:
+            await self._cut(refusal.code)
+            return
+        self.sent.clear()
+        self._touch()
+
+    async def changed(self, event: dict[str, Any]) -> None:
+        """Something that this page shows has changed."""
+        self._touch()
+
+    # --- one page -------------------------------------------------------------------
+
+    async def _open(self, path: str) -> None:
+        where, _, query = path.partition("?")
+        try:
+            match = resolve(where or "/")
+        except Resolver404:
+            match = None
+        self.page = pages.find(match.view_name) if match else None
+        self.visit = pages.Visit(match.kwargs if match else {}, QueryDict(query), frozenset())
+        self.sent.clear()
+        await self._authorise()
+        topics = self.page.topics(self.visit) if self.page else set()
+        await self._join({live.group(topic) for topic in topics | {"escalations"}})
+
+    async def _authorise(self) -> None:
+        if time.monotonic() - self.authorised_at < AUTHORISE_S:
+            return
+        user = await get_user(self.scope)
+        session_key = self.scope["session"].session_key
+        alive = session_key and await sync_to_async(self.scope["session"].exists)(session_key)
+        if not user.is_authenticated or not user.is_active or not alive:
+            raise _Refused(SIGNED_OUT)
+        verbs = await threaded(pages.verbs_of)(user)
+        if (self.page.verb if self.page else "view") not in verbs:
+            raise _Refused(FORBIDDEN)
+        personal = self.page is not None and self.page.personal
+        self.visit = pages.Visit(self.visit.kwargs, self.visit.query, verbs, user.pk if personal else None)
+        self.authorised_at = time.monotonic()
+
+    async def _join(self, wanted: set[str]) -> None:
+        if self.channel_layer is None:
+            return
+        try:
+            for name in self.groups_joined - wanted:
+                await self.channel_layer.group_discard(name, self.channel_name)
+                self.groups_joined.discard(name)
+            for name in wanted - self.groups_joined:
+                await self.channel_layer.group_add(name, self.channel_name)
+                self.groups_joined.add(name)
+        except Exception:  # Redis is away: pages are read again by the clock
+            log.debug("live groups cannot be joined now")
+
+    def _touch(self) -> None:
+        self.changed_at = time.monotonic()
+        self.dirty.set()
+
+    async def _cut(self, code: int) -> None:
+        if code == SIGNED_OUT:
+            await self._frame(leave=f"{reverse('login')}?next={self.scope['path'].removeprefix('/live')}")
+        await self.close(code)
+
+    # --- pushing ----------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        self._touch()
+        beat_at = 0.0
+        try:
+            while True:
+                tick = self.page.tick_s if self.page else 0.0
+                if not connected_lately():
+                    tick = tick or REJOIN_S
+                wait = min(tick or HEARTBEAT_S, HEARTBEAT_S)
+                try:
+                    await asyncio.wait_for(self.dirty.wait(), wait)
+                except TimeoutError:
+                    if tick and time.monotonic() - self.changed_at >= tick * 0.9:
+                        self._touch()
+                await self._authorise()
+                if self.dirty.is_set():
+                    self.dirty.clear()
+                    beat_at = time.monotonic()
+                    await self._push()
+                    await asyncio.sleep(FLUSH_S)
+                elif time.monotonic() - beat_at >= HEARTBEAT_S:
+                    beat_at = time.monotonic()
+                    await self._frame(**await _vital_signs())
+        except _Refused as refusal:
+            await self._cut(refusal.code)
+        except Http404:
+            await self.close(GONE)
+        except Exception:
+            log.exception("The live page %s failed.", self.scope["path"])
+            await self.close(1011)
+
+    async def _push(self) -> None:
+        page, visit = self.page, self.visit
+        content = ""
+        if page is not None:
+            # a page and the visit's key are all that a rendering depends on
+            self.rendering = _rendering((page, visit.key))
+            try:
+                fragments = await self.rendering.since(self.changed_at, lambda: threaded(page.fragments)(visit))
+            except (DatabaseError, GanglionError) as error:
+                log.warning("The live page %s was not read: %s", page.name, error)
+                await self._frame(note="data is late", **await _vital_signs())
+                return
+            for name, html in fragments.items():
+                if self.sent.get(name) != hash(html):
+                    self.sent[name] = hash(html)
+                    content += f'<hx-partial hx-target="#{name}" hx-swap="innerMorph">{html}</hx-partial>'
+        signs = await _vital_signs()
+        await self._frame(**signs, **({"content": content} if content else {}))
+
+    async def _frame(self, **fields: Any) -> None:
+        self.seq += 1
+        await self.send(json.dumps({"seq": self.seq, "at": int(time.time() * 1000), **fields}))
+
+
+_signs: tuple[float, dict[str, Any]] = (0.0, {})
+
+
+def connected_lately() -> bool:
+    """Whether Redis answered when this process last asked."""
+    return not _signs[1].get("note", "").startswith("Redis")
+
+
+async def _vital_signs() -> dict[str, Any]:
+    """The count of open escalations and what the top bar warns of; read once a second for all readers."""
+    global _signs
+    read_at, signs = _signs
+    if time.monotonic() - read_at >= 1.0:
+        _signs = (time.monotonic(), signs or {"count": 0, "note": ""})  # others go on with the last ones meanwhile
+        try:
+            signs = await threaded(_read_signs)()
+        except DatabaseError:
+            signs = {**signs, "note": "the history cannot be read"}
+        _signs = (time.monotonic(), signs)
+    return _signs[1]
+
+
+def _read_signs() -> dict[str, Any]:
+    note = ""
+    if not connected():
+        note = "Redis does not answer"
+    else:
+        lag = queries.relay_lag()
+        if lag.at_ms and lag.lag_ms > 5_000:
+            note = f"history {lag.lag_ms // 1000} s behind"
+    return {"count": queries.open_escalations()[0], "note": note}

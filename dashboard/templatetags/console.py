@@ -1,0 +1,224 @@
+"""Tags and filters of the console's templates; everything they return is escaped where it came from outside."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+from django import template
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.utils.html import conditional_escape, format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+from dashboard import wording
+from dashboard.charts import sparkline as draw_sparkline
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """A drawing of the sprite; decorative unless it is given a label."""
+    href = f"{staticfiles_storage.url('vendor/icons/icons.svg')}#{name}"
+    if label:
+        return format_html('<svg class="icon" role="img" aria-label="{}"><use href="{}"/></svg>', label, href)
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}"/></svg>', href)
+
+
+@register.simple_tag
+def chip(tone: str, icon_name: str, words: Any) -> SafeString:
+    """A state: tint, icon and words together, never colour alone."""
+    return format_html('<span class="chip tone-{}">{}{}</span>', tone, icon(icon_name), words)
+
+
+@register.simple_tag
+def state_chip(state: Any, words: str = "") -> SafeString:
+    """The chip of a workflow's, step's, attempt's, escalation's, agent's or decision's state."""
+    look = wording.look(str(state))
+    return chip(look.tone, look.icon, words or look.words)
+
+
+@register.filter
+def state_words(state: Any) -> str:
+    """A state as people say it."""
+    return wording.look(str(state)).words
+
+
+@register.filter
+def state_tone(state: Any) -> str:
+    """The tone of a state, for ``tone-…`` classes."""
+    return wording.look(str(state)).tone
+
+
+@register.filter
+def state_icon(state: Any) -> str:
+    """The icon of a state."""
+    return wording.look(str(state)).icon
+
+
+@register.filter
+def words(name: Any) -> str:
+    """An identifier as words: ``final_error`` becomes ``final error``."""
+    return str(name).replace("_", " ").strip()
+
+
+@register.filter
+def sentence(name: Any) -> str:
+    """An identifier as words with a capital: ``final_error`` becomes ``Final error``."""
+    said = words(name)
+    return said[:1].upper() + said[1:]
+
+
+def _moment(value: Any) -> dt.datetime | None:
+    if isinstance(value, dt.datetime):
+        return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+    if isinstance(value, int | float) and value:
+        return dt.datetime.fromtimestamp(value / 1000, dt.UTC)
+    return None
+
+
+def _time(value: Any, mode: str, shown: str) -> SafeString:
+    moment = _moment(value)
+    if moment is None:
+        return format_html('<span class="muted">{}</span>', "–")
+    iso = moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return format_html(
+        '<time datetime="{}" data-time="{}" title="{} UTC">{}</time>',
+        iso,
+        mode,
+        moment.astimezone(dt.UTC).strftime("%d %b %Y %H:%M:%S"),
+        moment.astimezone(dt.UTC).strftime(shown),
+    )
+
+
+@register.filter
+def when(value: Any) -> SafeString:
+    """A moment as the reader says it (“4 min ago”), with the exact one on hover. Takes a datetime or ms."""
+    return _time(value, "relative", "%d %b %H:%M UTC")
+
+
+@register.filter
+def age(value: Any) -> SafeString:
+    """How long ago a moment is, ticking: “4 min”."""
+    return _time(value, "age", "%d %b %H:%M UTC")
+
+
+@register.filter
+def clock(value: Any) -> SafeString:
+    """A moment with date and time in the reader's zone."""
+    return _time(value, "exact", "%d %b %H:%M:%S UTC")
+
+
+@register.filter
+def duration(ms: Any) -> str:
+    """Milliseconds in words: 340 ms, 1.2 s, 3 min 04 s, 2 h 05 min."""
+    return wording.duration(ms)
+
+
+@register.filter
+def size(count: Any) -> str:
+    """Bytes in words: 48.2 MB."""
+    return wording.size(count)
+
+
+@register.filter
+def grouped(number: Any) -> str:
+    """A whole number with groups of three: 12,040."""
+    try:
+        return f"{int(number):,}"
+    except (TypeError, ValueError):
+        return str(number)
+
+
+@register.filter
+def short(ident: Any) -> str:
+    """An id shortened in the middle."""
+    return wording.shortened(str(ident))
+
+
+@register.simple_tag
+def copy_id(ident: Any) -> SafeString:
+    """An id shortened in the middle that is copied by a click."""
+    text = str(ident or "")
+    if not text:
+        return format_html('<span class="muted">{}</span>', "–")
+    return format_html(
+        '<button type="button" class="id" data-copy="{}" title="{}" aria-label="Copy {}">{}</button>',
+        text,
+        text,
+        text,
+        wording.shortened(text),
+    )
+
+
+@register.filter
+def pretty(value: Any) -> str:
+    """A value as indented JSON text."""
+    try:
+        return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    except (TypeError, ValueError, msgspec.MsgspecError):
+        return str(value)
+
+
+@register.filter
+def json_block(value: Any) -> SafeString:
+    """A value as indented JSON with its keys, strings and numbers told apart; everything escaped."""
+    text = value if isinstance(value, str) and value[:1] in "{[" else pretty(value)
+    return format_html_join(
+        "",
+        "{}",
+        ((_token(kind, part),) for kind, part in wording.json_tokens(text[:200_000])),
+    )
+
+
+def _token(kind: str, part: str) -> SafeString:
+    return format_html('<span class="{}">{}</span>', kind, part) if kind else conditional_escape(part)
+
+
+@register.simple_tag
+def bar(value: float, of: float, tone: str = "", label: str = "") -> SafeString:
+    """A small bar that shows ``value`` out of ``of``, described for readers of screens."""
+    share = 0.0 if not of else max(0.0, min(1.0, float(value) / float(of)))
+    return format_html(
+        '<svg class="bar {}" role="img" aria-label="{}" viewBox="0 0 100 6" preserveAspectRatio="none">'
+        '<rect class="track" width="100" height="6"/><rect class="fill" width="{}" height="6"/></svg>',
+        f"tone-{tone}" if tone else "",
+        label or f"{value} of {of}",
+        round(share * 100, 1),
+    )
+
+
+@register.simple_tag
+def ticks(done: int, total: int, waiting: int = 0, failed: bool = False, human: int = 0) -> SafeString:
+    """Progress as one tick a step; many steps share the same width."""
+    total = max(int(total), int(done), 1)
+    shown = min(total, 12)
+    full = round(int(done) / total * shown)
+    attention = "t-human" if human else ("t-failed" if failed else ("t-waiting" if waiting else "t-running"))
+    kinds = ["t-done"] * full + [attention] * (1 if full < shown else 0)
+    kinds += ["t-todo"] * (shown - len(kinds))
+    bars = format_html_join(
+        "", '<rect class="{}" x="{}" width="5" height="10" rx="1"/>', ((k, i * 7) for i, k in enumerate(kinds))
+    )
+    return format_html(
+        '<svg class="ticks" role="img" aria-label="{} of {} steps done" width="{}" height="10">{}</svg>',
+        done,
+        total,
+        shown * 7 - 2,
+        bars,
+    )
+
+
+@register.simple_tag
+def sparkline(values: Any, tone: str = "", label: str = "") -> SafeString:
+    """A line of the values' course, described by its label."""
+    return mark_safe(draw_sparkline([float(v or 0) for v in values], tone, label))  # noqa: S308 - numbers and escaped words
+
+
+@register.simple_tag(takes_context=True)
+def console_frame(context: template.Context) -> Any:
+    """What the frame of every page shows: section, theme, role, count of open escalations, live address."""
+    from dashboard.views.frame import frame
+
+    return frame(context.get("request"))

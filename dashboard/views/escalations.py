@@ -1,0 +1,6 @@
+"""Page."""
+from django.http import HttpResponse
+
+
+def escalations(request, **kw):
+    return HttpResponse('soon')

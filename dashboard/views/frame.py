@@ -1,0 +1,127 @@
+"""What surrounds every page: sections, theme, who is there, the count of open escalations."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from django.db import DatabaseError
+from django.http import HttpRequest
+from django.urls import reverse
+
+from coordination import client as core
+from coordination.errors import ServerUnavailable
+from dashboard import queries
+from dashboard.roles import allowed, role_of
+
+THEMES = ("auto", "light", "dark")
+THEME_COOKIE = "ganglion_theme"
+_CONNECTED_S = 2.0
+_connected: tuple[float, bool] = (0.0, True)
+
+
+class Link(NamedTuple):
+    """An entry of the rail or of the palette."""
+
+    href: str
+    words: str
+    icon: str
+    active: bool = False
+    secondary: bool = False  # under “More” on a phone
+    counts: bool = False  # shows the open escalations
+    gap: bool = False  # space before it
+
+
+class Frame(NamedTuple):
+    """Everything that the base template shows around a page."""
+
+    theme: str
+    links: list[Link]
+    shortcuts: list[Link]
+    open_escalations: int
+    person: str
+    initials: str
+    role: str
+    live_url: str
+    connected: bool
+
+
+_SECTIONS = (
+    ("overview", "Overview", "layout-dashboard", False),
+    ("workflows", "Workflows", "git-branch", False),
+    ("escalations", "Escalations", "user-exclamation", False),
+    ("agents", "Agents", "robot", False),
+    ("coordinators", "Coordinators", "sitemap", True),
+    ("runs", "Runs", "rocket", True),
+    ("audit", "Audit", "clipboard-list", True),
+    ("settings", "Settings", "settings", True),
+)
+
+
+def theme_of(request: HttpRequest | None) -> str:
+    """The theme that the reader chose; ``auto`` follows the system."""
+    chosen = request.COOKIES.get(THEME_COOKIE, "auto") if request is not None else "auto"
+    return chosen if chosen in THEMES else "auto"
+
+
+def connected() -> bool:
+    """Whether Redis answered when a page last asked, at most two seconds ago."""
+    global _connected
+    asked, answer = _connected
+    if time.monotonic() - asked < _CONNECTED_S and asked:
+        return answer
+    try:
+        core.sync().call("PING")
+        answer = True
+    except ServerUnavailable:
+        answer = False
+    _connected = (time.monotonic(), answer)
+    return answer
+
+
+def links(path: str) -> list[Link]:
+    """The sections, with the one that holds ``path`` marked."""
+    found = []
+    for name, words, icon, secondary in _SECTIONS:
+        href = reverse(name)
+        active = path == href if href == "/" else path.startswith(href)
+        found.append(Link(href, words, icon, active, secondary, counts=name == "escalations", gap=name == "settings"))
+    return found
+
+
+def _shortcuts() -> list[Link]:
+    workflows, escalations, agents = reverse("workflows"), reverse("escalations"), reverse("agents")
+    return [
+        Link(f"{workflows}?state=running", "Running workflows", "loader-2"),
+        Link(f"{workflows}?needs=retrying", "Workflows that retry", "refresh"),
+        Link(f"{workflows}?state=failed", "Failed workflows", "circle-x"),
+        Link(f"{escalations}?claim=mine", "Escalations claimed by me", "user-check"),
+        Link(f"{agents}#register", "Register a remote agent", "plug"),
+    ]
+
+
+def frame(request: HttpRequest | None) -> Frame:
+    """The frame for one request; works for strangers and when the database is away."""
+    user: Any = getattr(request, "user", None)
+    path = request.path if request is not None else "/"
+    count, person = 0, ""
+    try:
+        if allowed(user, "view"):
+            count = queries.open_escalations()[0]
+        person = str(user.get_full_name() or user.get_username()) if user is not None else ""
+        role = role_of(user)
+    except DatabaseError:
+        role = ""
+    full = request.get_full_path() if request is not None else "/"
+    return Frame(
+        theme=theme_of(request),
+        links=links(path),
+        shortcuts=_shortcuts(),
+        open_escalations=count,
+        person=person or "Nobody",
+        initials="".join(part[0] for part in person.replace(".", " ").split()[:2]) or "?",
+        role=role,
+        live_url=f"/live{quote(full, safe='/?&=%,:@-._~+')}",
+        connected=connected(),
+    )

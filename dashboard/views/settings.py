@@ -1,0 +1,148 @@
+"""Settings: theme and password for everybody, API tokens, and for administrators the people."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth import password_validation, update_session_auth_hash
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_POST
+
+from coordination.errors import BadRequest
+from dashboard import accounts, audit, tokens
+from dashboard.models import ApiToken
+from dashboard.roles import ROLES, admin_required, allowed, role_of, viewer_required
+from dashboard.views.frame import THEME_COOKIE, THEMES
+
+YEAR_S = 31_536_000
+
+
+def _person(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def _page(request: HttpRequest, **more: object) -> HttpResponse:
+    user = _person(request)
+    mine = ApiToken.objects.filter(user=user).order_by("revoked_at", "-created_at")
+    people = (
+        [{"user": person, "role": role_of(person)} for person in accounts.users()]
+        if allowed(user, "administer")
+        else []
+    )
+    context = {"tokens": mine, "people": people, "roles": ROLES, "scopes": ApiToken.SCOPES, "role": role_of(user)}
+    response = render(request, "dashboard/settings.html", {**context, **more})
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@require_GET
+@viewer_required
+def settings(request: HttpRequest) -> HttpResponse:
+    """The settings page."""
+    return _page(request)
+
+
+@require_POST
+def theme(request: HttpRequest) -> HttpResponse:
+    """Choose light, dark, or as the system says."""
+    wanted = request.POST.get("next", "")
+    back = wanted if url_has_allowed_host_and_scheme(wanted, {request.get_host()}) else "/"
+    response = redirect(back)
+    chosen = request.POST.get("theme", "")
+    if chosen in THEMES:
+        response.set_cookie(THEME_COOKIE, chosen, max_age=YEAR_S, samesite="Lax", httponly=True)
+    return response
+
+
+@require_POST
+@viewer_required
+@sensitive_post_parameters()
+def password(request: HttpRequest) -> HttpResponse:
+    """Set one's own password; whoever has one must know it."""
+    user = _person(request)
+    new = request.POST.get("new", "")
+    if user.has_usable_password() and not user.check_password(request.POST.get("present", "")):
+        return _page(request, password_faults=["Your present password is not right."])
+    if new != request.POST.get("again", ""):
+        return _page(request, password_faults=["The two new passwords differ."])
+    try:
+        password_validation.validate_password(new, user)
+    except ValidationError as error:
+        return _page(request, password_faults=error.messages)
+    user.set_password(new)
+    user.save(update_fields=["password"])
+    update_session_auth_hash(request, user)
+    audit.record(user, "user.password", ("user", str(user.pk)), request=request)
+    messages.success(request, "Your password is set. Other sessions of yours are signed out.")
+    return redirect("settings")
+
+
+@require_POST
+@viewer_required
+def create_token(request: HttpRequest) -> HttpResponse:
+    """Make an API token and show its text this once."""
+    days = request.POST.get("days", "")
+    try:
+        token, raw = tokens.create(
+            request.user,
+            request.POST.get("name", ""),
+            request.POST.get("scope", "read"),
+            expires_in_days=int(days) if days.isdecimal() and 0 < int(days) <= 3650 else None,
+            request=request,
+        )
+    except BadRequest as error:
+        return _page(request, token_fault=str(error), token_name=request.POST.get("name", ""))
+    return _page(request, new_token=token, new_token_text=raw)
+
+
+@require_POST
+@viewer_required
+def revoke_token(request: HttpRequest, token_id: int) -> HttpResponse:
+    """End one of one's own tokens; administrators may end anybody's."""
+    mine = ApiToken.objects.all() if allowed(request.user, "administer") else ApiToken.objects.filter(user=_person(request))
+    token = get_object_or_404(mine, pk=token_id)
+    tokens.revoke(token, request.user, request)
+    messages.success(request, f"The token “{token.name}” no longer works.")
+    return redirect("settings")
+
+
+@require_POST
+@admin_required
+def create_person(request: HttpRequest) -> HttpResponse:
+    """Add a person and show the link that lets them in once."""
+    try:
+        person = accounts.create_user(
+            request.POST.get("username", ""), request.POST.get("role", "viewer"), request.user, request=request
+        )
+    except BadRequest as error:
+        return _page(request, person_fault=str(error))
+    return _page(request, link_for=person, link=_link(request, person))
+
+
+@require_POST
+@admin_required
+def change_person(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Change a person's role, keep them out or let them in, or make a login link."""
+    person = get_object_or_404(User, pk=user_id)
+    wanted = request.POST.get("do", "role")
+    try:
+        if wanted == "link":
+            audit.record(request.user, "user.link", ("user", str(person.pk)), request=request)
+            return _page(request, link_for=person, link=_link(request, person))
+        if wanted in ("lock", "unlock"):
+            accounts.set_active(person, wanted == "unlock", request.user, request)
+        else:
+            accounts.set_role(person, request.POST.get("role", ""), request.user, request)
+    except BadRequest as error:
+        return _page(request, person_fault=str(error))
+    messages.success(request, f"{person.get_username()} is changed.")
+    return redirect("settings")
+
+
+def _link(request: HttpRequest, person: User) -> str:
+    return accounts.make_login_link(person, request.build_absolute_uri("/"))

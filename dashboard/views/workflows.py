@@ -1,0 +1,6 @@
+"""Page."""
+from django.http import HttpResponse
+
+
+def workflows(request, **kw):
+    return HttpResponse('soon')

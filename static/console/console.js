@@ -1,0 +1,180 @@
+/* Times in the reader's zone, ids copied by a click, menus, and the state of the live connection.
+   Everything here adds to pages that work without it. */
+(() => {
+  "use strict";
+
+  /* --- times ---------------------------------------------------------------- */
+  const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const brief = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+  const precise = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  let skew = 0; // server's clock minus ours, in ms
+
+  function spell(ms) {
+    const s = Math.max(0, Math.floor(ms / 1000));
+    if (s < 60) return `${s} s`;
+    if (s < 3600) return `${Math.floor(s / 60)} min`;
+    if (s < 172800) return `${Math.floor(s / 3600)} h`;
+    return `${Math.floor(s / 86400)} days`;
+  }
+
+  function tell(element) {
+    const at = Date.parse(element.dateTime);
+    if (Number.isNaN(at)) return;
+    const past = Date.now() + skew - at;
+    const mode = element.dataset.time;
+    let text = brief.format(at);
+    if (mode === "exact") text = precise.format(at);
+    else if (mode === "age") text = spell(Math.abs(past));
+    else if (past < -1000) text = `in ${spell(-past)}`;
+    else if (past < 3000) text = "just now";
+    else if (past < 7 * 86400000) text = `${spell(past)} ago`;
+    if (element.textContent !== text) element.textContent = text;
+    const full = exact.format(at);
+    if (element.title !== full) element.title = full;
+  }
+
+  function tellAll(root) {
+    for (const element of root.querySelectorAll("time[data-time]")) tell(element);
+  }
+
+  /* --- the title and the icon carry the count of open escalations -------------- */
+  const plainTitle = document.title.replace(/^\(\d+\+?\) /, "");
+  function showCount(count) {
+    document.title = count > 0 ? `(${count}) ${plainTitle}` : plainTitle;
+    for (const badge of document.querySelectorAll("[data-count]")) {
+      badge.dataset.n = count;
+      badge.textContent = count > 999 ? `${Math.floor(count / 1000)}k` : count;
+    }
+    const link = document.querySelector('link[rel="icon"]');
+    if (link) {
+      const wanted = count > 0 ? link.dataset.alert : link.dataset.calm;
+      if (wanted && link.getAttribute("href") !== wanted) link.setAttribute("href", wanted);
+    }
+  }
+
+  /* --- the live connection -------------------------------------------------------- */
+  const state = document.getElementById("live-state");
+  let lastHeard = 0, lastSeq = 0, socket = null, closed = false, note = "";
+
+  function showLive() {
+    if (!state || !document.getElementById("live")) return;
+    const silent = lastHeard ? Date.now() - lastHeard : 0;
+    let kind = "live", text = "live";
+    if (closed) { kind = "reconnecting"; text = lastHeard ? `reconnecting · data ${spell(silent)} old` : "reconnecting"; }
+    else if (!lastHeard) { kind = "connecting"; text = "connecting"; }
+    else if (silent > 6000) { kind = "stale"; text = `data ${spell(silent)} old`; }
+    else if (note) { kind = "stale"; text = note; }
+    state.dataset.live = kind;
+    const word = state.querySelector(".live-word");
+    if (word.textContent !== text) word.textContent = text;
+    state.title = text;
+  }
+
+  function say(message) {
+    if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+  }
+
+  document.addEventListener("htmx:ws:after:connection", (event) => {
+    socket = event.detail.connection.socket;
+    closed = false; lastSeq = 0;
+    say({ path: location.pathname + location.search });
+    showLive();
+  });
+  document.addEventListener("htmx:ws:close", () => { closed = true; showLive(); });
+  document.addEventListener("htmx:ws:before:message:incoming", (event) => {
+    let frame;
+    try { frame = JSON.parse(event.detail.message.data); } catch { return; }
+    if (lastSeq && frame.seq > lastSeq + 1) say({ resync: true });
+    lastSeq = frame.seq;
+    lastHeard = Date.now(); closed = false;
+    if (frame.at) skew = frame.at - Date.now();
+    if (frame.note !== undefined) note = frame.note;
+    if (frame.count !== undefined) showCount(frame.count);
+    if (frame.leave) { location.assign(frame.leave); return; }
+    showLive();
+  });
+  document.addEventListener("htmx:after:history:push", () => say({ path: location.pathname + location.search }));
+  document.addEventListener("htmx:after:history:replace", () => say({ path: location.pathname + location.search }));
+
+  /* --- what a live update must leave alone ------------------------------------------ */
+  htmx.registerExtension("console", {
+    htmx_before_morph_node(element, detail) {
+      // a shown time is told again by us; the server only knows UTC
+      if (element.localName === "time" && element.dataset.time && element.dateTime === detail.newNode.dateTime) return false;
+      return true;
+    },
+    htmx_before_morph_attr(element, detail) {
+      const name = detail.attrName;
+      if (name === "open" && (element.localName === "details" || element.localName === "dialog")) return false;
+      if (name === "data-copied" || name === "data-cursor") return false;
+      if (name === "checked" && element.localName === "input") return false;
+      return true;
+    },
+    htmx_after_swap() { tellAll(document); return true; },
+  });
+  document.addEventListener("htmx:after:swap", () => tellAll(document));
+  new MutationObserver((changes) => {
+    for (const change of changes) for (const node of change.addedNodes) {
+      if (node.nodeType !== 1) continue;
+      if (node.matches("time[data-time]")) tell(node); else tellAll(node);
+    }
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
+  /* --- copying ids -------------------------------------------------------------------- */
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    event.preventDefault();
+    const text = button.dataset.copy || document.getElementById(button.dataset.copyFrom)?.textContent || "";
+    try { await navigator.clipboard.writeText(text); } catch { return; }
+    button.setAttribute("data-copied", "");
+    setTimeout(() => button.removeAttribute("data-copied"), 1200);
+  });
+
+  /* --- menus close by a click elsewhere and by Escape ---------------------------------- */
+  document.addEventListener("click", (event) => {
+    for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of document.querySelectorAll("details.menu[open]")) { menu.open = false; menu.querySelector("summary").focus(); }
+  });
+
+  /* --- asking before what cannot be undone ------------------------------------------------ */
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-confirm]");
+    const sheet = document.getElementById("confirm");
+    if (!button || !sheet || button.dataset.confirmed) return;
+    event.preventDefault();
+    sheet.querySelector("[data-confirm-words]").textContent = button.dataset.confirm;
+    const yes = sheet.querySelector("[data-confirm-yes]");
+    yes.textContent = button.dataset.confirmYes || button.textContent.trim();
+    yes.onclick = () => {
+      sheet.close();
+      button.dataset.confirmed = "1";
+      button.click();
+      delete button.dataset.confirmed;
+    };
+    sheet.showModal();
+  });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-close]")) event.target.closest("dialog")?.close();
+    else if (event.target.localName === "dialog") event.target.close();
+    const opener = event.target.closest("[data-open]");
+    if (opener) { event.preventDefault(); document.getElementById(opener.dataset.open)?.showModal(); }
+  });
+
+  /* --- a form is sent once -------------------------------------------------------------------- */
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || event.defaultPrevented) return;
+    if (form.dataset.sent) { event.preventDefault(); return; }
+    form.dataset.sent = "1";
+    setTimeout(() => delete form.dataset.sent, 4000);
+  });
+
+  document.documentElement.classList.add("js");
+  tellAll(document);
+  setInterval(() => { tellAll(document); showLive(); }, 1000);
+  showLive();
+})();
