@@ -1,0 +1,86 @@
+"""``bin/up`` starts everything, soon when it has done so before, and stops everything in order."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+from tests.stack import Stack
+
+PROGRAM = (sys.executable, "-P", "-m", "config.up")  # what bin/up runs in the end, with the Python of this run
+SECOND_START_S = 8.0
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """One home for the whole module, on the servers of this run."""
+    environ = {"PYTHONPATH": str(Path(__file__).resolve().parent.parent.parent), "GANGLION_PREFIX": "up:"}
+    if os.environ.get("GANGLION_TEST_REDIS_URL"):
+        environ["REDIS_URL"] = os.environ["GANGLION_TEST_REDIS_URL"]
+    for name in ("DATABASE_URL", "GANGLION_CHANNELS_URL", "GANGLION_BROKER_URL"):
+        if name in os.environ:
+            environ[name] = os.environ[name]
+    with servers.folder() as folder:
+        made = Stack(folder, servers.spare_port(), **environ)
+        yield made
+        if made.process is not None:
+            made.end(signal.SIGTERM)
+
+
+def status(url: str) -> int:
+    """The status of a page."""
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return int(answer.status)
+
+
+@pytest.mark.timeout(400)
+def test_the_first_start_serves_and_sigterm_leaves_nothing(stack: Stack) -> None:
+    took_s = stack.start(program=PROGRAM)
+    print(f"first start: {took_s:.1f} s")
+    assert status(f"{stack.url}/login/") == 200
+    assert stack.login_link.startswith(f"{stack.url}/login/once/")
+    assert len(stack.sessions) >= 8
+    for name in ("secret-key", "cli-token"):
+        assert (stack.home / name).stat().st_mode & 0o777 == 0o600, name
+    assert stack.home.stat().st_mode & 0o777 == 0o700
+    assert "Traceback" not in stack.log, stack.log
+    assert "\x1b[" not in stack.log
+    assert stack.end(signal.SIGTERM) == 0
+    assert "Traceback" not in stack.log, stack.log
+    assert not stack.left(), stack.log
+    assert not (stack.home / "redis.sock").exists()
+
+
+@pytest.mark.timeout(120)
+def test_the_second_start_is_soon_and_ctrl_c_leaves_nothing(stack: Stack) -> None:
+    took_s = stack.start(program=PROGRAM)
+    print(f"second start: {took_s:.1f} s")
+    order = ["web", "coordinator-1", "relay", "jobs"]
+    assert stack.end(signal.SIGINT) == 0
+    assert not stack.left(), stack.log
+    assert "did not stop within" not in stack.log, stack.log
+    assert re.search(r"Stopped in [0-9.]+ s\. Nothing accepted is lost\.", stack.log), (order, stack.log)
+    assert took_s < SECOND_START_S
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+@pytest.mark.timeout(120)
+def test_nothing_outlives_a_killed_supervisor_and_the_next_start_works(stack: Stack) -> None:
+    stack.start(program=PROGRAM)
+    stack.end(signal.SIGKILL)
+    for _ in range(600):
+        if not stack.left():
+            break
+        signal.sigtimedwait([], 0.05)
+    assert not stack.left()
+    stack.start(program=PROGRAM)
+    assert status(f"{stack.url}/login/") == 200
+    assert stack.end(signal.SIGTERM) == 0
