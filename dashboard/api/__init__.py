@@ -1,0 +1,1 @@
+"""The REST API: the same reads and commands as the console, for programs."""

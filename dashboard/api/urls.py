@@ -1,5 +1,82 @@
-"""Routes of the API."""
+"""Routes of the API: operations, ``openapi.json`` and a page about them."""
 
-from django.urls import URLPattern
+from __future__ import annotations
 
-urlpatterns: list[URLPattern] = []
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import path
+from ninja import NinjaAPI
+
+from dashboard.api import errors, escalations, fleet, rest, workflows
+from dashboard.roles import viewer_required
+
+api = NinjaAPI(
+    title="Ganglion",
+    version="1",
+    description=(
+        "Submit workflows, watch them, decide escalations. Send `Authorization: Bearer gang_…`; tokens are made in the"
+        " console under Settings. Errors are `{code, message, fields?, retry_after_s?}`."
+    ),
+    urls_namespace="api",
+    docs_url=None,
+    openapi_url=None,
+)
+errors.install(api)
+for part in (workflows.router, escalations.router, fleet.router, rest.router):
+    api.add_router("", part)
+
+_METHODS = ("get", "post", "put", "patch", "delete")
+
+
+def openapi(request: HttpRequest) -> HttpResponse:
+    """The OpenAPI 3.1 description."""
+    return JsonResponse(api.get_openapi_schema(path_prefix="/api/"))
+
+
+@viewer_required
+def docs(request: HttpRequest) -> HttpResponse:
+    """The description as a page, rendered here: it needs no script."""
+    schema: dict[str, Any] = api.get_openapi_schema(path_prefix="/api/")
+    sections: dict[str, list[dict[str, Any]]] = {}
+    for address, operations in schema["paths"].items():
+        for method in _METHODS:
+            if operation := operations.get(method):
+                shown = {**operation, "method": method.upper(), "path": address, "body": _body(operation, schema)}
+                sections.setdefault(operation.get("tags", ["other"])[0], []).append(shown)
+    context = {"sections": sections, "about": schema["info"], "version": schema["openapi"], "nav": "settings"}
+    return render(request, "dashboard/api_docs.html", context)
+
+
+def _body(operation: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """The fields of an operation's body, in words."""
+    content = operation.get("requestBody", {}).get("content", {})
+    declared = next(iter(content.values()), {}).get("schema", {})
+    for option in declared.get("anyOf", []):
+        declared = option if "$ref" in option else declared
+    name = declared.get("$ref", "").rpartition("/")[2]
+    declared = schema.get("components", {}).get("schemas", {}).get(name, declared)
+    required = declared.get("required", [])
+    return [
+        {"name": field, "kind": _kind(details), "required": field in required, "words": details.get("description", "")}
+        for field, details in declared.get("properties", {}).items()
+    ]
+
+
+def _kind(details: dict[str, Any]) -> str:
+    options = [option.get("type", "") for option in details.get("anyOf", [details])]
+    return " or ".join(option for option in options if option and option != "null") or "any JSON"
+
+
+def nothing(request: HttpRequest, rest: str = "") -> HttpResponse:
+    """What does not exist is told as every other error."""
+    return api.on_exception(request, Http404("There is nothing at this address. See /api/docs."))
+
+
+urlpatterns = [
+    path("openapi.json", openapi, name="openapi"),
+    path("docs", docs, name="api-docs"),
+    path("", api.urls),
+    path("<path:rest>", nothing),
+]

@@ -1,0 +1,118 @@
+"""Agents, coordinators and queues over the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from django.http import HttpRequest
+from ninja import Router, Status
+
+from coordination import client as core
+from coordination.domain import RemoteAgent
+from coordination.errors import BadRequest
+from dashboard import operations, queries
+from dashboard.api import shapes
+from dashboard.api.auth import caller, may
+
+router = Router(tags=["agents and coordinators"])
+
+
+class NotFound(BadRequest):
+    """There is no such object."""
+
+    code = "not_found"
+
+
+@router.get("/agents", auth=may("view"), response=list[dict[str, Any]], summary="List agent instances")
+def agents(request: HttpRequest) -> Any:
+    """Every agent instance in the service registry."""
+    return msgspec.to_builtins(core.sync().inspect.agents())
+
+
+@router.get("/agents/{instance}", auth=may("view"), response=dict[str, Any], summary="Read an agent instance")
+def agent(request: HttpRequest, instance: str) -> Any:
+    """One agent instance."""
+    found = next((view for view in core.sync().inspect.agents() if view.id == instance), None)
+    if found is None:
+        raise NotFound(f"No agent instance {instance!r} is registered; it may have stopped.")
+    return msgspec.to_builtins(found)
+
+
+@router.post("/agents/{instance}/drain", auth=may("operate"), response={202: None}, summary="Drain an instance")
+def drain(request: HttpRequest, instance: str) -> Any:
+    """Let an instance finish what it runs and take nothing new."""
+    operations.drain_agent(caller(request), instance, request)
+    return Status(202, None)
+
+
+@router.post("/agents/{instance}/undrain", auth=may("operate"), response={202: None}, summary="End a drain")
+def undrain(request: HttpRequest, instance: str) -> Any:
+    """Let an instance take tasks again."""
+    operations.undrain_agent(caller(request), instance, request)
+    return Status(202, None)
+
+
+@router.get("/queues", auth=may("view"), response=list[dict[str, Any]], summary="List task queues")
+def queues(request: HttpRequest) -> Any:
+    """Every task type's queue: waiting, delivered, oldest, agents, paused."""
+    return msgspec.to_builtins(core.sync().inspect.queues())
+
+
+@router.post("/queues/{task_type}/pause", auth=may("operate"), response={202: None}, summary="Pause a task type")
+def pause(request: HttpRequest, task_type: str, body: shapes.Because | None = None) -> Any:
+    """Stop agents from taking tasks of a type."""
+    operations.pause_type(caller(request), task_type, body.reason if body else "", request)
+    return Status(202, None)
+
+
+@router.post("/queues/{task_type}/resume", auth=may("operate"), response={202: None}, summary="Resume a task type")
+def resume(request: HttpRequest, task_type: str) -> Any:
+    """Let agents take tasks of a type again."""
+    operations.resume_type(caller(request), task_type, request)
+    return Status(202, None)
+
+
+@router.get("/coordinators", auth=may("view"), response=list[dict[str, Any]], summary="List coordinator hosts")
+def coordinators(request: HttpRequest) -> Any:
+    """Every coordinator host."""
+    return msgspec.to_builtins(core.sync().inspect.hosts())
+
+
+@router.get("/remote-agents", auth=may("view"), response=list[dict[str, Any]], summary="List remote agents")
+def remote_agents(request: HttpRequest) -> Any:
+    """Every registered remote HTTP agent."""
+    return msgspec.to_builtins(core.sync().inspect.remote_agents())
+
+
+@router.post("/remote-agents", auth=may("administer"), response={201: None}, summary="Register a remote agent")
+def register_remote(request: HttpRequest, body: shapes.RemoteIn) -> Any:
+    """Let gateway workers run a remote HTTP agent's task types."""
+    operations.register_remote(caller(request), RemoteAgent(**body.dict()), request)
+    return Status(201, None)
+
+
+@router.delete("/remote-agents/{name}", auth=may("administer"), response={204: None}, summary="Remove a remote agent")
+def remove_remote(request: HttpRequest, name: str) -> Any:
+    """Stop running a remote agent."""
+    operations.remove_remote(caller(request), name, request)
+    return Status(204, None)
+
+
+@router.get("/status", auth=may("view"), response=dict[str, Any], summary="The system at a glance")
+def status(request: HttpRequest) -> Any:
+    """Counts, rates, lag, and whether Redis and the relay are there."""
+    seen = queries.overview(minutes=2)
+    return {
+        "connected": seen.connected,
+        "states": {state: count for state, (count, _) in seen.counts.items()},
+        "per_minute": seen.per_minute,
+        "p50_ms": seen.p50_ms,
+        "p95_ms": seen.p95_ms,
+        "open_escalations": seen.open_escalations,
+        "hosts": len([host for host in seen.hosts if host.alive]),
+        "agents": len([view for view in seen.agents if view.alive]),
+        "tasks_waiting": sum(queue.waiting for queue in seen.queues),
+        "relay": {**msgspec.to_builtins(seen.relay), "alive": seen.relay.alive},
+        "server": seen.server,
+    }

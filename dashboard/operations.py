@@ -1,0 +1,144 @@
+"""What operators do to workflows and agents, each written to the audit log with who, what and from where.
+
+The entry and the command succeed together: a command that Redis refuses leaves no entry, and an audit
+log that cannot be written stops the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from django.db import transaction
+from django.http import HttpRequest
+
+from coordination import client as core
+from coordination.domain import RemoteAgent
+from dashboard import audit, live
+
+
+@contextmanager
+def _audited(
+    user: Any, action: str, target: tuple[str, str], request: HttpRequest | None, before: Any = None, after: Any = None
+) -> Iterator[None]:
+    with transaction.atomic():
+        audit.record(user, action, target, before=before, after=after, request=request)
+        yield
+
+
+def submit(
+    user: Any,
+    workflow_type: str,
+    value: Any,
+    *,
+    key: str | None = None,
+    workflow_id: str | None = None,
+    deadline_s: float | None = None,
+    labels: dict[str, str] | None = None,
+    request: HttpRequest | None = None,
+) -> str:
+    """Accept a workflow exactly once for each key; returns its id.
+
+    Submissions are no audit entries of their own kind of volume: one line, without the input.
+
+    Raises:
+        UnknownWorkflowType: Nothing installed defines it.
+        InvalidPayload: The input does not have the declared shape.
+        PayloadTooLarge: Store it as a document and pass the reference.
+        AdmissionRefused: Too much is waiting already.
+        ServerUnavailable: Redis does not answer.
+    """
+    new_id = core.sync().submit(
+        workflow_type, value, key=key, workflow_id=workflow_id, deadline_s=deadline_s, labels=labels
+    )
+    audit.record(user, "workflow.submit", ("workflow", new_id), after={"type": workflow_type}, request=request)
+    live.publish_on_commit("workflows", "overview")
+    return new_id
+
+
+def cancel(user: Any, workflow_id: str, reason: str = "", request: HttpRequest | None = None) -> None:
+    """Ask for a workflow's end; running tasks are told, compensations run.
+
+    Raises:
+        WorkflowNotFound: No workflow has this id.
+        WorkflowFinished: It has ended already.
+    """
+    client = core.sync()
+    before = {"state": client.get(workflow_id).state.value}
+    with _audited(user, "workflow.cancel", ("workflow", workflow_id), request, before, {"reason": reason}):
+        client.commands.cancel(workflow_id, user.get_username(), reason)
+
+
+def signal(
+    user: Any,
+    workflow_id: str,
+    name: str,
+    payload: Any = None,
+    *,
+    signal_id: str | None = None,
+    request: HttpRequest | None = None,
+) -> None:
+    """Deliver a signal exactly once for each signal id.
+
+    Raises:
+        WorkflowNotFound: No workflow has this id.
+        WorkflowFinished: It has ended already.
+    """
+    after = {"name": name, "payload": payload}
+    with _audited(user, "workflow.signal", ("workflow", workflow_id), request, None, after):
+        core.sync().signal(workflow_id, name, payload, signal_id=signal_id)
+
+
+def retry_now(user: Any, workflow_id: str, step: str, request: HttpRequest | None = None) -> None:
+    """End a step's waiting time before its next attempt."""
+    with _audited(user, "workflow.retry_now", ("workflow", workflow_id), request, None, {"step": step}):
+        core.sync().commands.retry_now(workflow_id, step, user.get_username())
+
+
+def pause_type(user: Any, task_type: str, reason: str = "", request: HttpRequest | None = None) -> None:
+    """Stop agents from taking tasks of a type; what runs goes on, what waits keeps waiting."""
+    with _audited(user, "task_type.pause", ("task_type", task_type), request, None, {"reason": reason}):
+        core.sync().commands.pause_type(task_type, user.get_username(), reason)
+    live.publish_on_commit("agents", "overview")
+
+
+def resume_type(user: Any, task_type: str, request: HttpRequest | None = None) -> None:
+    """Let agents take tasks of a type again."""
+    with _audited(user, "task_type.resume", ("task_type", task_type), request):
+        core.sync().commands.resume_type(task_type, user.get_username())
+    live.publish_on_commit("agents", "overview")
+
+
+def drain_agent(user: Any, instance: str, request: HttpRequest | None = None) -> None:
+    """Let an instance finish what it runs and take nothing new."""
+    with _audited(user, "agent.drain", ("agent", instance), request):
+        core.sync().commands.drain_agent(instance)
+    live.publish_on_commit("agents")
+
+
+def undrain_agent(user: Any, instance: str, request: HttpRequest | None = None) -> None:
+    """Let an instance take tasks again."""
+    with _audited(user, "agent.undrain", ("agent", instance), request):
+        core.sync().commands.undrain_agent(instance)
+    live.publish_on_commit("agents")
+
+
+def register_remote(user: Any, remote: RemoteAgent, request: HttpRequest | None = None) -> None:
+    """Let gateway workers run a remote HTTP agent's task types.
+
+    Raises:
+        BadRequest: Says which field does not fit.
+    """
+    name = ("remote_agent", remote.name)
+    with _audited(user, "remote_agent.register", name, request, None, msgspec.to_builtins(remote)):
+        core.sync().commands.register_remote(msgspec.structs.replace(remote, registered_by=user.get_username()))
+    live.publish_on_commit("agents")
+
+
+def remove_remote(user: Any, name: str, request: HttpRequest | None = None) -> None:
+    """Stop running a remote agent."""
+    with _audited(user, "remote_agent.remove", ("remote_agent", name), request):
+        core.sync().commands.remove_remote(name)
+    live.publish_on_commit("agents")
