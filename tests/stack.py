@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,6 +36,14 @@ def children_of(pid: int) -> set[int]:
     answer = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
     rows = (line.split() for line in answer.stdout.splitlines())
     return {int(row[0]) for row in rows if int(row[1]) == pid}
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    """Look again and again at something that nothing tells about, as another program's processes."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not so within {seconds:g} s"
+        time.sleep(0.02)
 
 
 class Stack:

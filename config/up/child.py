@@ -82,6 +82,7 @@ class Child:
             self._output.line(self.program.name, f"did not stop within {self.program.stop_s:g} s and is ended")
         self._sweep(process.pid)
         await process.wait()
+        self._output.line(self.program.name, "stopped")
 
     async def _once(self) -> tuple[int, str]:
         reading, writing = os.pipe()
