@@ -279,6 +279,7 @@ class RemoteAgent(msgspec.Struct, frozen=True, omit_defaults=True):
     capabilities: dict[str, list[str]] = {}
     concurrency: int = 4
     timeout_s: float = 30.0
+    schemas: dict[str, dict[str, Any]] = {}  # task type -> {"input": schema, "output": schema}
     registered_by: str = ""
 
 

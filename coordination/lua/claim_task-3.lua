@@ -13,7 +13,7 @@ if not task then return {GONE} end
 if task.generation ~= ARGV[3] or task.number ~= ARGV[4] then return {DUPLICATE} end
 if task.state ~= 'q' and task.state ~= 'c' then return {DUPLICATE} end
 if task.state == 'c' and task.agent ~= previous and task.agent ~= agent then return {HELD, task.agent} end
-task.claims = task.claims + 1
+if task.state ~= 'c' or task.agent ~= agent then task.claims = task.claims + 1 end
 if task.claims > tonumber(ARGV[8]) then
   task.state = 'f'
   write_task(KEYS[1], step, task)

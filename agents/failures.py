@@ -1,0 +1,67 @@
+"""What a handler raised, as it is stored and shown: never more than 8 KiB of text."""
+
+from __future__ import annotations
+
+import traceback
+
+import msgspec
+
+from agents.handlers import InvalidInput, InvalidResult, invalid
+from coordination.domain import ErrorInfo
+from coordination.errors import AgentError, FinalError, RetryableError
+
+_MESSAGE_BYTES = 1_500
+_TRACEBACK_BYTES = 4_500
+_DETAILS_BYTES = 1_800
+
+
+class ChildError(AgentError):
+    """A handler failed in its child process; carries the failure as it is stored."""
+
+    def __init__(self, info: ErrorInfo, retry_after_s: float | None = None) -> None:
+        super().__init__(info.message)
+        self.info = info
+        self.retry_after_s = retry_after_s
+
+
+def describe(error: BaseException) -> tuple[ErrorInfo, float | None]:
+    """The failure as it is stored, and the delay the handler asked for before the next attempt."""
+    if isinstance(error, InvalidInput | InvalidResult):
+        info = invalid(error)
+        return ErrorInfo(info.kind, _head(info.message, _MESSAGE_BYTES), info.retryable), None
+    if isinstance(error, ChildError):
+        return error.info, error.retry_after_s
+    message = _head(str(error) or type(error).__name__, _MESSAGE_BYTES)
+    kind = type(error).__name__
+    if isinstance(error, FinalError):
+        return ErrorInfo(kind, message, retryable=False, details=_details(error)), None
+    trace = _tail("".join(traceback.format_exception(error, limit=-20)), _TRACEBACK_BYTES)
+    after = error.retry_after_s if isinstance(error, RetryableError) else None
+    return ErrorInfo(kind, message, traceback="" if isinstance(error, RetryableError) else trace), after
+
+
+def timed_out(timeout_s: float, moved: bool) -> ErrorInfo:
+    """A handler that used up its time."""
+    since = "its last progress report" if moved else "it was claimed"
+    return ErrorInfo("Timeout", f"The agent did not finish within {timeout_s:g} s of {since}.")
+
+
+def _details(error: FinalError) -> dict[str, object]:
+    try:
+        raw = msgspec.json.encode(error.details)
+    except (TypeError, ValueError):
+        return {"omitted": "the details cannot be carried by JSON"}
+    if len(raw) > _DETAILS_BYTES:
+        return {"omitted": f"the details have {len(raw):,} bytes; the limit is {_DETAILS_BYTES:,}"}
+    decoded: dict[str, object] = msgspec.json.decode(raw)
+    return decoded
+
+
+def _head(text: str, most: int) -> str:
+    raw = text.encode("utf-8", "replace")
+    return text if len(raw) <= most else raw[: most - 3].decode("utf-8", "ignore") + "…"
+
+
+def _tail(text: str, most: int) -> str:
+    raw = text.encode("utf-8", "replace")
+    return text if len(raw) <= most else "…" + raw[3 - most :].decode("utf-8", "ignore")

@@ -1,0 +1,267 @@
+"""Takes tasks from the queues: never more than there are free slots, high before normal before low."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Mapping
+
+import structlog
+from redis.exceptions import RedisError, ResponseError
+
+from agents.acknowledgement import Acknowledger
+from agents.execution import Executor
+from agents.handlers import Handler
+from agents.ledger import Ledger
+from agents.outage import Outage, backoff_s
+from coordination.connection import Connection
+from coordination.errors import InvalidPayload, TryAgain
+from coordination.keys import AGENTS_GROUP, PRIORITIES
+from coordination.streams import ensure_groups, no_group
+from coordination.tasks import parse
+
+BLOCK_MS = 400  # an idle worker looks up this often, so a pause and a stop take effect within it
+RESCAN_S = 10.0
+QUARANTINE_LENGTH = 1_000  # entries; older ones are dropped
+
+log = structlog.get_logger("agents")
+
+Entry = tuple[str, bytes, list[bytes]]  # queue, id, fields
+
+
+class Fetcher:
+    """Reads the queues of an instance's types and starts what it reads.
+
+    Entries that a lost reply left pending here are found again: after each failure, and every ten seconds.
+
+    Redis:
+        ``fetch_tasks`` for what waits; one blocked ``XREADGROUP`` when nothing does.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        ledger: Ledger,
+        handlers: Mapping[str, Handler],
+        executor: Executor,
+        acknowledger: Acknowledger,
+        outage: Outage,
+    ) -> None:
+        self._connection = connection
+        self._ledger = ledger
+        self._handlers = handlers
+        self._executor = executor
+        self._acknowledger = acknowledger
+        self._outage = outage
+        self._found: deque[Entry] = deque()  # pending here, not yet in a slot
+        self._asides: set[asyncio.Task[None]] = set()
+        self._turn = 0
+        self._scanned_at = time.monotonic()
+        self.paused: frozenset[str] = frozenset()
+        self.draining = False
+        self.stopping = asyncio.Event()
+
+    def queues(self, task_type: str) -> list[str]:
+        """A type's queues in the order they are read; the first is this instance's own."""
+        keys = self._connection.keys
+        own = keys.instance_queue(task_type, self._ledger.instance)
+        return [own, *(keys.agent_queue(task_type, priority) for priority in PRIORITIES)]
+
+    async def prepare(self) -> None:
+        """Make every queue and its group exist."""
+        streams = [queue for task_type in self._handlers for queue in self.queues(task_type)]
+        await ensure_groups(self._connection, streams, AGENTS_GROUP)
+
+    async def run(self) -> None:
+        """Fetch and start tasks until ``stopping`` is set; then give back what was not started."""
+        tries = 0
+        while not self.stopping.is_set():
+            try:
+                await self._turn_once()
+            except (TryAgain, RedisError) as error:
+                self._ledger.missed.set()
+                await self._heal(error, tries)
+                tries += 1
+            else:
+                tries = 0
+        try:
+            await self._give_back(list(self._found))
+        except (TryAgain, RedisError) as error:
+            log.warning("unstarted tasks are left for others to take over", action="task.left", error=str(error))
+        self._found.clear()
+
+    async def _turn_once(self) -> None:
+        if self._ledger.missed.is_set() or time.monotonic() - self._scanned_at > RESCAN_S:
+            await self._rescan()
+        while self._found and self._ledger.free() > 0:
+            self._start(self._found.popleft())
+        active = self._active()
+        if self._ledger.free() <= 0 or not active:
+            await self._wait_for_slot()
+            return
+        if not await self._fetch(active):
+            await self._block(active)
+
+    def _active(self) -> list[str]:
+        """The types that may be fetched now and have room, each turn beginning with another."""
+        if self.draining or self._found:
+            return []
+        free = self._ledger.free_for
+        types = [name for name, handler in self._handlers.items() if name not in self.paused and free(handler) > 0]
+        self._turn += 1
+        cut = self._turn % len(types) if types else 0
+        return types[cut:] + types[:cut]
+
+    async def _wait_for_slot(self) -> None:
+        self._ledger.freed.clear()
+        if self._active() and self._ledger.free() > 0:
+            return
+        try:
+            await asyncio.wait_for(self._ledger.freed.wait(), BLOCK_MS / 1000)
+        except TimeoutError:
+            pass
+
+    # --- reading ------------------------------------------------------------------------
+
+    async def _fetch(self, active: list[str]) -> bool:
+        """Start what waits; returns whether more may be waiting."""
+        free = self._ledger.free()
+        asked = active[:free]
+        quota = {name: max(1, min(free // len(asked), self._ledger.free_for(self._handlers[name]))) for name in asked}
+        replies = await asyncio.gather(*(self._ask(name, quota[name]) for name in asked), return_exceptions=True)
+        full = len(asked) < len(active)
+        failure: BaseException | None = None
+        for name, reply in zip(asked, replies, strict=True):
+            if isinstance(reply, BaseException):
+                failure = reply
+                continue
+            for entry in reply:
+                self._start(entry)
+            full = full or len(reply) >= quota[name]
+        if failure is not None:
+            raise failure
+        self._outage.succeeded()
+        return full
+
+    async def _ask(self, task_type: str, most: int) -> list[Entry]:
+        queues = self.queues(task_type)
+        reply = await self._connection.script("fetch_tasks", queues, [AGENTS_GROUP, self._ledger.instance, most])
+        entries = [(queues[index - 1], entry_id, fields) for index, found in reply[1:] for entry_id, fields in found]
+        if reply[0]:
+            for entry in entries:
+                self._start(entry)
+            raise ResponseError(reply[0].decode())
+        return entries
+
+    async def _block(self, active: list[str]) -> None:
+        """Wait a moment for the next entry. What comes beyond the free slots goes back at once."""
+        streams = [queue for name in active for queue in self.queues(name)]
+        count = max(1, self._ledger.free() // len(streams))
+        reply = await self._connection.blocking(
+            "XREADGROUP", "GROUP", AGENTS_GROUP, self._ledger.instance, "COUNT", count, "BLOCK", BLOCK_MS,
+            "STREAMS", *streams, *([">"] * len(streams)),
+        )  # fmt: skip
+        self._outage.succeeded()
+        excess = []
+        for stream, found in reply or ():
+            queue = stream.decode()
+            for entry_id, fields in found:
+                if self._wanted(queue):
+                    self._start((queue, entry_id, fields))
+                else:
+                    excess.append((queue, entry_id, fields))
+        await self._give_back(excess)
+
+    def _wanted(self, queue: str) -> bool:
+        """Whether an entry that came late may still be started."""
+        if self.stopping.is_set() or self.draining or self._ledger.free() <= 0:
+            return False
+        task_type = queue.partition("{")[2].partition("}")[0]
+        handler = self._handlers.get(task_type)
+        return handler is not None and task_type not in self.paused and self._ledger.free_for(handler) > 0
+
+    def _start(self, entry: Entry) -> None:
+        queue, entry_id, fields = entry
+        self._ledger.known.add((queue, entry_id))
+        try:
+            delivery = parse(queue, entry_id, fields)
+            if delivery.task_type not in self._handlers:
+                raise InvalidPayload(f"Entry {entry_id.decode()} of {queue} is of type {delivery.task_type!r}.")
+        except InvalidPayload as error:
+            self._quarantine(entry, str(error))
+            return
+        self._executor.start(delivery)
+
+    # --- what went wrong --------------------------------------------------------------------
+
+    async def _heal(self, error: Exception, tries: int) -> None:
+        """Make vanished groups exist again, or wait longer with each failure."""
+        if isinstance(error, ResponseError) and no_group(error) and tries < 3:
+            log.warning("queues were gone; making them again", action="queue.healed", error=str(error)[:200])
+            try:
+                await self.prepare()
+                return
+            except (TryAgain, RedisError) as second:
+                error = second
+        self._outage.failed(error, len(self._ledger.running))
+        try:
+            await asyncio.wait_for(self.stopping.wait(), backoff_s(tries))
+        except TimeoutError:
+            pass
+
+    async def _rescan(self) -> None:
+        """Find entries that are pending here and that nobody here works on."""
+        self._ledger.missed.clear()
+        for task_type in self._handlers:
+            for queue in self.queues(task_type):
+                await self._rescan_queue(queue)
+        self._scanned_at = time.monotonic()
+
+    async def _rescan_queue(self, queue: str) -> None:
+        after = b"0"
+        while True:
+            reply = await self._connection.call(
+                "XREADGROUP", "GROUP", AGENTS_GROUP, self._ledger.instance, "COUNT", 100, "STREAMS", queue, after
+            )
+            found = reply[0][1] if reply else []
+            for entry_id, fields in found:
+                if (queue, entry_id) in self._ledger.known:
+                    continue
+                self._ledger.known.add((queue, entry_id))
+                if fields:
+                    self._found.append((queue, entry_id, fields))
+                else:
+                    self._acknowledger.add_entry(queue, entry_id)  # trimmed or deleted under us
+            if len(found) < 100:
+                return
+            after = found[-1][0]
+
+    def _quarantine(self, entry: Entry, reason: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._set_aside(entry, reason), name="quarantine")
+        self._asides.add(task)
+        task.add_done_callback(self._asides.discard)
+
+    async def _set_aside(self, entry: Entry, reason: str) -> None:
+        queue, entry_id, fields = entry
+        log.error("entry set aside", action="task.quarantined", queue=queue, entry=entry_id.decode(), reason=reason)
+        kept = [part[:65_536] for part in fields[:64]]
+        try:
+            await self._connection.call(
+                "XADD", self._connection.keys.quarantine, "MAXLEN", "~", QUARANTINE_LENGTH, "*",
+                "queue", queue, "entry", entry_id, "reason", reason, "fields", repr(kept)[:65_536],
+            )  # fmt: skip
+        except (TryAgain, RedisError):
+            self._ledger.known.discard((queue, entry_id))
+            self._ledger.missed.set()
+            return
+        self._acknowledger.add_entry(queue, entry_id)
+
+    async def _give_back(self, entries: list[Entry]) -> None:
+        """Put entries that were not started back on their queues."""
+        by_queue: dict[str, list[bytes]] = {}
+        for queue, entry_id, _ in entries:
+            by_queue.setdefault(queue, []).append(entry_id)
+        for queue, ids in by_queue.items():
+            await self._connection.script("move_tasks", [queue, queue], [AGENTS_GROUP, self._ledger.instance, *ids])
+            self._ledger.known.difference_update((queue, entry_id) for entry_id in ids)

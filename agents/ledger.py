@@ -1,0 +1,136 @@
+"""What this instance holds right now: its slots, its running tasks, the entries it has been given."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from agents.handlers import Handler
+from agents.task import Task
+from coordination.registry import Status
+from coordination.tasks import Delivery
+
+_SHOWN_AFTER_S = 1.0
+_SHOWN = 50
+
+TaskKey = tuple[str, str, int, int]
+
+
+def task_key(delivery: Delivery) -> TaskKey:
+    """What makes two deliveries the same attempt."""
+    return delivery.workflow_id, delivery.step, delivery.generation, delivery.number
+
+
+class Running:
+    """One task in a slot, from before its claim until after its report."""
+
+    __slots__ = ("claimed_ms", "delivery", "ended", "handler", "instance", "job", "started_at", "task")
+
+    def __init__(self, delivery: Delivery, handler: Handler) -> None:
+        self.delivery = delivery
+        self.handler = handler
+        self.task: Task | None = None  # set when claimed
+        self.job: asyncio.Task[None] | None = None
+        self.instance = ""  # the incarnation that claimed it
+        self.claimed_ms = 0
+        self.started_at = time.monotonic()
+        self.ended = ""  # why the handler was told to stop: timeout, lost, cancelled, stopping
+
+    def stop(self, why: str) -> None:
+        """Cancel the handler, once."""
+        if self.ended or self.task is None or self.job is None:
+            return
+        self.ended = why
+        self.task.cancelled = True
+        self.job.cancel()
+
+
+class Ledger:
+    """The slots of one instance and what is in them.
+
+    Args:
+        concurrency: Number of slots.
+        processes: How many of them CPU-bound handlers may use.
+    """
+
+    def __init__(self, concurrency: int, processes: int) -> None:
+        self.instance = ""
+        self.concurrency = concurrency
+        self.processes = processes
+        self.running: dict[TaskKey, Running] = {}
+        self.known: set[tuple[str, bytes]] = set()  # entries delivered here and not yet acknowledged
+        self.abandoned = 0  # slots held by threads that cannot be stopped
+        self.in_processes = 0
+        self.freed = asyncio.Event()
+        self.missed = asyncio.Event()  # set when entries may be pending here that nobody works on
+        self.done = 0
+        self.failed = 0
+        self.queued = 0
+        self.clock_offset_ms = 0.0  # server's clock minus this process's monotonic clock
+        self.last_work_ms = 0
+        self.moved_at = 0.0
+
+    def free(self) -> int:
+        """Slots that a new task could take."""
+        return self.concurrency - len(self.running) - self.abandoned
+
+    def free_for(self, handler: Handler) -> int:
+        """Slots that a new task for this handler could take."""
+        free = self.free()
+        return min(free, self.processes - self.in_processes) if handler.kind == "process" else free
+
+    def begin(self, running: Running) -> None:
+        """Put a task into a slot."""
+        self.running[task_key(running.delivery)] = running
+        self.in_processes += running.handler.kind == "process"
+        self.moved_at = time.monotonic()
+
+    def end(self, running: Running) -> None:
+        """Free a task's slot."""
+        if self.running.pop(task_key(running.delivery), None) is not None:
+            self.in_processes -= running.handler.kind == "process"
+        self.freed.set()
+
+    def finished(self, ok: bool) -> None:
+        """Count a task whose outcome is known."""
+        self.done += ok
+        self.failed += not ok
+        self.moved_at = time.monotonic()
+        self.last_work_ms = self.server_ms(self.moved_at)
+
+    def abandon(self, delta: int) -> None:
+        """Count a slot as held by a thread that runs on although its task has ended, or give it back."""
+        self.abandoned += delta
+        self.freed.set()
+
+    def server_ms(self, monotonic: float) -> int:
+        """A moment of this process's clock as the server's ms, known since the first heartbeat."""
+        return int(monotonic * 1000 + self.clock_offset_ms) if self.clock_offset_ms else 0
+
+    def status(self) -> Status:
+        """What the next heartbeat says."""
+        now = time.monotonic()
+        long = [entry for entry in self.running.values() if entry.task and now - entry.started_at > _SHOWN_AFTER_S]
+        moved = max([self.moved_at, *(entry.task.moved_at for entry in long if entry.task)])
+        return Status(
+            load=len(self.running) + self.abandoned,
+            queued=self.queued,
+            running=[self._shown(entry) for entry in long[:_SHOWN]],
+            last_work_ms=self.last_work_ms,
+            moved_ms=self.server_ms(moved) if moved else 0,
+            done=self.done,
+            failed=self.failed,
+        )
+
+    def _shown(self, entry: Running) -> dict[str, Any]:
+        shown: dict[str, Any] = {
+            "workflow": entry.delivery.workflow_id,
+            "step": entry.delivery.step,
+            "type": entry.delivery.task_type,
+            "since_ms": entry.claimed_ms,
+            "limit_ms": int(entry.delivery.timeout_s * 1000),
+        }
+        if entry.task is not None and entry.task.share is not None:
+            shown["progress"] = entry.task.share
+        return shown

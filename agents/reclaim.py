@@ -1,0 +1,200 @@
+"""Gives the work of dead instances to living ones, promptly, and never that of a slow but living one.
+
+What it may get wrong: an instance whose process or event loop stands still for longer than the
+suspicion time is declared dead although it may wake up. Its tasks then run twice, but a step
+settles once, and the sleeper takes a new name when it wakes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+
+import structlog
+from redis.exceptions import RedisError, ResponseError
+
+from agents.handlers import Handler
+from agents.ledger import Ledger
+from agents.registration import bury
+from coordination.connection import Connection
+from coordination.errors import InvalidPayload, TryAgain
+from coordination.keys import AGENTS_GROUP, PRIORITIES
+from coordination.registry import Registry
+from coordination.streams import ensure_group
+from coordination.tasks import parse
+
+SWEEP_S = 5.0  # between two looks at the same orphan
+AUDIT_S = 10.0  # between two looks for consumers that nobody knows
+GRACE_MS = 60_000  # an orphan's queues are looked at for this long, because a task may still be addressed to it
+_BATCH = 200
+
+log = structlog.get_logger("agents")
+
+Orphan = tuple[str, str]  # instance, task type
+
+
+class Reclaimer:
+    """Buries silent instances, moves what they held to the shared high queue, re-routes what was addressed to them.
+
+    Redis:
+        An entry moves by one script that checks its holder, so two reclaimers cannot both move it.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        ledger: Ledger,
+        registry: Registry,
+        handlers: Mapping[str, Handler],
+        is_draining: Callable[[], bool],
+    ) -> None:
+        self._connection = connection
+        self._ledger = ledger
+        self._registry = registry
+        self._handlers = handlers
+        self._is_draining = is_draining
+        self._swept: dict[Orphan, float] = {}
+        self._strangers: dict[tuple[str, str], int] = {}  # (queue, consumer) -> audits that saw it unregistered
+        self._audited_at = time.monotonic()
+        self.looked = asyncio.Event()  # set after each look at the registry
+
+    async def run(self) -> None:
+        """Work after each look at the registry, until cancelled."""
+        while True:
+            await self.looked.wait()
+            self.looked.clear()
+            try:
+                await self.step()
+            except (TryAgain, RedisError) as error:
+                log.debug("reclaim interrupted", action="agent.reclaim", error=str(error))
+
+    async def step(self) -> None:
+        """One round: bury, sweep, and now and then audit."""
+        for instance in self._registry.suspects():
+            if instance != self._ledger.instance:
+                await self._bury(instance)
+        now = time.monotonic()
+        for orphan, buried_ms in list(self._registry.orphans.items()):
+            if orphan[1] in self._handlers and now - self._swept.get(orphan, -SWEEP_S) >= SWEEP_S:
+                self._swept[orphan] = now
+                await self._sweep(orphan, buried_ms)
+        self._swept = {orphan: at for orphan, at in self._swept.items() if now - at < GRACE_MS / 500}
+        if self._is_draining():
+            for task_type in self._handlers:
+                await self._reroute(self._ledger.instance, task_type)
+        if now - self._audited_at >= AUDIT_S:
+            self._audited_at = now
+            await self._audit()
+
+    async def _bury(self, instance: str) -> None:
+        view = self._registry.views.get(instance)
+        types = view.types if view else list(self._handlers)
+        if await bury(self._connection, instance, self._registry.beats[instance], types) == 1:
+            silent_ms = view.beat_age_ms if view else 0
+            log.warning(
+                "agent is dead; its tasks go to others", action="agent.lost", agent=instance, silent_ms=silent_ms
+            )
+        now = self._registry.now_ms
+        for task_type in types:
+            self._registry.orphans.setdefault((instance, task_type), now)
+        self._registry.beats.pop(instance, None)
+
+    async def _sweep(self, orphan: Orphan, buried_ms: int) -> None:
+        """Take over everything of one type that a dead instance held."""
+        instance, task_type = orphan
+        keys = self._connection.keys
+        moved = 0
+        for priority in PRIORITIES:
+            moved += await self._take_over(keys.agent_queue(task_type, priority), instance, task_type)
+        moved += await self._reroute(instance, task_type)
+        if moved:
+            log.info("tasks taken over", action="task.reclaimed", agent=instance, type=task_type, tasks=moved)
+        if self._registry.now_ms - buried_ms > GRACE_MS:
+            await self._forget(orphan)
+
+    async def _take_over(self, queue: str, consumer: str, task_type: str) -> int:
+        """Move what a consumer holds in a shared queue to the high one, where it is read first."""
+        target = self._connection.keys.agent_queue(task_type, "high")
+        moved = 0
+        while True:
+            try:
+                pending = await self._connection.call("XPENDING", queue, AGENTS_GROUP, "-", "+", _BATCH, consumer)
+            except ResponseError:
+                return moved  # the queue or its group is gone
+            if not pending:
+                return moved
+            ids = [entry[0] for entry in pending]
+            moved += await self._connection.script("move_tasks", [queue, target], [AGENTS_GROUP, consumer, *ids])
+
+    async def _reroute(self, instance: str, task_type: str) -> int:
+        """Send what was addressed to one instance to others that are capable, as far as there are any."""
+        queue = self._connection.keys.instance_queue(task_type, instance)
+        moved, after = 0, "-"
+        while True:
+            entries = await self._connection.call("XRANGE", queue, after, "+", "COUNT", _BATCH)
+            by_target: dict[str, list[bytes]] = {}
+            for entry_id, fields in entries:
+                if (queue, entry_id) in self._ledger.known:
+                    continue  # runs here; only when this instance drains
+                target = self._target(queue, entry_id, fields, task_type, instance)
+                if target is not None:
+                    by_target.setdefault(target, []).append(entry_id)
+            for target, ids in by_target.items():
+                await ensure_group(self._connection, queue, AGENTS_GROUP)
+                moved += await self._connection.script("move_tasks", [queue, target], [AGENTS_GROUP, "", *ids])
+            if len(entries) < _BATCH:
+                return moved
+            after = f"({entries[-1][0].decode()}"
+
+    def _target(self, queue: str, entry_id: bytes, fields: list[bytes], task_type: str, instance: str) -> str | None:
+        try:
+            requires = parse(queue, entry_id, fields).requires
+        except InvalidPayload:
+            requires = {}
+        keys = self._connection.keys
+        if not requires:
+            return keys.agent_queue(task_type, "high")
+        chosen = self._registry.choose(task_type, requires, "least_loaded")
+        return keys.instance_queue(task_type, chosen) if chosen and chosen != instance else None
+
+    async def _forget(self, orphan: Orphan) -> None:
+        """Remove the last traces of a dead instance, if nothing is left in its queues."""
+        instance, task_type = orphan
+        keys = self._connection.keys
+        empty = await self._connection.script("retire_queue", [keys.instance_queue(task_type, instance)], [])
+        for priority in PRIORITIES:
+            queue = keys.agent_queue(task_type, priority)
+            empty &= await self._connection.script("retire_consumer", [queue], [AGENTS_GROUP, instance])
+        if empty:
+            await self._connection.call("HDEL", keys.orphans, f"{instance}|{task_type}")
+
+    # --- consumers that nobody knows ------------------------------------------------------
+
+    async def _audit(self) -> None:
+        """Take over from consumers that hold entries and are not registered, as after a lost registry."""
+        seen: dict[tuple[str, str], int] = {}
+        for task_type in self._handlers:
+            for priority in PRIORITIES:
+                queue = self._connection.keys.agent_queue(task_type, priority)
+                for consumer in await self._consumers(queue):
+                    if self._registry.knows(consumer) or (consumer, task_type) in self._registry.orphans:
+                        continue
+                    seen[queue, consumer] = self._strangers.get((queue, consumer), 0) + 1
+                    if seen[queue, consumer] >= 2:
+                        await self._adopt(queue, consumer, task_type)
+        self._strangers = seen
+
+    async def _consumers(self, queue: str) -> list[str]:
+        try:
+            found = await self._connection.call("XINFO", "CONSUMERS", queue, AGENTS_GROUP)
+        except ResponseError:
+            return []
+        return [dict(zip(flat[::2], flat[1::2], strict=True))[b"name"].decode() for flat in found]
+
+    async def _adopt(self, queue: str, consumer: str, task_type: str) -> None:
+        moved = await self._take_over(queue, consumer, task_type)
+        moved += await self._reroute(consumer, task_type)
+        await self._connection.script("retire_consumer", [queue], [AGENTS_GROUP, consumer])
+        if moved:
+            log.warning("tasks of an unknown agent taken over", action="task.reclaimed", agent=consumer, tasks=moved)
