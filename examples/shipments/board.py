@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,9 +13,10 @@ from django.db.models import Count, Q, QuerySet
 
 from dashboard import queries
 from dashboard.queries import EscalationFilter, EscalationGroup
+from examples.shipments import sample
 from examples.shipments.carriers import CARRIERS
+from examples.shipments.feed import rows as read_rows
 from examples.shipments.models import Feed, LeftOut, Position, TrackEvent
-from examples.shipments.places import PLACES
 from examples.shipments.updates import Status
 
 PAGE_ROWS = 50
@@ -42,7 +44,12 @@ class BoardFilter:
 
     def query(self, **changes: Any) -> str:
         """The query string that ``from_params`` reads this filter from."""
-        now = {"q": self.text, "status": self.status, "carrier": self.carrier, "late": "1" if self.late else ""} | changes
+        now = {
+            "q": self.text,
+            "status": self.status,
+            "carrier": self.carrier,
+            "late": "1" if self.late else "",
+        } | changes
         return urlencode({name: value for name, value in now.items() if value})
 
 
@@ -139,7 +146,9 @@ def progress(feed: Feed) -> FeedProgress:
         feed=feed,
         recorded=TrackEvent.objects.filter(feed=feed.pk).count(),
         left_out=LeftOut.objects.filter(feed=feed.pk).count(),
-        waiting=queries.escalations(EscalationFilter(workflow_type="shipment_update", text=f"{feed.pk}-"), limit=1).total,
+        waiting=queries.escalations(
+            EscalationFilter(workflow_type="shipment_update", text=f"{feed.pk}-"), limit=1
+        ).total,
     )
 
 
@@ -169,12 +178,6 @@ def track(tracking: str) -> list[Leg]:
         known = legs.get(key)
         legs[key] = Leg(event, known.reported + 1 if known else 1)
     return list(legs.values())
-
-
-def place_name(code: str) -> str:
-    """A place as people call it."""
-    place = PLACES.get(code)
-    return f"{place.city}, {place.country}" if place else code
 
 
 def as_json(position: Position) -> dict[str, Any]:
@@ -211,3 +214,10 @@ def track_as_json(tracking: str) -> Iterator[dict[str, Any]]:
             "workflow_id": event.workflow_id,
             "reported": leg.reported,
         }
+
+
+@functools.cache
+def format_examples() -> list[tuple[str, str]]:
+    """Each carrier's name and a row as it writes it."""
+    rows = [row.text for row in read_rows(sample.feed(400, bad_share=0), "example")]
+    return [(carrier.name, next(row for row in rows if row.startswith(carrier.code))) for carrier in CARRIERS.values()]

@@ -121,7 +121,7 @@ def parse_row(row: Row) -> Update:
         )
     cells = _cells(row, carrier, where)
     if not cells["tracking"]:
-        raise faults.MissingTracking(f"{where}: the tracking number is missing. Add it to the row.", details=cells)
+        raise faults.MissingTracking(f"{where}: the tracking number is missing. Add it to the row.", details={**cells})
     return Update(
         feed=row.feed,
         line=row.line,

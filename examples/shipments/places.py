@@ -67,6 +67,12 @@ def find(name: str) -> Place | None:
     return _ALIASES.get(name.strip().casefold())
 
 
+def label(code: str) -> str:
+    """A place as people call it: ``Hamburg, DE``."""
+    place = PLACES.get(code)
+    return f"{place.city}, {place.country}" if place else code
+
+
 @functools.cache
 def distance_km(one: str, other: str) -> float:
     """The distance between two places along the great circle."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 from django import forms
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from coordination.client import sync
+from coordination import client
 from coordination.domain import WorkflowSnapshot, WorkflowState
 from coordination.errors import GanglionError, TryAgain, WorkflowNotFound
 from dashboard.pages import LivePage, Visit, register
@@ -24,19 +24,19 @@ from examples.shipments.updates import Status
 
 SAMPLE_ROWS = (100, 1_000, 10_000)
 
-Download = TypeVar("Download", HttpResponse, StreamingHttpResponse)
-
 
 def _board(visit: Visit) -> dict[str, Any]:
     wanted = reads.BoardFilter.from_params(visit.query)
     page = reads.page(wanted, visit.query.get("page", ""))
     counts = reads.counts()
+    exceptions = reads.exceptions()
     return {
         "counts": counts,
         "filter": wanted,
         "page": page,
         "page_query": wanted.query(),
-        "exceptions": reads.exceptions()[:8],
+        "exceptions": exceptions[:8],
+        "waiting": sum(group.count for group in exceptions),
         "feeds": reads.recent_feeds(),
         "late_query": wanted.query(late="" if wanted.late else "1"),
         "status_pills": [
@@ -87,7 +87,7 @@ def _feed(visit: Visit) -> dict[str, Any]:
 
 def _snapshot(feed_id: str) -> WorkflowSnapshot | None:
     try:
-        found = sync().get(feed_id)
+        found = client.sync().get(feed_id)
     except (WorkflowNotFound, TryAgain):  # the board shows what SQL has when the server does not answer
         return None
     return found if found.type == "shipment_batch" else None
@@ -163,7 +163,12 @@ def start(request: HttpRequest) -> HttpResponse:
             except GanglionError as error:
                 form.add_error(None if isinstance(error, TryAgain) else next(iter(form.fields)), str(error))
         status = 422
-    return render(request, "shipments/start.html", {"forms": bound, "limit": sample.MAX_ROWS}, status=status)
+    return render(
+        request,
+        "shipments/start.html",
+        {"forms": bound, "limit": sample.MAX_ROWS, "examples": reads.format_examples()},
+        status=status,
+    )
 
 
 def _take_upload(cleaned: dict[str, Any]) -> str:
@@ -188,15 +193,17 @@ def sample_csv(request: HttpRequest) -> HttpResponse:
         raise Http404(" ".join(str(words) for errors in form.errors.values() for words in errors))
     seed = form.cleaned_data["seed"]
     data = sample.feed(form.cleaned_data["rows"], 7 if seed is None else seed)
-    return _download(HttpResponse(data, content_type="text/csv"), "shipments-sample.csv")
+    return HttpResponse(
+        data, content_type="text/csv", headers={"Content-Disposition": 'attachment; filename="shipments-sample.csv"'}
+    )
 
 
 @require_GET
 @viewer_required
-def board_json(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+def board_json(request: HttpRequest) -> HttpResponse:
     """Every shipment that the filter of the address lets through."""
     rows = reads.shipments(reads.BoardFilter.from_params(request.GET))
-    return _download(StreamingHttpResponse(_array(rows), content_type="application/json"), "shipments.json")
+    return _download([reads.as_json(position) for position in rows], "shipments.json")
 
 
 @require_GET
@@ -205,19 +212,11 @@ def shipment_json(request: HttpRequest, tracking: str) -> HttpResponse:
     """One shipment with every update of it."""
     position = get_object_or_404(Position, pk=tracking)
     data = {**reads.as_json(position), "track": list(reads.track_as_json(tracking))}
-    return _download(HttpResponse(msgspec.json.encode(data), content_type="application/json"), f"{position.pk}.json")
+    return _download(data, f"{position.pk}.json")
 
 
-def _array(rows: Any) -> Iterator[bytes]:
-    """A JSON array, written row by row."""
-    between = b"[\n"
-    for position in rows.iterator(chunk_size=1000):
-        yield between + msgspec.json.encode(reads.as_json(position))
-        between = b",\n"
-    yield b"[]\n" if between == b"[\n" else b"\n]\n"
-
-
-def _download(response: Download, name: str) -> Download:
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    response["Cache-Control"] = "no-store"
-    return response
+def _download(data: Any, name: str) -> HttpResponse:
+    """JSON to keep: indented, as an attachment."""
+    body = msgspec.json.format(msgspec.json.encode(data), indent=2)
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return HttpResponse(body, content_type="application/json", headers=headers)
