@@ -22,7 +22,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
 # --- written by the coordinator -----------------------------------------------------
 
 
-class Attempt(Entry, tag="a"):
+class Attempt(Entry, frozen=True, tag="a"):
     """A task was added to its queue."""
 
     step: str
@@ -36,7 +36,7 @@ class Attempt(Entry, tag="a"):
     target: str = ""  # an agent instance, when addressed
 
 
-class TimerSet(Entry, tag="t"):
+class TimerSet(Entry, frozen=True, tag="t"):
     """A timer, or a signal's time limit, was armed."""
 
     step: str
@@ -44,13 +44,13 @@ class TimerSet(Entry, tag="t"):
     label: str = ""
 
 
-class TimerFired(Entry, tag="f"):
+class TimerFired(Entry, frozen=True, tag="f"):
     """An armed timer's time came."""
 
     step: str
 
 
-class SignalAwaited(Entry, tag="w"):
+class SignalAwaited(Entry, frozen=True, tag="w"):
     """run() began to wait for a signal."""
 
     step: str
@@ -58,15 +58,16 @@ class SignalAwaited(Entry, tag="w"):
     due_ms: int = 0
 
 
-class Recorded(Entry, tag="v"):
+class Recorded(Entry, frozen=True, tag="v"):
     """A value was recorded."""
 
     step: str
     name: str
     value: bytes  # JSON
+    error: ErrorInfo | None = None
 
 
-class ChildStarted(Entry, tag="c"):
+class ChildStarted(Entry, frozen=True, tag="c"):
     """A child workflow was submitted."""
 
     step: str
@@ -76,7 +77,7 @@ class ChildStarted(Entry, tag="c"):
     payload: bytes | None = None
 
 
-class Escalated(Entry, tag="x"):
+class Escalated(Entry, frozen=True, tag="x"):
     """A step was handed to people."""
 
     step: str
@@ -86,7 +87,7 @@ class Escalated(Entry, tag="x"):
     payload: bytes | None = None
 
 
-class TimedOut(Entry, tag="o"):
+class TimedOut(Entry, frozen=True, tag="o"):
     """A claimed attempt ran out of time, and the step was unsettled."""
 
     step: str
@@ -96,13 +97,14 @@ class TimedOut(Entry, tag="o"):
     claimed_ms: int
 
 
-class Progressed(Entry, tag="p"):
+class Progressed(Entry, frozen=True, tag="p"):
     """run() told how far it is."""
 
+    step: str
     note: str
 
 
-class Finished(Entry, tag="z"):
+class Finished(Entry, frozen=True, tag="z"):
     """The workflow ended; nothing follows."""
 
     state: str
@@ -112,7 +114,7 @@ class Finished(Entry, tag="z"):
 # --- accepted from outside ------------------------------------------------------------
 
 
-class Settled(Entry, tag="s"):
+class Settled(Entry, frozen=True, tag="s"):
     """The first valid result of a step."""
 
     step: str
@@ -123,7 +125,7 @@ class Settled(Entry, tag="s"):
     value: bytes  # JSON
 
 
-class Erred(Entry, tag="e"):
+class Erred(Entry, frozen=True, tag="e"):
     """An attempt failed."""
 
     step: str
@@ -135,7 +137,7 @@ class Erred(Entry, tag="e"):
     retry_after_s: float | None = None
 
 
-class Signalled(Entry, tag="g"):
+class Signalled(Entry, frozen=True, tag="g"):
     """A signal was accepted."""
 
     name: str
@@ -143,7 +145,7 @@ class Signalled(Entry, tag="g"):
     value: bytes  # JSON
 
 
-class Decided(Entry, tag="d"):
+class Decided(Entry, frozen=True, tag="d"):
     """An escalation was decided."""
 
     step: str
@@ -154,7 +156,7 @@ class Decided(Entry, tag="d"):
     value: bytes | None = None  # JSON
 
 
-class ChildEnded(Entry, tag="n"):
+class ChildEnded(Entry, frozen=True, tag="n"):
     """A child workflow reached its end."""
 
     step: str
@@ -164,21 +166,21 @@ class ChildEnded(Entry, tag="n"):
     error: ErrorInfo | None = None
 
 
-class CancelRequested(Entry, tag="k"):
+class CancelRequested(Entry, frozen=True, tag="k"):
     """Somebody asked for the workflow to be cancelled."""
 
     actor: str
     reason: str
 
 
-class RetryNow(Entry, tag="r"):
+class RetryNow(Entry, frozen=True, tag="r"):
     """An operator ended a step's backoff early."""
 
     step: str
     actor: str
 
 
-class TakenUp(Entry, tag="h"):
+class TakenUp(Entry, frozen=True, tag="h"):
     """Another host took the workflow up (not written for the first)."""
 
     epoch: int
