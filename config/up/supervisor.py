@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 
 from config.up import processes, server
@@ -48,7 +48,7 @@ class Supervisor:
                     socket_path = server.socket_path(self._options.home)
                     environ["REDIS_URL"] = f"unix://{socket_path}"
                 await self._unless_stopped(self._start(_environment(self._options, environ), socket_path))
-            await self._unless_stopped(self._watch())
+            await self._unless_stopped(self._wait_for_signal())
         except TimeoutError:
             late = ", ".join(c.program.name for group in self._running for c in group if not c.ready.is_set())
             raise CannotStart(f"Not ready within {READY_S:g} s: {late or 'the set-up'}; see its lines above.") from None
@@ -85,26 +85,22 @@ class Supervisor:
     async def _all_ready(self) -> None:
         await asyncio.gather(*(child.ready.wait() for stage in self._running for child in stage))
 
-    async def _watch(self) -> None:
-        await asyncio.Event().wait()
-
-    async def _unless_stopped(self, work: asyncio.Future[None] | object) -> None:
+    async def _unless_stopped(self, work: Coroutine[None, None, None]) -> None:
         """Do some work, until it ends, a signal comes, or a child gives up."""
-        doing = asyncio.ensure_future(work)  # type: ignore[type-var,arg-type]
-        stopped = asyncio.create_task(self._stop.wait(), name="signal")
-        if self._stop.is_set():
-            doing.cancel()
+        doing = asyncio.create_task(work, name="work")
+        stopped = asyncio.create_task(self._wait_for_signal(), name="signal")
         try:
             await asyncio.wait({doing, stopped, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
-            for task in self._tasks:
+            for task in (*self._tasks, doing):
                 if task.done():
                     task.result()
-            if doing.done() and not doing.cancelled():
-                doing.result()
         finally:
             for task in (doing, stopped):
                 task.cancel()
             await asyncio.gather(doing, stopped, return_exceptions=True)
+
+    async def _wait_for_signal(self) -> None:
+        await self._stop.wait()
 
     async def _end(self) -> None:
         """Stop stage by stage: pages, agents, coordinators, relay, jobs, and the server when all is written."""
