@@ -18,7 +18,7 @@ from django.utils import timezone
 from coordination.domain import EscalationSnapshot, EscalationState, WorkflowSnapshot
 from coordination.journal import Numbered, encode_archive
 from dashboard.models import Escalation, HostEvent, Workflow, WorkflowArchive
-from dashboard.redaction import redact, redact_json
+from dashboard.redaction import encode_clean, is_suspicious, redact, redact_json
 from dashboard.rows import escalation_values, workflow_values
 
 _ROWS = 250  # in one statement
@@ -79,8 +79,8 @@ def archive(items: Iterable[Archived]) -> None:
             "workflow_id": snapshot.id,
             "input": _text(snapshot.input),
             "result": _text(snapshot.result) if snapshot.state.is_final else "",
-            "error": msgspec.json.encode(redact(snapshot.error)).decode() if snapshot.error else "",
-            "journal": None if item.journal is None else encode_archive(clean_journal(item.journal)),
+            "error": encode_clean(snapshot.error) if snapshot.error else "",
+            "journal": None if item.journal is None else encode_journal(item.journal),
         }
         (begun if item.journal is None else ended).append(row)
     table = WorkflowArchive._meta.db_table
@@ -88,6 +88,12 @@ def archive(items: Iterable[Archived]) -> None:
         _upsert(table, begun, [], "", set(), key="workflow_id")
     if ended:
         _upsert(table, ended, ["input", "result", "error", "journal"], "", set(), key="workflow_id")
+
+
+def encode_journal(entries: list[Numbered]) -> bytes:
+    """A journal as the archive keeps it, without secrets."""
+    blob = encode_archive(entries)
+    return encode_archive(clean_journal(entries)) if is_suspicious(blob) else blob
 
 
 def clean_journal(entries: Iterable[Numbered]) -> list[Numbered]:
@@ -129,7 +135,7 @@ def withdraw(workflow_ids: Iterable[str], now: dt.datetime | None = None) -> int
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else msgspec.json.encode(redact(value)).decode()
+    return "" if value is None else encode_clean(value)
 
 
 def _adapt(name: str, value: Any, documents: set[str]) -> Any:

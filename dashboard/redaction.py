@@ -7,6 +7,7 @@ everything else stays as it is, types included.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, TypeVar, cast
 
@@ -45,6 +46,7 @@ _HINT = re.compile(
 )
 
 
+@functools.lru_cache(8_192)
 def is_secret_name(name: str) -> bool:
     """Whether a key with this name holds a secret."""
     return _SECRET_KEY.search(_CAMEL.sub("_", name)) is not None
@@ -100,10 +102,18 @@ _TRACES = (
 )
 
 
+def is_suspicious(raw: bytes) -> bool:
+    """Whether a document may hold something to take out; when it does not, decoding it can be spared."""
+    lowered = raw.lower()
+    for trace in _TRACES:  # noqa: SIM110 any() would cost twice as much on the relay's way
+        if trace in lowered:
+            return True
+    return False
+
+
 def redact_json(raw: bytes) -> bytes:
     """A JSON document without secrets; one that is no JSON is kept out altogether."""
-    lowered = raw.lower()
-    if not any(trace in lowered for trace in _TRACES):
+    if not is_suspicious(raw):
         return raw
     try:
         value = msgspec.json.decode(raw)
@@ -111,3 +121,8 @@ def redact_json(raw: bytes) -> bytes:
         return msgspec.json.encode(REDACTED)
     clean = _builtin(value)
     return raw if clean == value else msgspec.json.encode(clean)
+
+
+def encode_clean(value: Any) -> str:
+    """A value as JSON without secrets."""
+    return redact_json(msgspec.json.encode(value)).decode()

@@ -58,7 +58,7 @@ class Relay:
         self.commands = Commands(connection)
         self.host_stream = keys.host_events
         self.streams = [*(keys.events(shard) for shard in range(keys.shards)), self.host_stream]
-        self.reporter = Reporter(connection, name, self.streams)
+        self.reporter = Reporter(connection, self.inspector, name, self.streams)
         self._sql = ThreadPoolExecutor(1, thread_name_prefix="relay-sql")
         self._stop = asyncio.Event()
         self._healthy = True

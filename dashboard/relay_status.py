@@ -7,10 +7,9 @@ import datetime as dt
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from coordination.inspect import Inspector
 from django.db import DatabaseError, connection
 from django.utils import timezone
 from redis.exceptions import ResponseError
@@ -22,6 +21,9 @@ from coordination.errors import ServerUnavailable
 from coordination.keys import Keys
 from dashboard import live
 from dashboard.models import Escalation, Sample
+
+if TYPE_CHECKING:
+    from coordination.inspect import Inspector
 
 STALE_MS = 15_000
 REPORT_S = 1.0
@@ -70,7 +72,8 @@ def combine(reports: Iterable[RelayLag]) -> RelayLag:
 class Reporter:
     """Writes a relay's report every second and a sample of the system every few."""
 
-    def __init__(self, connection: Connection, name: str, streams: list[str]) -> None:
+    def __init__(self, connection: Connection, inspector: Inspector, name: str, streams: list[str]) -> None:
+        self.inspector = inspector
         self.connection = connection
         self.keys: Keys = connection.keys
         self.name = name
@@ -124,7 +127,7 @@ class Reporter:
 
     async def sample(self, sql: Callable[..., Awaitable[Any]]) -> None:
         """Store one measure of the whole system."""
-        queues = await Inspector(self.connection).queues()
+        queues = await self.inspector.queues()
         shards = range(self.keys.shards)
         living = await asyncio.gather(*(self.connection.call("ZCARD", self.keys.deadlines(s)) for s in shards))
         durations, finished = sorted(self._durations), self._finished

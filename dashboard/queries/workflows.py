@@ -255,7 +255,7 @@ def count_workflows(wanted: WorkflowFilter) -> tuple[int, bool]:
         total += rows.order_by().values("pk")[: COUNT_CAP + 1 - total].count()
         if total > COUNT_CAP:
             return COUNT_CAP, True
-    return total, False
+    return total, bool(wanted.text) and total >= SEARCH_CAP
 
 
 def workflow_types() -> list[str]:
