@@ -30,7 +30,7 @@ def stages(options: Options, listener: int) -> list[list[Program]]:
     drain_s = float(os.environ.get("GANGLION_DRAIN_S", "10"))
     web = Program("web", _python("-m", "config.web", "--fd", str(listener)), stop_s=10, descriptors=(listener,))
     agents = [
-        Program(name, _manage("run_agent", "--module", f"{application}.agents", "--name", name), stop_s=drain_s + 5)
+        Program(name, _manage("run_agent", "--module", application, "--name", name), stop_s=drain_s + 5)
         for application in applications()
         for name in [application.rpartition(".")[2].replace("_", "-")]
     ]
