@@ -68,7 +68,8 @@ class Preparation:
 
     async def _model(self) -> None:
         wanted = _digest([*(ROOT / "examples" / "legal_review").rglob("*.py"), ROOT / "requirements.txt"])
-        if self._done.get("model") == wanted:
+        stored = any((self._options.home / "legal_review").glob("*"))
+        if stored and self._done.get("model") == wanted:
             return
         await self._manage("train_legal_review")
         self._remember("model", wanted)
