@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 import structlog
 from redis.exceptions import RedisError
@@ -15,12 +15,14 @@ from agents.failures import describe, timed_out
 from agents.handlers import Handler
 from agents.ledger import Ledger, Running, task_key
 from agents.outage import Outage, backoff_s
+from agents.routing import Router
 from agents.runners import Runners
 from agents.task import Task
 from coordination import tasks
 from coordination.connection import Connection
 from coordination.domain import ErrorInfo
 from coordination.errors import TryAgain
+from coordination.keys import AGENTS_GROUP
 from coordination.registry import Registry
 from coordination.tasks import Delivery
 
@@ -40,6 +42,7 @@ class Executor:
         connection: Connection,
         ledger: Ledger,
         registry: Registry,
+        router: Router,
         handlers: Mapping[str, Handler],
         runners: Runners,
         acknowledger: Acknowledger,
@@ -48,6 +51,8 @@ class Executor:
         self._connection = connection
         self._ledger = ledger
         self._registry = registry
+        self._router = router
+        self._beside: set[asyncio.Task[None]] = set()
         self._handlers = handlers
         self._runners = runners
         self._acknowledger = acknowledger
@@ -55,6 +60,9 @@ class Executor:
 
     def start(self, delivery: Delivery) -> None:
         """Run a delivery in a slot of its own."""
+        if delivery.requires and not self._router.fits(delivery.task_type, delivery.requires):
+            self._spawn(self._forward(delivery), f"forward {delivery.workflow_id}:{delivery.step}")
+            return
         if task_key(delivery) in self._ledger.running:
             self._acknowledger.add(delivery)  # the same attempt, delivered twice, runs here already
             return
@@ -62,6 +70,23 @@ class Executor:
         self._ledger.begin(running)
         name = f"task {delivery.task_type} {delivery.workflow_id}:{delivery.step}"
         running.job = asyncio.get_running_loop().create_task(self._execute(running), name=name)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
+    async def _forward(self, delivery: Delivery) -> None:
+        """Hand a task that requires what this instance lacks to one that has it."""
+        target = self._router.target(delivery.task_type, delivery.requires)
+        args = [AGENTS_GROUP, self._ledger.instance, delivery.entry_id]
+        try:
+            await self._connection.script("move_tasks", [delivery.queue, target], args)
+        except (TryAgain, RedisError) as error:
+            self._outage.failed(error, len(self._ledger.running))
+            self._leave(delivery)
+            return
+        self._ledger.known.discard((delivery.queue, delivery.entry_id))
 
     async def _execute(self, running: Running) -> None:
         delivery = running.delivery

@@ -12,8 +12,8 @@ import msgspec
 import structlog
 from redis.exceptions import RedisError
 
-from agents.handlers import Handler, InvalidResult
 from agents.caller import Caller
+from agents.handlers import Handler, InvalidResult
 from agents.outage import Outage
 from agents.task import Task
 from agents.worker import AgentWorker

@@ -17,11 +17,11 @@ from redis.exceptions import RedisError, ResponseError
 from agents.handlers import Handler
 from agents.ledger import Ledger
 from agents.registration import bury
+from agents.routing import Router
 from coordination.connection import Connection
 from coordination.errors import InvalidPayload, TryAgain
 from coordination.keys import AGENTS_GROUP, PRIORITIES
 from coordination.registry import Registry
-from coordination.streams import ensure_group
 from coordination.tasks import parse
 
 SWEEP_S = 5.0  # between two looks at the same orphan
@@ -46,12 +46,14 @@ class Reclaimer:
         connection: Connection,
         ledger: Ledger,
         registry: Registry,
+        router: Router,
         handlers: Mapping[str, Handler],
         is_draining: Callable[[], bool],
     ) -> None:
         self._connection = connection
         self._ledger = ledger
         self._registry = registry
+        self._router = router
         self._handlers = handlers
         self._is_draining = is_draining
         self._swept: dict[Orphan, float] = {}
@@ -74,6 +76,8 @@ class Reclaimer:
         for instance in self._registry.suspects():
             if instance != self._ledger.instance:
                 await self._bury(instance)
+        for task_type in self._handlers:
+            await self._route(self._connection.keys.unrouted(task_type), task_type)
         now = time.monotonic()
         for orphan, buried_ms in list(self._registry.orphans.items()):
             if orphan[1] in self._handlers and now - self._swept.get(orphan, -SWEEP_S) >= SWEEP_S:
@@ -128,8 +132,11 @@ class Reclaimer:
             moved += await self._connection.script("move_tasks", [queue, target], [AGENTS_GROUP, consumer, *ids])
 
     async def _reroute(self, instance: str, task_type: str) -> int:
-        """Send what was addressed to one instance to others that are capable, as far as there are any."""
-        queue = self._connection.keys.instance_queue(task_type, instance)
+        """Send what was addressed to one instance to others that are capable, or to the unrouted queue."""
+        return await self._route(self._connection.keys.instance_queue(task_type, instance), task_type, instance)
+
+    async def _route(self, queue: str, task_type: str, leaving: str = "") -> int:
+        """Send each entry of a queue where it belongs now."""
         moved, after = 0, "-"
         while True:
             entries = await self._connection.call("XRANGE", queue, after, "+", "COUNT", _BATCH)
@@ -137,26 +144,14 @@ class Reclaimer:
             for entry_id, fields in entries:
                 if (queue, entry_id) in self._ledger.known:
                     continue  # runs here; only when this instance drains
-                target = self._target(queue, entry_id, fields, task_type, instance)
-                if target is not None:
+                target = self._router.target(task_type, _requires(queue, entry_id, fields), leaving)
+                if target != queue:
                     by_target.setdefault(target, []).append(entry_id)
             for target, ids in by_target.items():
-                await ensure_group(self._connection, queue, AGENTS_GROUP)
                 moved += await self._connection.script("move_tasks", [queue, target], [AGENTS_GROUP, "", *ids])
             if len(entries) < _BATCH:
                 return moved
             after = f"({entries[-1][0].decode()}"
-
-    def _target(self, queue: str, entry_id: bytes, fields: list[bytes], task_type: str, instance: str) -> str | None:
-        try:
-            requires = parse(queue, entry_id, fields).requires
-        except InvalidPayload:
-            requires = {}
-        keys = self._connection.keys
-        if not requires:
-            return keys.agent_queue(task_type, "high")
-        chosen = self._registry.choose(task_type, requires, "least_loaded")
-        return keys.instance_queue(task_type, chosen) if chosen and chosen != instance else None
 
     async def _forget(self, orphan: Orphan) -> None:
         """Remove the last traces of a dead instance, if nothing is left in its queues."""
@@ -198,3 +193,10 @@ class Reclaimer:
         await self._connection.script("retire_consumer", [queue], [AGENTS_GROUP, consumer])
         if moved:
             log.warning("tasks of an unknown agent taken over", action="task.reclaimed", agent=consumer, tasks=moved)
+
+
+def _requires(queue: str, entry_id: bytes, fields: list[bytes]) -> dict[str, str]:
+    try:
+        return parse(queue, entry_id, fields).requires
+    except InvalidPayload:
+        return {}  # whoever reads it next sets it aside

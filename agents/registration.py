@@ -14,6 +14,7 @@ import structlog
 
 from agents.handlers import Handler
 from agents.ledger import Ledger
+from agents.routing import Capabilities
 from coordination.connection import Connection
 from coordination.registry import Registration as Entry
 from coordination.scripts import GONE, REFUSED
@@ -46,7 +47,7 @@ class Registrar:
         name: str,
         version: str = "",
         remote: str = "",
-        capabilities: Mapping[str, dict[str, list[str]]] | None = None,
+        capabilities: Capabilities,
     ) -> None:
         self._connection = connection
         self._ledger = ledger
@@ -55,7 +56,7 @@ class Registrar:
         self._version = version
         self._remote = remote
         self._started_ms = 0
-        self._capabilities = dict(capabilities or {h.name: h.capabilities for h in handlers.values() if h.capabilities})
+        self._capabilities = {name: dict(values) for name, values in capabilities.items() if values}
         self.renamed: Callable[[], None] = lambda: None
         self.incarnate()
 

@@ -22,6 +22,7 @@ from agents.ledger import Ledger
 from agents.outage import Outage, backoff_s
 from agents.reclaim import Reclaimer
 from agents.registration import Registrar
+from agents.routing import Router
 from agents.runners import Runners
 from coordination.config import Config, current
 from coordination.connection import Connection
@@ -83,7 +84,7 @@ class AgentWorker:
         self.config = config or current()
         self._name = name
         self._remote = remote
-        self._capabilities = capabilities
+        self._capabilities = capabilities or {handler.name: handler.capabilities for handler in chosen}
         self._ready = ready
         self.ledger = Ledger(concurrency, processes or min(concurrency, os.cpu_count() or 1))
         self._outage = Outage()
@@ -145,9 +146,12 @@ class AgentWorker:
         registry = Registry(beats, self.config.agent_heartbeat_s)
         acknowledger = Acknowledger(connection, self.ledger, self._outage)
         runners = Runners(self.ledger, self.config.payload_bytes)
-        executor = Executor(connection, self.ledger, registry, self.handlers, runners, acknowledger, self._outage)
+        router = Router(connection.keys, registry, self._capabilities)
+        executor = Executor(
+            connection, self.ledger, registry, router, self.handlers, runners, acknowledger, self._outage
+        )
         fetcher = Fetcher(connection, self.ledger, self.handlers, executor, acknowledger, self._outage)
-        reclaimer = Reclaimer(connection, self.ledger, registry, self.handlers, lambda: fetcher.draining)
+        reclaimer = Reclaimer(connection, self.ledger, registry, router, self.handlers, lambda: fetcher.draining)
         registrar = Registrar(
             beats, self.ledger, self.handlers, name=self._name, remote=self._remote, capabilities=self._capabilities
         )

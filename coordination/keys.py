@@ -98,6 +98,10 @@ class Keys:
         """Stream and group: tasks of a type that were addressed to one instance."""
         return f"{self.prefix}agent_queue:{{{task_type}}}:@{instance}"
 
+    def unrouted(self, task_type: str) -> str:
+        """Stream: tasks of a type that require what no living instance can do; any agent of the type looks after it."""
+        return f"{self.prefix}agent_queue:{{{task_type}}}:unrouted"
+
     # --- hosts -----------------------------------------------------------------------------
 
     def inbox(self, incarnation: str) -> str:
@@ -155,6 +159,11 @@ class Keys:
     def remote_agents(self) -> str:
         """Hash: remote agent's name to its definition, JSON."""
         return f"{self.prefix}{{agents}}:remote"
+
+    @property
+    def task_types(self) -> str:
+        """Set: every task type that was ever queued."""
+        return f"{self.prefix}{{agents}}:types"
 
     @property
     def quarantine(self) -> str:
