@@ -1,5 +1,203 @@
-"""Periodic work."""
+"""Periodic work, run by Celery: retention, consistency, schedules, decisions that Redis has not answered.
 
+Every job may run twice, late, or on several machines at once. None is on a workflow's own way.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
 from typing import Any
 
-BEAT_SCHEDULE: dict[str, dict[str, Any]] = {}
+from celery import shared_task
+from celery.schedules import crontab
+from django.db import connection, transaction
+from django.utils import timezone
+
+from coordination import catalog
+from coordination import client as core
+from coordination.config import current
+from coordination.domain import FINAL_STATES, WorkflowState
+from coordination.errors import GanglionError, TryAgain
+from coordination.keys import Keys
+from dashboard import audit, decisions, live, mirror, relay_status, schedules
+from dashboard.models import Escalation, HostEvent, LoginFailure, LoginLink, Sample, Schedule, Workflow
+
+logger = logging.getLogger("ganglion.jobs")
+
+BATCH = 500
+SAMPLE_DAYS = 14
+SETTLED = dt.timedelta(minutes=1)  # younger changes are the relay's business
+LAG_WARNING_MS = 30_000
+
+BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "schedules": {"task": "dashboard.jobs.run_schedules", "schedule": 5.0, "options": {"expires": 5}},
+    "decisions": {"task": "dashboard.jobs.resend_decisions", "schedule": 5.0, "options": {"expires": 5}},
+    "consistency": {"task": "dashboard.jobs.check_consistency", "schedule": 30.0, "options": {"expires": 30}},
+    "sweep": {"task": "dashboard.jobs.sweep_finished", "schedule": 60.0, "options": {"expires": 60}},
+    "retention": {"task": "dashboard.jobs.age_out", "schedule": crontab(minute="17"), "options": {"expires": 3000}},
+}
+
+
+# --- schedules ------------------------------------------------------------------------------
+
+
+@shared_task(acks_late=True)
+def run_schedules() -> int:
+    """Submit what is due; two beats, or two workers, never double a run, because its key is name and time."""
+    submitted = 0
+    now = timezone.now()
+    catalog.discover()
+    for schedule in Schedule.objects.filter(enabled=True).order_by("name"):
+        for moment in schedules.due_times(schedule, now):
+            submitted += _run(schedule, moment)
+    return submitted
+
+
+def _run(schedule: Schedule, moment: dt.datetime) -> int:
+    stamp = moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%MZ")
+    values: dict[str, Any] = {"last_run_at": moment, "last_error": ""}
+    try:
+        values["last_workflow_id"] = core.sync().submit(
+            schedule.workflow_type,
+            schedule.input,
+            key=f"schedule:{schedule.name}:{stamp}",
+            labels={"schedule": schedule.name},
+        )
+    except TryAgain as error:
+        Schedule.objects.filter(pk=schedule.pk).update(last_error=str(error)[:300])
+        return 0  # the time stays due
+    except GanglionError as error:
+        values["last_error"] = str(error)[:300]
+        logger.warning("schedule %s could not be submitted for %s: %s", schedule.name, stamp, error)
+    with transaction.atomic():
+        newer = Schedule.objects.filter(pk=schedule.pk).exclude(last_run_at__gte=moment)
+        if newer.update(**values) and not values["last_error"]:
+            what = {"type": schedule.workflow_type, "workflow": values["last_workflow_id"], "time": stamp}
+            audit.record(f"schedule:{schedule.name}"[:150], "schedule.run", ("schedule", schedule.name), after=what)
+    return int(not values["last_error"])
+
+
+# --- decisions --------------------------------------------------------------------------------
+
+
+@shared_task(acks_late=True)
+def resend_decisions() -> int:
+    """Send every decision again that Redis has not answered."""
+    return decisions.resend()
+
+
+# --- consistency --------------------------------------------------------------------------------
+
+
+@shared_task(acks_late=True)
+def check_consistency() -> dict[str, int]:
+    """Compare the history's living workflows with Redis, and read those again that differ."""
+    lag = relay_status.read_lag()
+    if not lag.alive:
+        logger.warning(
+            "no relay has reported for a while: the history stands still; start one with manage.py run_relay"
+        )
+    elif lag.lag_ms > LAG_WARNING_MS:
+        logger.warning("the history is %.0f s behind (%d events): add a relay", lag.lag_ms / 1000, lag.events)
+    healed = lost = seen = 0
+    place = ""
+    while ids := _living_after(place):
+        place = ids[-1]
+        seen += len(ids)
+        fixed, gone = _heal(ids)
+        healed, lost = healed + fixed, lost + gone
+    if healed or lost:
+        logger.warning("consistency: %d workflows were read again, %d are gone from Redis", healed, lost)
+        live.publish(["workflows", "overview", "escalations"])
+    return {"seen": seen, "healed": healed, "lost": lost, "lag_ms": lag.lag_ms}
+
+
+def _living_after(place: str) -> list[str]:
+    rows = Workflow.objects.filter(finished_at=None, updated_at__lt=timezone.now() - SETTLED, pk__gt=place)
+    return list(rows.exclude(state__in=FINAL_STATES).order_by("pk").values_list("pk", flat=True)[:BATCH])
+
+
+def _heal(ids: list[str]) -> tuple[int, int]:
+    """Bring rows to what Redis holds; a workflow that Redis has lost is closed as failed, saying so."""
+    inspect = core.sync().inspect
+    snapshots = [snapshot for snapshot in inspect.snapshots(ids) if snapshot is not None]
+    stored = {pk: (generation, seq) for pk, generation, seq in _places(ids)}
+    newer = [s for s in snapshots if (s.generation, s.seq) > stored.get(s.id, (0, -1))]
+    journals = {s.id: inspect.journal(s.id) for s in newer if s.state.is_final}
+    if newer:
+        mirror.store(newer, {name: entries for name, entries in journals.items() if entries})
+        names = Escalation.objects.filter(state="open", workflow_id__in=[s.id for s in newer]).values_list(
+            "pk", flat=True
+        )
+        found = [inspect.escalation(name) for name in names]
+        mirror.escalations([snapshot for snapshot in found if snapshot is not None])
+    missing = sorted(set(ids) - {snapshot.id for snapshot in snapshots})
+    return len(newer), _close(missing)
+
+
+def _places(ids: list[str]) -> list[tuple[str, int, int]]:
+    return list(Workflow.objects.filter(pk__in=ids).values_list("pk", "generation", "seq"))
+
+
+def _close(missing: list[str]) -> int:
+    if not missing:
+        return 0
+    now = timezone.now()
+    words = "Redis no longer holds this workflow: its server was emptied or restored from an older copy."
+    rows = Workflow.objects.filter(pk__in=missing, finished_at=None)
+    closed = rows.update(state=WorkflowState.FAILED, error=words, finished_at=now, updated_at=now, owner="", retrying=0)
+    mirror.withdraw(missing, now)
+    return closed
+
+
+# --- retention ------------------------------------------------------------------------------------
+
+
+@shared_task(acks_late=True)
+def sweep_finished() -> int:
+    """Let Redis forget finished workflows whose last state is in the history, but which a relay did not come to."""
+    client = core.sync()
+    since = timezone.now() - dt.timedelta(seconds=current().result_ttl_s) - dt.timedelta(hours=1)
+    rows = Workflow.objects.filter(finished_at__gt=since, finished_at__lt=timezone.now() - SETTLED)
+    rows = rows.filter(archive__journal__isnull=False).order_by("finished_at", "pk")
+    swept, place = 0, 0
+    while ids := list(rows.values_list("pk", flat=True)[place : place + BATCH]):
+        place += len(ids)
+        left = [found for found in client.inspect.snapshots(ids) if found is not None and found.state.is_final]
+        waiting = {found.id: found.seq for found in left if client.call("EXISTS", _journal_key(found.id))}
+        if waiting:
+            swept += client.commands.forget(waiting)
+    if swept:
+        logger.info("retention: %d finished workflows left Redis", swept)
+    return swept
+
+
+def _journal_key(workflow_id: str) -> str:
+    config = current()
+    return Keys(config.prefix, config.shards).journal(workflow_id)
+
+
+@shared_task(acks_late=True)
+def age_out() -> dict[str, int]:
+    """Delete history that is older than GANGLION_HISTORY_DAYS, in small transactions; the audit log stays whole."""
+    now = timezone.now()
+    limit = now - dt.timedelta(days=current().history_days)
+    workflows = 0
+    while ids := list(
+        Workflow.objects.filter(finished_at__lt=limit).order_by("finished_at").values_list("pk", flat=True)[:BATCH]
+    ):
+        with transaction.atomic():
+            Escalation.objects.filter(workflow_id__in=ids).delete()
+            Workflow.objects.filter(pk__in=ids).delete()
+        workflows += len(ids)
+    samples = Sample.objects.filter(at__lt=now - dt.timedelta(days=SAMPLE_DAYS)).delete()[0]
+    HostEvent.objects.filter(at__lt=limit).delete()
+    LoginLink.objects.filter(expires_at__lt=now - dt.timedelta(days=1)).delete()
+    LoginFailure.objects.filter(at__lt=now - dt.timedelta(days=1)).delete()
+    if connection.vendor == "sqlite" and workflows:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA optimize")
+    if workflows:
+        logger.info("retention: %d workflows aged out of the history", workflows)
+    return {"workflows": workflows, "samples": samples}

@@ -15,8 +15,10 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from coordination import client as core
-from coordination.domain import RemoteAgent
+from coordination.domain import FINAL_STATES, RemoteAgent
+from coordination.errors import WorkflowFinished, WorkflowNotFound
 from dashboard import audit, live
+from dashboard.models import Workflow
 
 
 @contextmanager
@@ -58,6 +60,24 @@ def submit(
     return new_id
 
 
+def _living(workflow_id: str) -> str:
+    """The state of a workflow that has not ended.
+
+    Raises:
+        WorkflowNotFound: Neither Redis nor the history knows it.
+        WorkflowFinished: It has ended.
+    """
+    snapshot = core.sync().inspect.snapshot(workflow_id)
+    state: str = snapshot.state.value if snapshot else ""
+    if not state:
+        state = Workflow.objects.filter(pk=workflow_id).values_list("state", flat=True).first() or ""
+    if not state:
+        raise WorkflowNotFound(f"There is no workflow {workflow_id!r}.")
+    if state in FINAL_STATES:
+        raise WorkflowFinished(f"Workflow {workflow_id} is already {state}.")
+    return state
+
+
 def cancel(user: Any, workflow_id: str, reason: str = "", request: HttpRequest | None = None) -> None:
     """Ask for a workflow's end; running tasks are told, compensations run.
 
@@ -65,10 +85,9 @@ def cancel(user: Any, workflow_id: str, reason: str = "", request: HttpRequest |
         WorkflowNotFound: No workflow has this id.
         WorkflowFinished: It has ended already.
     """
-    client = core.sync()
-    before = {"state": client.get(workflow_id).state.value}
+    before = {"state": _living(workflow_id)}
     with _audited(user, "workflow.cancel", ("workflow", workflow_id), request, before, {"reason": reason}):
-        client.commands.cancel(workflow_id, user.get_username(), reason)
+        core.sync().commands.cancel(workflow_id, actor=user.get_username(), reason=reason)
 
 
 def signal(
@@ -86,6 +105,7 @@ def signal(
         WorkflowNotFound: No workflow has this id.
         WorkflowFinished: It has ended already.
     """
+    _living(workflow_id)
     after = {"name": name, "payload": payload}
     with _audited(user, "workflow.signal", ("workflow", workflow_id), request, None, after):
         core.sync().signal(workflow_id, name, payload, signal_id=signal_id)

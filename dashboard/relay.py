@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from coordination.commands import Commands
-from coordination.inspect import Inspector
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from redis.exceptions import ResponseError
 
+from coordination.commands import Commands
 from coordination.connection import Connection
-from coordination.domain import EscalationSnapshot, WorkflowSnapshot
+from coordination.domain import EscalationSnapshot, EscalationState, WorkflowSnapshot
 from coordination.errors import ServerUnavailable
+from coordination.inspect import Inspector
 from coordination.journal import Numbered
 from coordination.keys import RELAY_GROUP
 from coordination.streams import ensure_groups, no_group
@@ -160,7 +159,8 @@ class Relay:
 
     async def process(self, batch: Batch) -> None:
         """Mirror a batch: read, commit, tell, acknowledge, forget; repeatable as a whole."""
-        snapshots = await self.inspector.snapshots(sorted(batch.workflows)) if batch.workflows else []
+        held = await self.inspector.snapshots(sorted(batch.workflows))
+        snapshots = [snapshot for snapshot in held if snapshot is not None]
         finished = [snapshot.id for snapshot in snapshots if snapshot.state.is_final]
         read = await asyncio.gather(*(self.inspector.journal(workflow_id) for workflow_id in finished))
         journals = {workflow_id: entries for workflow_id, entries in zip(finished, read, strict=True) if entries}
@@ -173,8 +173,20 @@ class Relay:
         for stream, ids in batch.entries.items():
             for first in range(0, len(ids), 1_000):
                 await self.connection.script("acknowledge-1", [stream], [RELAY_GROUP, *ids[first : first + 1_000]])
-        if journals:
-            await self.commands.forget(list(journals))
+        await self._forget(snapshots, journals, escalated)
+
+    async def _forget(
+        self,
+        snapshots: list[WorkflowSnapshot],
+        journals: dict[str, list[Numbered]],
+        escalated: list[EscalationSnapshot],
+    ) -> None:
+        """Let Redis forget what the history holds to its end; a sweep repeats what a crash leaves out."""
+        mirrored = {snapshot.id: snapshot.seq for snapshot in snapshots if snapshot.id in journals}
+        closed = [found.id for found in escalated if found.state is not EscalationState.OPEN]
+        if mirrored:
+            await self.commands.forget(mirrored)
+        await asyncio.gather(*(self.commands.forget_escalation(name) for name in closed))
 
     async def _store(
         self,
@@ -211,15 +223,18 @@ class Relay:
         hosts: list[HostEvent],
     ) -> None:
         """One row that cannot be stored must not hold up the others."""
-        for item in (*snapshots, *escalated):
-            is_workflow = isinstance(item, WorkflowSnapshot)
+        parts: list[tuple[str, list[WorkflowSnapshot], list[EscalationSnapshot]]] = [
+            *((snapshot.id, [snapshot], []) for snapshot in snapshots),
+            *((found.id, [], [found]) for found in escalated),
+        ]
+        for name, workflow, escalation in parts:
             try:
-                await self.sql(mirror.store, [item] if is_workflow else [], journals, [] if is_workflow else [item])
+                await self.sql(mirror.store, workflow, journals, escalation)
             except (OperationalError, InterfaceError):
                 raise
             except DatabaseError as error:
-                journals.pop(item.id, None)  # so that it is not forgotten in Redis either
-                logger.error("%s stays out of the history: %s", item.id, error)
+                journals.pop(name, None)  # so that it is not forgotten in Redis either
+                logger.error("%s stays out of the history: %s", name, error)
         await self.sql(mirror.store, [], {}, [], hosts)
 
     async def _follow(self, snapshots: list[WorkflowSnapshot], finished: list[str]) -> set[str]:
@@ -293,8 +308,3 @@ def _ping() -> None:
 
 def _nothing() -> None:
     pass
-
-
-def clock_ms() -> int:
-    """Now, in milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000

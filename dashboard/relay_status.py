@@ -15,6 +15,7 @@ from django.utils import timezone
 from redis.exceptions import ResponseError
 
 from coordination import client as core
+from coordination.config import current
 from coordination.connection import Connection
 from coordination.domain import WorkflowSnapshot
 from coordination.errors import ServerUnavailable
@@ -52,8 +53,8 @@ def read_lag() -> RelayLag:
     Raises:
         ServerUnavailable: Redis does not answer.
     """
-    client = core.sync()
-    raw: list[bytes] = client.call("HVALS", client.connection.keys.relay_lag)
+    config = current()
+    raw: list[bytes] = core.sync().call("HVALS", Keys(config.prefix, config.shards).relay_lag)
     return combine(msgspec.json.decode(value, type=RelayLag) for value in raw)
 
 

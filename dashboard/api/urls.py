@@ -52,7 +52,7 @@ def docs(request: HttpRequest) -> HttpResponse:
 def _body(operation: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
     """The fields of an operation's body, in words."""
     content = operation.get("requestBody", {}).get("content", {})
-    declared = next(iter(content.values()), {}).get("schema", {})
+    declared: dict[str, Any] = next(iter(content.values()), {"schema": {}})["schema"]
     for option in declared.get("anyOf", []):
         declared = option if "$ref" in option else declared
     name = declared.get("$ref", "").rpartition("/")[2]
