@@ -106,6 +106,8 @@ def discover() -> None:
             try:
                 found = importlib.util.find_spec(f"{application}.{module}")
             except ModuleNotFoundError as error:
-                raise SettingsError(f"GANGLION_APPS names {application!r}, which cannot be imported: {error}.") from None
+                raise SettingsError(
+                    f"GANGLION_APPS names {application!r}, which cannot be imported: {error}."
+                ) from None
             if found is not None:
                 importlib.import_module(f"{application}.{module}")

@@ -13,8 +13,8 @@ from typing import Any
 
 from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.connection import Connection as WireConnection
-from redis.backoff import NoBackoff
 from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -123,7 +123,7 @@ class Connection:
             ServerUnavailable: The connection broke; nothing is known to be delivered.
         """
         try:
-            wire = await self._pool.get_connection()
+            wire: WireConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:
             raise self._unavailable(error) from None
         clean = False
@@ -141,6 +141,19 @@ class Connection:
             if not clean:
                 await wire.disconnect(nowait=True)
             await self._pool.release(wire)
+
+    async def exchange(self, commands: list[Command]) -> list[Any]:
+        """Run commands in order on one connection of their own, outside the batches.
+
+        Raises:
+            ServerUnavailable: Not sent.
+            OutcomeUnknown: The connection broke before the last reply.
+            redis.exceptions.ResponseError: The server refused one of them.
+        """
+        loop = asyncio.get_running_loop()
+        batch: list[tuple[Command, asyncio.Future[Any]]] = [(command, loop.create_future()) for command in commands]
+        await self._exchange(batch)
+        return [await future for _, future in batch]
 
     # --- batching ------------------------------------------------------------------------
 
@@ -163,7 +176,7 @@ class Connection:
 
     async def _exchange(self, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
         try:
-            wire = await self._pool.get_connection()
+            wire: WireConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:
             _fail(batch, self._unavailable(error))
             return

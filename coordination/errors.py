@@ -124,6 +124,12 @@ class WorkflowGone(LostOwnership):
     code = "gone"
 
 
+class JournalRewound(GanglionError):
+    """The server lost entries that this host had seen."""
+
+    code = "journal_rewound"
+
+
 # --- raised by agents' handlers ---------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from coordination import journal as j
+from coordination.backoff import backoff_ms
 from coordination.domain import AttemptView, JournalRow, StepKind, StepState, StepView
 
 _decode_json = msgspec.json.Decoder().decode
@@ -77,8 +78,8 @@ class _Fold:
                 view = self.step(entry.step, StepKind.TIMER, entry.label or "sleep", at_ms, StepState.WAITING)
                 view.due_ms = entry.due_ms
             case j.TimerFired():
-                view = self.steps.get(entry.step)
-                if view is not None and view.kind is StepKind.SIGNAL:
+                fired = self.steps.get(entry.step)
+                if fired is not None and fired.kind is StepKind.SIGNAL:
                     self._finish(entry.step, at_ms, StepState.FAILED, None)
                 else:
                     self._finish(entry.step, at_ms, StepState.SUCCEEDED, None)
@@ -218,7 +219,9 @@ def _summary(entry: j.AnyEntry) -> str:
         case j.ChildStarted() | j.ChildEnded():
             return entry.child_id
         case j.CancelRequested():
-            return f"{entry.actor} asked to cancel: {entry.reason}" if entry.reason else f"{entry.actor} asked to cancel"
+            return (
+                f"{entry.actor} asked to cancel: {entry.reason}" if entry.reason else f"{entry.actor} asked to cancel"
+            )
         case j.Progressed():
             return entry.note
         case j.Finished():
@@ -258,3 +261,27 @@ def rows(entries: Iterable[j.Numbered]) -> list[JournalRow]:
             )
         )
     return shown
+
+
+def add_next_retry(
+    view: StepView, entries: Iterable[j.Numbered], workflow_id: str, backoff_s: float, backoff_max_s: float
+) -> None:
+    """Show when a step in backoff is tried again: as its coordinator computes it."""
+    if view.state is not StepState.BACKOFF:
+        return
+    used = 0
+    for item in entries:
+        entry = item.entry
+        if getattr(entry, "step", None) != view.id:
+            continue
+        match entry:
+            case j.Attempt():
+                used += 1
+            case j.Decided():
+                used, view.next_retry_ms = 0, item.at_ms
+            case j.RetryNow():
+                view.next_retry_ms = item.at_ms
+            case j.Erred(retry_after_s=after_s) if after_s is not None:
+                view.next_retry_ms = item.at_ms + int(min(max(after_s, 0.0), backoff_max_s) * 1000)
+            case j.Erred() | j.TimedOut():
+                view.next_retry_ms = item.at_ms + backoff_ms(workflow_id, view.id, used, backoff_s, backoff_max_s)

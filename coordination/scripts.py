@@ -47,7 +47,9 @@ def all_scripts() -> dict[str, Script]:
     for path in sorted(_FOLDER.glob("[!_]*.lua")):
         name, _, keys = path.stem.rpartition("-")
         source = _read(path)
-        scripts[name] = Script(name, int(keys), source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode())
+        scripts[name] = Script(
+            name, int(keys), source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
+        )
     return scripts
 
 

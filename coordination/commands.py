@@ -1,0 +1,166 @@
+"""Operators' writes: decisions, cancellation, signals, the agent pool. The runtime never imports this."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from coordination import journal as j
+from coordination import pool
+from coordination.connection import Connection
+from coordination.domain import Action, RemoteAgent
+from coordination.durability import confirm_durable
+from coordination.errors import BadRequest, DecisionConflict, EscalationNotFound, WorkflowFinished, WorkflowNotFound
+from coordination.keys import workflow_of
+from coordination.leases import accept
+from coordination.scripts import CONFLICT, DUPLICATE, FINISHED, GONE
+from coordination.streams import wake
+
+KEY_TTL_S = 7 * 86_400  # an idempotency key outlives its workflow by this
+
+
+class Commands:
+    """Writes for the console, the API and the relay; each is one script, and safe to repeat."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._keys = connection.keys
+
+    async def decide(
+        self,
+        escalation_id: str,
+        *,
+        version: int,
+        action: Action | str,
+        actor: str,
+        decision_id: str,
+        value: Any = None,
+    ) -> str:
+        """Resolve an escalation exactly once: accepted, or repeated when this decision was accepted before.
+
+        Args:
+            escalation_id: The escalation.
+            version: The version that the operator saw.
+            action: What to do.
+            actor: Who decided, set by the server.
+            decision_id: The same for every attempt to send this decision.
+            value: New input, result or default, as JSON built-ins.
+
+        Raises:
+            DecisionConflict: It changed since it was read, or is decided, or its workflow has ended.
+            EscalationNotFound: Redis does not hold it.
+        """
+        action = Action(action)
+        workflow_id = workflow_of(escalation_id)
+        keys, shard = self._keys, self._keys.shard(workflow_id)
+        step = await self._connection.call("HGET", keys.escalation(escalation_id), "step")
+        if step is None:
+            raise EscalationNotFound(f"No escalation {escalation_id} is in Redis; its workflow has ended.")
+        carried = msgspec.json.encode(value) if action in (Action.EDIT, Action.SUPPLY, Action.SKIP) else None
+        blob = j.encode(j.Decided(step.decode(), escalation_id, action, actor, decision_id, carried))
+        answer = await self._connection.script(
+            "decide",
+            [keys.workflow(workflow_id), keys.journal(workflow_id), keys.escalation(escalation_id),
+             keys.escalation_queue(shard), keys.resumes(shard), keys.deadlines(shard), keys.events(shard)],
+            [workflow_id, escalation_id, version, decision_id, action, actor, blob,
+             int(self._connection.config.look_s * 1000)],
+        )  # fmt: skip
+        match answer[0]:
+            case 1:
+                await wake(self._connection, answer[1].decode(), workflow_id, answer[2], answer[3], blob)
+            case code if code == DUPLICATE:
+                return "repeated"
+            case code if code == CONFLICT:
+                state, by = answer[1].decode(), answer[2].decode()
+                who = f" by {by}" if by else ""
+                raise DecisionConflict(f"Escalation {escalation_id} is {state}{who} since you read it. Look again.")
+            case code if code == FINISHED:
+                raise DecisionConflict(f"The workflow of escalation {escalation_id} has ended.")
+            case _:
+                raise EscalationNotFound(f"No escalation {escalation_id} is in Redis.")
+        if self._connection.config.durability == "fsync":
+            await confirm_durable(self._connection)
+        return "accepted"
+
+    # --- workflows ----------------------------------------------------------------------
+
+    async def cancel(self, workflow_id: str, *, actor: str = "", reason: str = "") -> None:
+        """Ask for a workflow's cancellation, once.
+
+        Raises:
+            WorkflowNotFound: Redis does not hold it.
+            WorkflowFinished: It has ended.
+        """
+        code = await accept(self._connection, workflow_id, "cancelled", j.CancelRequested(actor, reason), "progressed")
+        self._refuse(code, workflow_id)
+
+    async def retry_now(self, workflow_id: str, step: str, actor: str) -> None:
+        """End a step's backoff early; a step that is not in backoff is left alone.
+
+        Raises:
+            WorkflowNotFound: Redis does not hold the workflow.
+            WorkflowFinished: It has ended.
+        """
+        code = await accept(self._connection, workflow_id, "", j.RetryNow(step, actor), "progressed")
+        self._refuse(code, workflow_id)
+
+    def _refuse(self, code: int, workflow_id: str) -> None:
+        if code == GONE:
+            raise WorkflowNotFound(f"No workflow {workflow_id} is in Redis.")
+        if code == FINISHED:
+            raise WorkflowFinished(f"Workflow {workflow_id} has already ended.")
+
+    async def forget(self, mirrored: dict[str, int]) -> int:
+        """Let finished workflows leave Redis once the history has them to their last entry.
+
+        Args:
+            mirrored: Workflow id to the last sequence number that the history holds.
+
+        Returns:
+            How many left.
+        """
+        ttl_s = self._connection.config.result_ttl_s
+        answers = await asyncio.gather(
+            *(
+                self._connection.script(
+                    "forget", [self._keys.workflow(identity), self._keys.journal(identity)], [seq, ttl_s, KEY_TTL_S]
+                )
+                for identity, seq in mirrored.items()
+            )
+        )
+        return sum(1 for answer in answers if answer == 1)
+
+    async def forget_escalation(self, escalation_id: str) -> None:
+        """Let an escalation that is no longer open leave Redis after the results' time."""
+        key = self._keys.escalation(escalation_id)
+        if await self._connection.call("HGET", key, "state") == b"open":
+            raise BadRequest(f"Escalation {escalation_id} is open.")
+        await self._connection.call("EXPIRE", key, self._connection.config.result_ttl_s)
+
+    # --- the agent pool ---------------------------------------------------------------------
+
+    async def pause_type(self, task_type: str, actor: str, reason: str = "") -> None:
+        """Keep agents from taking tasks of a type; those under way go on."""
+        await pool.pause_type(self._connection, task_type, actor, reason)
+
+    async def resume_type(self, task_type: str, actor: str) -> None:
+        """Let agents take tasks of a type again."""
+        await pool.resume_type(self._connection, task_type, actor)
+
+    async def drain_agent(self, instance: str, actor: str = "") -> None:
+        """Keep one instance from taking tasks; those under way go on."""
+        await pool.drain_agent(self._connection, instance, actor)
+
+    async def undrain_agent(self, instance: str) -> None:
+        """Let an instance take tasks again."""
+        await pool.undrain_agent(self._connection, instance)
+
+    async def register_remote(self, agent: RemoteAgent) -> None:
+        """Register a remote agent, which a gateway worker then calls."""
+        await pool.register_remote(self._connection, agent)
+
+    async def remove_remote(self, name: str) -> None:
+        """Remove a remote agent; its tasks wait for others."""
+        await pool.remove_remote(self._connection, name)

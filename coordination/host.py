@@ -1,0 +1,342 @@
+"""A coordinator host: one process, one event loop, thousands of coordinators."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from redis.exceptions import ResponseError
+
+from coordination import catalog
+from coordination import journal as j
+from coordination.connection import Connection
+from coordination.errors import ServerUnavailable
+from coordination.execution import Execution
+from coordination.keys import COORDINATORS_GROUP
+from coordination.leases import Lease, Leases, tell_parent, to_fields
+from coordination.machine import Machine
+from coordination.registry import Registry
+from coordination.streams import ensure_groups, no_group
+from coordination.watchdog import Watchdog
+from coordination.writing import Writer
+
+log = structlog.get_logger(__name__)
+
+_BLOCK_MS = 2_000
+_SWEEP_S = 0.5
+_RESCUE_S = 2.0
+_REFRESH_S = 1.0
+_MOST_READ = 64  # entries of one stream in one read
+_UNRUNNABLE_DELAY_MS = 5_000
+
+
+def _version() -> str:
+    try:
+        return metadata.version("ganglion")
+    except metadata.PackageNotFoundError:
+        return "source"
+
+
+class Host:
+    """Runs workflows until it is stopped; see ``run``.
+
+    Attributes:
+        id: Its incarnation, never used again.
+        executions: The workflows in memory, by id.
+        peers: The other live hosts.
+        healthy: Whether the server answers.
+    """
+
+    def __init__(self, connection: Connection, name: str = "coordinator") -> None:
+        self.connection = connection
+        self.config = connection.config
+        self.name = name
+        self.pid = os.getpid()
+        self.machine = socket.gethostname()
+        self.version = _version()
+        self.types = sorted(catalog.workflow_types())
+        self.registry = Registry(connection)
+        self.writer = Writer(self)
+        self.loop = asyncio.get_running_loop()
+        self.executions: dict[str, Execution] = {}
+        self.peers: set[str] = set()
+        self.healthy = True
+        self.stopping = False
+        self.takeovers = 0
+        self.finished = 0
+        self.started_ms = 0
+        self._skew_ms = 0.0
+        self._free = asyncio.Event()
+        self._new_life()
+
+    def _new_life(self) -> None:
+        self.id = f"{self.name}-{secrets.token_hex(4)}"
+        self.leases = Leases(self.connection, self.id)
+        self._read_to = b"0"
+
+    # --- clock and room -------------------------------------------------------------
+
+    def now_ms(self) -> int:
+        """The server's clock, as last heard and carried on by this process's monotonic one."""
+        return int(time.monotonic() * 1000 + self._skew_ms)
+
+    def note_time(self, server_ms: int) -> None:
+        """Learn the server's clock from an answer."""
+        self._skew_ms = server_ms - time.monotonic() * 1000
+
+    def room(self) -> int:
+        """Workflows that still fit."""
+        return max(0, self.config.host_capacity - len(self.executions))
+
+    def retry_s(self) -> float:
+        """Delay before a call to a server that did not answer is tried again."""
+        return random.uniform(0.1, 0.4)
+
+    def memory_bytes(self) -> int:
+        """Resident memory of this process, 0 where the system does not tell."""
+        try:
+            pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+            return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:
+            return 0
+
+    # --- life -----------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Be at work inside the block; hand every workflow over at its end."""
+        seconds, micros = await self.connection.call("TIME")
+        self.note_time(int(seconds) * 1000 + int(micros) // 1000)
+        self.started_ms = self.now_ms()
+        await self._make_groups()
+        async with await Connection.open(self.config) as beats:
+            self._watchdog = Watchdog(self, beats)
+            await self.registry.refresh()
+            await self._watchdog.beat()
+            await self._tell("started")
+            loops = (
+                self._watchdog.run, self._fetch, self._listen, self._sweep, self._refresh, self._rescue,
+            )  # fmt: skip
+            work = [asyncio.create_task(loop(), name=loop.__qualname__) for loop in loops]
+            try:
+                yield
+            finally:
+                await self._stop(work)
+
+    async def _stop(self, work: list[asyncio.Task[None]]) -> None:
+        self.stopping = True
+        beating, *others = work
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*(e.stop() for e in list(self.executions.values())), return_exceptions=True)
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+        keys = self.connection.keys
+        with contextlib.suppress(ServerUnavailable):
+            arguments = [self.id, "", self.id, 0, "stopped"]
+            await self.connection.script("declare_dead", [keys.beats, keys.hosts, keys.host_events], arguments)
+            await self.connection.call("DEL", keys.inbox(self.id))
+
+    async def fenced(self) -> None:
+        """Peers declared this host dead: drop everything and begin a new life."""
+        log.warning("declared dead by a peer; starting anew", action="fenced", host=self.id, held=len(self.executions))
+        for execution in list(self.executions.values()):
+            execution.abandon()
+        self._new_life()
+
+    def recovered(self) -> None:
+        """The server answers again: look at every journal, because wake-ups may be lost."""
+        self.healthy = True
+        for execution in list(self.executions.values()):
+            execution.deliver(None)
+
+    async def _tell(self, kind: str) -> None:
+        stream = self.connection.keys.host_events
+        event = ["XADD", stream, "MAXLEN", "~", 10_000, "*", "k", kind, "host", self.id, "t", self.now_ms()]
+        await self.connection.call(*event)
+
+    # --- workflows --------------------------------------------------------------------------
+
+    def machine_for(self, workflow_id: str, fields: dict[str, bytes]) -> Machine:
+        """A fresh machine for a workflow whose code this host has."""
+        definition = catalog.find(fields["type"].decode(), int(fields["version"]))
+        assert definition is not None, f"{workflow_id} was claimed without its code"
+        args: tuple[Any, ...] = ()
+        if definition.input_type is not None:
+            args = (msgspec.json.decode(fields["input"], type=definition.input_type),)
+        return Machine(definition(workflow_id), args, self.config.backoff_s, self.config.backoff_max_s)
+
+    async def take_up(self, workflow_id: str, entry: str, previous: str = "") -> None:
+        """Claim a workflow and run it; a failure leaves its entry pending, to be taken up again."""
+        try:
+            lease = await self.leases.claim(workflow_id, entry, previous)
+            if lease is not None:
+                await self._begin(lease)
+        except ServerUnavailable:
+            pass  # the entry stays pending here and _rescue_own finds it
+        except Exception:
+            log.exception("workflow could not be taken up", action="bug", workflow=workflow_id)
+
+    async def _begin(self, lease: Lease) -> None:
+        self.note_time(lease.now_ms)
+        known = self.executions.pop(lease.workflow_id, None)
+        if known is not None:
+            known.abandon()
+        if catalog.find(lease.fields["type"].decode(), int(lease.fields["version"])) is None:
+            log.warning(
+                f"No code for {lease.fields['type'].decode()} version {lease.fields['version'].decode()} here.",
+                action="unrunnable", workflow=lease.workflow_id,
+            )  # fmt: skip
+            await self.leases.release(lease.workflow_id, lease.epoch, _UNRUNNABLE_DELAY_MS)
+            return
+        execution = Execution(self, lease, self.machine_for(lease.workflow_id, lease.fields))
+        self.executions[lease.workflow_id] = execution
+        await execution.start()
+
+    # --- loops ---------------------------------------------------------------------------------
+
+    async def _make_groups(self) -> None:
+        keys = self.connection.keys
+        streams = [stream(shard) for shard in range(keys.shards) for stream in (keys.workflows, keys.resumes)]
+        await ensure_groups(self.connection, streams, COORDINATORS_GROUP)
+
+    async def _fetch(self) -> None:
+        """Read resumed and new workflows while there is room."""
+        keys = self.connection.keys
+        shards = range(keys.shards)
+        streams = [keys.resumes(shard) for shard in shards] + [keys.workflows(shard) for shard in shards]
+        ids = [">"] * len(streams)
+        while True:
+            room = self.room()
+            if not room:
+                await asyncio.sleep(0.02)
+                continue
+            count = max(1, min(_MOST_READ, room // len(streams)))
+            try:
+                answer = await self.connection.blocking(
+                    "XREADGROUP", "GROUP", COORDINATORS_GROUP, self.id, "COUNT", count, "BLOCK", _BLOCK_MS,
+                    "STREAMS", *streams, *ids,
+                )  # fmt: skip
+            except (ServerUnavailable, ResponseError) as error:
+                await self._heal(error)
+                continue
+            await asyncio.gather(
+                *(
+                    self.take_up(fields[1].decode(), ("r" if b"resumes:" in stream else "w") + entry.decode())
+                    for stream, entries in answer or []
+                    for entry, fields in entries
+                )
+            )
+
+    async def _heal(self, error: Exception) -> None:
+        if isinstance(error, ResponseError) and not no_group(error):
+            log.error(str(error), action="refused")
+        await asyncio.sleep(self.retry_s())
+        if isinstance(error, ResponseError):
+            with contextlib.suppress(ServerUnavailable, ResponseError):
+                await self._make_groups()
+
+    async def _listen(self) -> None:
+        """Read the inbox and hand its entries to the workflows."""
+        while True:
+            inbox = self.connection.keys.inbox(self.id)
+            try:
+                answer = await self.connection.blocking(
+                    "XREAD", "COUNT", 1000, "BLOCK", _BLOCK_MS, "STREAMS", inbox, self._read_to
+                )
+            except (ServerUnavailable, ResponseError) as error:
+                await self._heal(error)
+                continue
+            for _, entries in answer or []:
+                for _, fields in entries:
+                    self._hand_on(fields)
+                self._read_to = entries[-1][0]
+                self.connection.call("XTRIM", inbox, "MINID", self._read_to).add_done_callback(_seen)
+
+    def _hand_on(self, fields: list[bytes]) -> None:
+        execution = self.executions.get(fields[1].decode())
+        if execution is None:
+            return
+        if len(fields) < 8:
+            execution.deliver(None)
+        else:
+            execution.deliver(j.Numbered(int(fields[3]), int(fields[5]), j.decode(fields[7])))
+
+    async def _sweep(self) -> None:
+        """Look after due members of the deadline index, in every shard."""
+        while True:
+            await asyncio.sleep(random.uniform(0.5, 1.5) * _SWEEP_S)
+            try:
+                await asyncio.gather(*(self._sweep_shard(shard) for shard in range(self.connection.keys.shards)))
+            except (ServerUnavailable, ResponseError) as error:
+                log.debug(str(error), action="sweep_failed")
+
+    async def _sweep_shard(self, shard: int) -> None:
+        keys = self.connection.keys
+        due = await self.connection.call("ZRANGEBYSCORE", keys.deadlines(shard), "-inf", self.now_ms(), "LIMIT", 0, 200)
+        live = f" {self.id} {' '.join(self.peers)} "
+        look_ms = int(self.config.look_s * 1000)
+        for raw in due:
+            workflow_id = raw.decode()
+            answer = await self.connection.script(
+                "look",
+                [keys.workflow(workflow_id), keys.workflows(shard), keys.resumes(shard), keys.deadlines(shard)],
+                [workflow_id, look_ms, live],
+            )
+            if answer[0] == 2 and (owner := answer[1].decode()) == self.id:
+                if workflow_id in self.executions:
+                    self.executions[workflow_id].deliver(None)
+            elif answer[0] == 2:
+                await self.connection.call("XADD", keys.inbox(owner), "MAXLEN", "~", 50_000, "*", "w", workflow_id)
+            elif answer[0] == 3:
+                await tell_parent(self.connection, workflow_id, to_fields(answer[1]))
+
+    async def _refresh(self) -> None:
+        while True:
+            with contextlib.suppress(ServerUnavailable):
+                await self.registry.refresh()
+            await asyncio.sleep(_REFRESH_S)
+
+    async def _rescue(self) -> None:
+        """Take over what no live host holds, and what this one holds without running it."""
+        while True:
+            if self.healthy and not self.stopping:
+                try:
+                    await self._watchdog.rescue()
+                    await self._rescue_own()
+                except (ServerUnavailable, ResponseError) as error:
+                    log.debug(str(error), action="rescue_failed")
+            await asyncio.sleep(random.uniform(0.8, 1.2) * _RESCUE_S)
+
+    async def _rescue_own(self) -> None:
+        """Entries that are pending here, but whose workflow is not in memory: a reply was lost."""
+        keys = self.connection.keys
+        for shard in range(keys.shards):
+            for mark, stream in (("r", keys.resumes(shard)), ("w", keys.workflows(shard))):
+                rows = await self.connection.call(
+                    "XPENDING", stream, COORDINATORS_GROUP, "IDLE", 5_000, "-", "+", 200, self.id
+                )
+                for entry, *_ in rows:
+                    found = await self.connection.call("XRANGE", stream, entry, entry)
+                    if not found:
+                        await self.connection.script("acknowledge", [stream], [COORDINATORS_GROUP, entry])
+                    elif (workflow_id := found[0][1][1].decode()) not in self.executions:
+                        await self.take_up(workflow_id, mark + entry.decode())
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    """Retrieve what nobody waits for; the next call will meet the same trouble."""
+    if not future.cancelled():
+        future.exception()

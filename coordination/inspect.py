@@ -1,0 +1,253 @@
+"""Operators' reads: what Redis holds now. The runtime never imports this."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from coordination import history
+from coordination import journal as j
+from coordination.connection import Connection
+from coordination.domain import (
+    AgentView,
+    ErrorInfo,
+    EscalationSnapshot,
+    EscalationState,
+    HostView,
+    QueueView,
+    Reason,
+    RemoteAgent,
+    StepState,
+    StepView,
+    WorkflowSnapshot,
+    WorkflowState,
+)
+from coordination.keys import AGENTS_GROUP, PRIORITIES
+from coordination.leases import to_fields
+from coordination.registry import read_agents, read_paused, read_remote
+
+_json = msgspec.json.Decoder().decode
+_errors = msgspec.json.Decoder(list[ErrorInfo]).decode
+_error = msgspec.json.Decoder(ErrorInfo).decode
+_labels = msgspec.json.Decoder(dict[str, str]).decode
+_progress = msgspec.json.Decoder(tuple[float | None, str]).decode
+
+
+def _value(fields: dict[str, bytes], name: str) -> Any:
+    raw = fields.get(name)
+    return _json(raw) if raw else None
+
+
+def to_snapshot(workflow_id: str, fields: dict[str, bytes]) -> WorkflowSnapshot:
+    """A workflow from its hash."""
+
+    def text(name: str) -> str:
+        return fields.get(name, b"").decode()
+
+    def number(name: str) -> int:
+        return int(fields.get(name, b"0"))
+
+    return WorkflowSnapshot(
+        id=workflow_id,
+        type=text("type"),
+        version=number("version"),
+        state=WorkflowState(text("state")),
+        seq=number("seq"),
+        epoch=number("epoch"),
+        owner=text("owner"),
+        input=_value(fields, "input"),
+        result=_value(fields, "result"),
+        error=_error(fields["error"]) if fields.get("error") else None,
+        steps_total=number("steps_total"),
+        steps_done=number("steps_done"),
+        retrying=number("retrying"),
+        open_escalations=number("open"),
+        progress=text("progress"),
+        parent_id=text("parent").partition(" ")[0],
+        created_ms=number("created"),
+        started_ms=number("started"),
+        finished_ms=number("finished"),
+        deadline_ms=number("deadline"),
+        labels=_labels(fields["labels"]) if "labels" in fields else {},
+        cancel_requested="cancelled" in fields,
+    )
+
+
+class Inspector:
+    """Reads for the console, the API and the relay."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._keys = connection.keys
+
+    # --- workflows ----------------------------------------------------------------------
+
+    async def snapshot(self, workflow_id: str) -> WorkflowSnapshot | None:
+        """A workflow, or None when Redis does not hold it."""
+        fields = await self._fields(workflow_id)
+        return to_snapshot(workflow_id, fields) if "state" in fields else None
+
+    async def snapshots(self, workflow_ids: list[str]) -> list[WorkflowSnapshot | None]:
+        """Many workflows, in the order asked for."""
+        return list(await asyncio.gather(*(self.snapshot(workflow_id) for workflow_id in workflow_ids)))
+
+    async def journal(self, workflow_id: str, after: int = 0) -> list[j.Numbered]:
+        """The journal's entries after a number, oldest first."""
+        return j.parse(await self._connection.call("XRANGE", self._keys.journal(workflow_id), f"{after + 1}-0", "+"))
+
+    async def steps(self, workflow_id: str) -> list[StepView]:
+        """The steps of a live workflow, with what agents do at this moment."""
+        entries, fields = await asyncio.gather(self.journal(workflow_id), self._fields(workflow_id))
+        views = history.steps(entries)
+        config = self._connection.config
+        for view in views:
+            _add_claim(view, fields)
+            history.add_next_retry(view, entries, workflow_id, config.backoff_s, config.backoff_max_s)
+        return views
+
+    async def _fields(self, workflow_id: str) -> dict[str, bytes]:
+        return to_fields(await self._connection.call("HGETALL", self._keys.workflow(workflow_id)))
+
+    async def escalation(self, escalation_id: str) -> EscalationSnapshot | None:
+        """An escalation, or None when Redis does not hold it."""
+        fields = to_fields(await self._connection.call("HGETALL", self._keys.escalation(escalation_id)))
+        if "state" not in fields:
+            return None
+
+        def text(name: str) -> str:
+            return fields.get(name, b"").decode()
+
+        return EscalationSnapshot(
+            id=escalation_id,
+            workflow_id=text("workflow"),
+            workflow_type=text("type"),
+            step=text("step"),
+            task_type=text("task_type"),
+            reason=Reason(text("reason")),
+            state=EscalationState(text("state")),
+            version=int(fields["version"]),
+            question=text("question"),
+            errors=_errors(fields["errors"]) if fields.get("errors") else [],
+            attempts=int(fields.get("attempts", b"0")),
+            input=_value(fields, "input"),
+            input_schema=_value(fields, "input_schema"),
+            output_schema=_value(fields, "output_schema"),
+            opened_ms=int(fields.get("opened", b"0")),
+            resolved_ms=int(fields.get("resolved", b"0")),
+            decision_id=text("decision"),
+            action=text("action"),
+            actor=text("actor"),
+        )
+
+    # --- hosts, agents, queues ------------------------------------------------------------
+
+    async def hosts(self) -> list[HostView]:
+        """Every coordinator host that is not declared dead."""
+        raw = to_fields(await self._connection.call("HGETALL", self._keys.hosts))
+        return sorted((msgspec.json.decode(said, type=HostView) for said in raw.values()), key=lambda host: host.id)
+
+    async def agents(self) -> list[AgentView]:
+        """Every agent instance in the registry."""
+        return await read_agents(self._connection)
+
+    async def remote_agents(self) -> list[RemoteAgent]:
+        """Every remote agent that is registered."""
+        return await read_remote(self._connection)
+
+    async def queues(self) -> list[QueueView]:
+        """The queue of each task type that has agents, waiting tasks, or is paused."""
+        agents, paused = await asyncio.gather(self.agents(), read_paused(self._connection))
+        types = {name for agent in agents for name in agent.types} | set(paused) | await self._queued_types()
+        return list(await asyncio.gather(*(self._queue(name, agents, paused) for name in sorted(types))))
+
+    async def _queued_types(self) -> set[str]:
+        known = await self._connection.call("SMEMBERS", self._keys.task_types)
+        return {name.decode() for name in known}
+
+    async def _queue(self, task_type: str, agents: list[AgentView], paused: dict[str, Any]) -> QueueView:
+        able = [agent for agent in agents if agent.alive and task_type in agent.types]
+        streams = [self._keys.agent_queue(task_type, priority) for priority in PRIORITIES]
+        streams += [self._keys.instance_queue(task_type, agent.id) for agent in able]
+        waiting = pending = oldest_ms = 0
+        for stream in streams:
+            length, held, oldest = await self._depth(stream)
+            waiting, pending = waiting + max(0, length - held), pending + held
+            oldest_ms = max(oldest_ms, oldest)
+        by = paused.get(task_type)
+        return QueueView(
+            type=task_type,
+            waiting=waiting,
+            pending=pending,
+            oldest_wait_ms=oldest_ms,
+            agents=len(able),
+            slots=sum(agent.concurrency for agent in able),
+            load=sum(1 for agent in able for task in agent.running if task.get("type") == task_type),
+            paused=task_type in paused,
+            paused_by=str(by.get("actor", "")) if isinstance(by, dict) else "",
+        )
+
+    async def _depth(self, stream: str) -> tuple[int, int, int]:
+        """Entries, of them delivered, and the age in ms of the oldest that is not."""
+        answers: Any = await asyncio.gather(
+            self._connection.call("XLEN", stream),
+            self._connection.call("XINFO", "GROUPS", stream),
+            self._connection.call("TIME"),
+            return_exceptions=True,
+        )
+        length, groups, clock = answers
+        if isinstance(length, BaseException) or isinstance(clock, BaseException) or not length:
+            return 0, 0, 0
+        held, last = 0, b"0-0"
+        if not isinstance(groups, BaseException):
+            for raw in groups:
+                group = dict(zip(raw[::2], raw[1::2], strict=True))
+                if group[b"name"].decode() == AGENTS_GROUP:
+                    held, last = group[b"pending"], group[b"last-delivered-id"]
+        first = await self._connection.call("XRANGE", stream, b"(" + last, "+", "COUNT", 1)
+        if not first:
+            return length, held, 0
+        return length, held, max(0, int(clock[0]) * 1000 - int(first[0][0].partition(b"-")[0]))
+
+    # --- the server ---------------------------------------------------------------------------
+
+    async def memory(self) -> dict[str, int]:
+        """Bytes the server uses, and may use (0: as many as it gets)."""
+        info = _info(await self._connection.call("INFO", "memory"))
+        return {"used_memory": int(info["used_memory"]), "maxmemory": int(info["maxmemory"])}
+
+    async def server(self) -> dict[str, Any]:
+        """What operators want to know of the server."""
+        info = _info(await self._connection.call("INFO"))
+        return {
+            "version": info.get("valkey_version") or info.get("redis_version", ""),
+            "name": "Valkey" if "valkey_version" in info else "Redis",
+            "used_memory": int(info.get("used_memory", 0)),
+            "maxmemory": int(info.get("maxmemory", 0)),
+            "connected": int(info.get("connected_clients", 0)),
+            "uptime_s": int(info.get("uptime_in_seconds", 0)),
+            "appendonly": info.get("aof_enabled") == "1",
+            "persistence_ok": info.get("aof_last_write_status", "ok") == "ok",
+        }
+
+
+def _info(raw: bytes) -> dict[str, str]:
+    lines = (line.partition(":") for line in raw.decode().splitlines() if ":" in line)
+    return {name: value for name, _, value in lines}
+
+
+def _add_claim(view: StepView, fields: dict[str, bytes]) -> None:
+    """Show what an agent does with a step's present attempt."""
+    record = fields.get(f"t:{view.id}")
+    if record is None or view.state is not StepState.QUEUED or not view.attempts:
+        return
+    _, number, state, _, claimed, _, agent = record.decode().split(":", 6)
+    attempt = view.attempts[-1]
+    if state != "c" or int(number) != attempt.number:
+        return
+    view.state = StepState.RUNNING
+    attempt.outcome, attempt.agent, attempt.started_ms = "running", agent, int(claimed)
+    shown = fields.get(f"p:{view.id}")
+    if shown:
+        view.progress, view.progress_note = _progress(shown)

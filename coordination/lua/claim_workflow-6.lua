@@ -1,0 +1,41 @@
+-- Gives a workflow to a host under the next epoch, with all it needs to replay.
+-- KEYS: 1 workflow (hash), 2 journal (stream), 3 workflows (stream), 4 resumes (stream), 5 deadlines (zset), 6 events (stream)
+-- ARGV: id, host, entry ('w' or 'r' and its id), owner known dead or '', look ms
+-- Returns {1, now ms, epoch, fields of the hash, journal} | {-1} | {-3, fields} finished | {-5} held by another: entry dropped
+--- include answers
+--- include now
+--- include journal
+--- include resume
+local id, host, streams = ARGV[1], ARGV[2], {w = KEYS[3], r = KEYS[4]}
+local state, owner, epoch, held, open = unpack(redis.call('HMGET', KEYS[1], 'state', 'owner', 'epoch', 'entry', 'open'))
+if not state then
+  let_go(streams, ARGV[3])
+  redis.call('ZREM', KEYS[5], id)
+  return {GONE}
+end
+if FINAL[state] then
+  let_go(streams, ARGV[3])
+  return {FINISHED, redis.call('HGETALL', KEYS[1])}
+end
+if owner ~= '' and owner ~= host and owner ~= ARGV[4] then
+  let_go(streams, ARGV[3])
+  return {HELD}
+end
+if held ~= ARGV[3] then let_go(streams, held or '') end
+epoch = tonumber(epoch) + 1
+if epoch > 1 then
+  local cause = 'resume'
+  if owner ~= '' then cause = 'takeover' end
+  append(KEYS[1], KEYS[2], now, cmsgpack.pack({'h', epoch, host, owner, cause}))
+end
+if open == '0' then state = 'running' else state = 'needs_human' end
+redis.call('HSET', KEYS[1], 'state', state, 'owner', host, 'epoch', epoch, 'entry', ARGV[3])
+redis.call('HSETNX', KEYS[1], 'started', string.format('%.0f', now))
+redis.call('HDEL', KEYS[1], 'parked')
+redis.call('ZADD', KEYS[5], string.format('%.0f', now + tonumber(ARGV[5])), id)
+local kind = 'started'
+if epoch > 1 then kind = 'taken_up' end
+announce(KEYS[6], id, kind, redis.call('HGET', KEYS[1], 'seq'), now)
+local journal = {}
+if epoch > 1 then journal = redis.call('XRANGE', KEYS[2], '-', '+') end
+return {1, now, epoch, redis.call('HGETALL', KEYS[1]), journal}

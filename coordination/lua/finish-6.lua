@@ -1,0 +1,25 @@
+-- Ends a workflow under the writer's epoch, unless its journal holds what the host has not read.
+-- KEYS: 1 workflow (hash), 2 journal (stream), 3 workflows (stream), 4 resumes (stream), 5 deadlines (zset), 6 events (stream)
+-- ARGV: id, epoch, last seq read, state, result JSON or '', error JSON or '', journal entry, field, value …
+-- Returns {1, waiting clients, parent id, now ms} | {-1} | {-2} | {-7}
+--- include answers
+--- include now
+--- include journal
+--- include resume
+local epoch, seq, entry, parent, waiters = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'entry', 'parent', 'waiters'))
+if not epoch then return {GONE} end
+if epoch ~= ARGV[2] then return {STALE} end
+if seq ~= ARGV[3] then return {UNREAD} end
+let_go({w = KEYS[3], r = KEYS[4]}, entry)
+seq = append(KEYS[1], KEYS[2], now, ARGV[7])
+redis.call('HSET', KEYS[1], 'state', ARGV[4], 'owner', '', 'entry', '', 'finished', string.format('%.0f', now), unpack(ARGV, 8))
+redis.call('HDEL', KEYS[1], 'waiters')
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'result', ARGV[5]) end
+if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'error', ARGV[6]) end
+if parent then
+  redis.call('ZADD', KEYS[5], string.format('%.0f', now + 1000), ARGV[1])
+else
+  redis.call('ZREM', KEYS[5], ARGV[1])
+end
+announce(KEYS[6], ARGV[1], 'finished', seq, now)
+return {1, waiters or '', parent or '', now}

@@ -1,0 +1,17 @@
+-- Lets a finished workflow leave Redis once the history has mirrored its last entry.
+-- KEYS: 1 workflow (hash), 2 journal (stream)
+-- ARGV: last seq in the history, seconds the result stays, seconds an idempotency key stays
+-- Returns 1 | -1 gone already | -7 not finished, not mirrored to its end, or a child not confirmed: kept
+--- include answers
+local state, seq, parent, keyed = unpack(redis.call('HMGET', KEYS[1], 'state', 'seq', 'parent', 'key'))
+if not state then return GONE end
+if not FINAL[state] or seq ~= ARGV[1] or parent then return UNREAD end
+redis.call('DEL', KEYS[2])
+for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+  local mark = string.sub(field, 1, 2)
+  if mark == 't:' or mark == 'p:' or mark == 'g:' or field == 'input' then redis.call('HDEL', KEYS[1], field) end
+end
+local stays = tonumber(ARGV[2])
+if keyed then stays = math.max(stays, tonumber(ARGV[3])) end
+redis.call('EXPIRE', KEYS[1], stays)
+return 1

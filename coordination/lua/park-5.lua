@@ -1,0 +1,18 @@
+-- Lets a waiting workflow leave its host's memory, unless its journal holds what the host has not read.
+-- KEYS: 1 workflow (hash), 2 workflows (stream), 3 resumes (stream), 4 deadlines (zset), 5 events (stream)
+-- ARGV: id, epoch, last seq read, due ms
+-- Returns 1 | -1 | -2 | -7 read the journal first
+--- include answers
+--- include now
+--- include journal
+--- include resume
+local epoch, seq, entry, open = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'entry', 'open'))
+if not epoch then return GONE end
+if epoch ~= ARGV[2] then return STALE end
+if seq ~= ARGV[3] then return UNREAD end
+let_go({w = KEYS[2], r = KEYS[3]}, entry)
+redis.call('HSET', KEYS[1], 'owner', '', 'parked', 1, 'entry', '')
+if open == '0' then redis.call('HSET', KEYS[1], 'state', 'waiting') end
+redis.call('ZADD', KEYS[4], ARGV[4], ARGV[1])
+announce(KEYS[5], ARGV[1], 'parked', seq, now)
+return 1

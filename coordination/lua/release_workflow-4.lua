@@ -1,0 +1,19 @@
+-- Hands a workflow over at once: it is queued again for any host, or after a delay.
+-- KEYS: 1 workflow (hash), 2 workflows (stream), 3 resumes (stream), 4 deadlines (zset)
+-- ARGV: id, epoch, delay ms
+-- Returns 1 | -1 | -2
+--- include answers
+--- include now
+--- include resume
+local epoch, entry = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'entry'))
+if not epoch then return GONE end
+if epoch ~= ARGV[2] then return STALE end
+let_go({w = KEYS[2], r = KEYS[3]}, entry)
+redis.call('HSET', KEYS[1], 'owner', '', 'parked', 1, 'entry', '')
+local delay = tonumber(ARGV[3])
+if delay > 0 then
+  redis.call('ZADD', KEYS[4], string.format('%.0f', now + delay), ARGV[1])
+else
+  resume(KEYS[1], KEYS[3], KEYS[4], ARGV[1], now, 30000)
+end
+return 1

@@ -1,0 +1,30 @@
+-- Accepts a workflow exactly once: state, index and queue entry in one script.
+-- KEYS: 1 workflow (hash), 2 workflows (stream), 3 deadlines (zset), 4 events (stream)
+-- ARGV: id, type, version, input JSON, most entries in the stream or 0 for a child, first look ms,
+--   whole deadline ms or 0, waiting client or '', then further field, value …
+-- Returns {1, now ms} accepted | {-4, state} there already | {-8, entries} refused: the backlog is full
+--- include answers
+--- include now
+--- include journal
+local id = ARGV[1]
+local known = redis.call('HGET', KEYS[1], 'state')
+if known then
+  if ARGV[8] ~= '' and not FINAL[known] then
+    redis.call('HSET', KEYS[1], 'waiters', (redis.call('HGET', KEYS[1], 'waiters') or '') .. ' ' .. ARGV[8])
+  end
+  return {DUPLICATE, known}
+end
+local most = tonumber(ARGV[5])
+if most > 0 then
+  local entries = redis.call('XLEN', KEYS[2])
+  if entries >= most then return {REFUSED, entries} end
+end
+local entry = redis.call('XADD', KEYS[2], '*', 'w', id)
+redis.call('HSET', KEYS[1], 'type', ARGV[2], 'version', ARGV[3], 'state', 'queued', 'input', ARGV[4], 'epoch', 0,
+  'seq', 0, 'owner', '', 'open', 0, 'entry', 'w' .. entry, 'created', string.format('%.0f', now))
+if ARGV[7] ~= '0' then redis.call('HSET', KEYS[1], 'deadline', string.format('%.0f', now + tonumber(ARGV[7]))) end
+if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'waiters', ARGV[8]) end
+if #ARGV > 8 then redis.call('HSET', KEYS[1], unpack(ARGV, 9)) end
+redis.call('ZADD', KEYS[3], string.format('%.0f', now + tonumber(ARGV[6])), id)
+announce(KEYS[4], id, 'submitted', 0, now)
+return {1, now}

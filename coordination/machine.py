@@ -1,0 +1,410 @@
+"""One workflow's state, made from its journal alone: the program and its steps.
+
+Live and replayed, entries go through ``apply`` in journal order, so both take the same path. A
+call that run() makes stands in ``new`` until its own entry is applied; what is left there after a
+replay was never written and has to be. ``dirty`` holds the task steps whose next action may have
+changed. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from coordination import journal as j
+from coordination.backoff import backoff_ms
+from coordination.calls import Call, ChildCall, HumanCall, RecordCall, SignalCall, SleepCall, TaskCall
+from coordination.coordinator import DistributedCoordinator, main
+from coordination.domain import ErrorInfo
+from coordination.errors import (
+    ChildFailed,
+    SignalTimeout,
+    StepFailed,
+    WorkflowCancelled,
+    WorkflowCodeChanged,
+)
+from coordination.program import Program
+
+_TEXT = 8_192
+
+
+class TaskRun:
+    """What the journal says of one task step."""
+
+    __slots__ = ("call", "due_ms", "errors", "escalations", "generation", "number", "payload", "reason", "retries",
+                 "round", "since_ms", "state", "used")  # fmt: skip
+
+    def __init__(self, call: TaskCall) -> None:
+        self.call = call
+        self.payload = call.payload
+        self.state = "queued"  # queued | backoff | exhausted | escalated | done
+        self.number = 0
+        self.round = 0
+        self.used = 0  # attempts of this round
+        self.generation = 0
+        self.due_ms = 0  # next attempt, in backoff
+        self.since_ms = 0  # when the present attempt was queued
+        self.errors: list[ErrorInfo] = []
+        self.reason = ""
+        self.escalations = 0
+        self.retries = call.max_retries
+
+
+def describe(error: BaseException) -> ErrorInfo:
+    """A failure of run() as it is stored."""
+    text = "".join(traceback.format_exception(error))
+    return ErrorInfo(type(error).__name__, str(error)[:2000], retryable=False, traceback=text[-_TEXT:])
+
+
+class Machine:
+    """Applies journal entries to a program and says what is to be done next.
+
+    Args:
+        coordinator: The workflow's own coordinator.
+        args: Its decoded input, as arguments of ``run()``.
+        backoff_s: First delay between attempts.
+        backoff_max_s: Longest delay.
+    """
+
+    def __init__(
+        self, coordinator: DistributedCoordinator, args: tuple[Any, ...], backoff_s: float, backoff_max_s: float
+    ) -> None:
+        self._coordinator = coordinator
+        self._program = Program(main(coordinator, args))
+        self._backoff = (backoff_s, backoff_max_s)
+        self.new: dict[str, Call] = {}
+        self.runs: dict[str, TaskRun] = {}
+        self.timers: dict[str, int] = {}  # step -> due, of sleeps and of signals' limits
+        self.dirty: dict[str, TaskRun] = {}
+        self.withdrawn: list[str] = []  # task steps that cancellation took away
+        self.asked: dict[str, int] = {}  # open questions of ask_human: step -> escalations opened
+        self._signals: dict[str, deque[bytes]] = {}
+        self._rejected: dict[str, BaseException] = {}
+        self._abandoned: dict[str, Call] = {}  # cancelled while their entry was being written
+        self.cancelled: j.CancelRequested | None = None
+        self.steps_total = 0
+        self.steps_done = 0
+
+    # --- how it stands ----------------------------------------------------------------
+
+    def start(self, now_ms: int) -> None:
+        """Run to the first calls."""
+        self._coordinator._now_ms = now_ms
+        self._run_on()
+
+    def close(self) -> None:
+        """Give up the program."""
+        self._program.close()
+
+    def reject(self, step: str, error: BaseException) -> None:
+        """Give a call that was just made an error at its entry's turn."""
+        self._rejected[step] = error
+
+    def end(self, error: BaseException) -> None:
+        """End the program from outside, as if run() had raised."""
+        self._program.end(error)
+
+    @property
+    def done(self) -> bool:
+        """Whether run() has ended."""
+        return self._program.done
+
+    @property
+    def outcome(self) -> tuple[Any, BaseException | None]:
+        """What run() returned, and what it raised."""
+        return self._program.value, self._program.error
+
+    @property
+    def retrying(self) -> int:
+        """Steps in backoff."""
+        return sum(1 for run in self.runs.values() if run.state == "backoff")
+
+    @property
+    def parkable(self) -> bool:
+        """Whether only people, signals, children and timers can move it on."""
+        if self.new or self.dirty or self.done:
+            return False
+        return all(run.state in ("done", "escalated") for run in self.runs.values())
+
+    # --- applying ------------------------------------------------------------------------
+
+    def apply(self, item: j.Numbered) -> None:
+        """Take in the next entry of the journal and run on.
+
+        Raises:
+            WorkflowCodeChanged: The journal holds a step that run() did not ask for.
+        """
+        self._coordinator._now_ms = max(self._coordinator._now_ms, item.at_ms)
+        handler = _HANDLERS.get(type(item.entry))
+        if handler is not None:
+            handler(self, item.entry, item.at_ms)
+            self._run_on()
+
+    def _run_on(self) -> None:
+        self._program.run_on()
+        for call in self._program.issued:
+            self.steps_total += 1
+            self.new[call.id] = call
+        self._program.issued.clear()
+
+    def _issued(self, step: str, entry: j.AnyEntry) -> Call:
+        call = self.new.pop(step, None) or self._abandoned.pop(step, None)
+        if call is None or not call.matches(entry):
+            asked = "nothing" if call is None else f"{type(call).__name__.removesuffix('Call').lower()} {call.id}"
+            raise WorkflowCodeChanged(
+                f"The journal of {self._coordinator.workflow_id} holds step {step} ({_words(entry)}), but run() asked "
+                f"for {asked} there. Deploy the code it began with, or raise the version for new code; then retry."
+            )
+        return call
+
+    def _finish(self, step: str, value: Any = None, error: BaseException | None = None) -> None:
+        self.timers.pop(step, None)
+        if self._program.answer(step, value, error):
+            self.steps_done += 1
+
+    # --- tasks -------------------------------------------------------------------------------
+
+    def _attempt(self, entry: j.Attempt, at_ms: int) -> None:
+        run = self.runs.get(entry.step)
+        if run is None:
+            call = self._issued(entry.step, entry)
+            assert isinstance(call, TaskCall)
+            run = self.runs[entry.step] = TaskRun(call)
+        elif entry.payload is not None:
+            run.payload = entry.payload
+        run.number, run.round, run.generation = entry.number, entry.round, entry.generation
+        run.used += 1
+        run.since_ms = at_ms
+        if entry.step not in self._program.waiting and run.state != "done":
+            run.state = "done"  # cancelled while it was being written
+            self.withdrawn.append(entry.step)
+        if run.state != "done":
+            run.state = "queued"
+            self.dirty[entry.step] = run
+
+    def _settled(self, entry: j.Settled, at_ms: int) -> None:
+        run = self.runs.get(entry.step)
+        if run is None or run.state == "done":
+            return
+        self._supply(entry.step, run, entry.value)
+
+    def _supply(self, step: str, run: TaskRun, raw: bytes | None) -> None:
+        try:
+            value = run.call.decode(raw)
+        except msgspec.MsgspecError as error:
+            run.errors.append(
+                ErrorInfo("InvalidResult", f"The result of {run.call.task_type} does not fit: {error}.", False)
+            )
+            self._exhaust(step, run, "final_error")
+            return
+        run.state = "done"
+        self.dirty.pop(step, None)
+        self._finish(step, value)
+
+    def _exhaust(self, step: str, run: TaskRun, reason: str) -> None:
+        run.state, run.reason = "exhausted", reason
+        self.dirty[step] = run
+
+    def _failed(self, step: str, run: TaskRun, error: ErrorInfo, at_ms: int, retry_after_s: float | None) -> None:
+        run.errors = [*run.errors[-9:], error]
+        if not error.retryable:
+            self._exhaust(step, run, "final_error")
+        elif run.used > run.retries:
+            self._exhaust(step, run, "max_retries_exceeded")
+        else:
+            delay = backoff_ms(self._coordinator.workflow_id, step, run.used, *self._backoff)
+            if retry_after_s is not None:
+                delay = int(min(max(retry_after_s, 0.0), self._backoff[1]) * 1000)
+            run.state, run.due_ms = "backoff", at_ms + delay
+            self.dirty[step] = run
+
+    def _erred(self, entry: j.Erred, at_ms: int) -> None:
+        run = self.runs.get(entry.step)
+        if run is not None and run.state == "queued" and run.number == entry.number:
+            self._failed(entry.step, run, entry.error, at_ms, entry.retry_after_s)
+
+    def _timed_out(self, entry: j.TimedOut, at_ms: int) -> None:
+        run = self.runs.get(entry.step)
+        if run is not None and run.state == "queued" and run.number == entry.number:
+            message = f"{entry.agent} did not finish attempt {entry.number} within {run.call.timeout_s:g} s."
+            self._failed(entry.step, run, ErrorInfo("Timeout", message), at_ms, None)
+
+    def _retry_now(self, entry: j.RetryNow, at_ms: int) -> None:
+        run = self.runs.get(entry.step)
+        if run is not None and run.state == "backoff":
+            run.due_ms = at_ms
+            self.dirty[entry.step] = run
+
+    # --- people ------------------------------------------------------------------------------
+
+    def _escalated(self, entry: j.Escalated, at_ms: int) -> None:
+        run = self.runs.get(entry.step)
+        if run is not None:
+            run.escalations += 1
+            if run.state != "done":
+                run.state = "escalated"
+            self.dirty.pop(entry.step, None)
+        elif entry.step in self.asked:
+            self.asked[entry.step] += 1
+        elif entry.step:
+            self._issued(entry.step, entry)
+            self.asked[entry.step] = 1
+
+    def _decided(self, entry: j.Decided, at_ms: int) -> None:
+        if entry.action == "fail":
+            run = self.runs.get(entry.step)
+            if run is not None:
+                run.state = "done"
+            self.asked.pop(entry.step, None)
+            self._finish(entry.step, error=StepFailed(f"{entry.actor} ended step {entry.step} as failed."))
+        elif entry.step in self.runs:
+            self._decided_task(entry, self.runs[entry.step], at_ms)
+        elif entry.step in self.asked:
+            self._decided_question(entry)
+
+    def _decided_task(self, entry: j.Decided, run: TaskRun, at_ms: int) -> None:
+        if run.state == "done":
+            return
+        if entry.action in ("supply", "skip"):
+            if entry.action == "skip" and entry.value in (None, b"null"):
+                run.state = "done"
+                self.dirty.pop(entry.step, None)
+                self._finish(entry.step, None)
+            else:
+                self._supply(entry.step, run, entry.value)
+            return
+        if entry.action == "edit" and entry.value is not None:
+            run.payload = entry.value
+        run.used, run.due_ms, run.state = 0, at_ms, "backoff"
+        run.round += 1
+        self.dirty[entry.step] = run
+
+    def _decided_question(self, entry: j.Decided) -> None:
+        call = self._program.waiting.get(entry.step)
+        if entry.action not in ("supply", "skip") or not isinstance(call, HumanCall):
+            return
+        try:
+            value = call.decode(entry.value) if entry.value not in (None, b"null") else None
+        except msgspec.MsgspecError as error:
+            self._finish(entry.step, error=StepFailed(f"The answer of {entry.actor} does not fit: {error}."))
+        else:
+            self._finish(entry.step, value)
+        self.asked.pop(entry.step, None)
+
+    # --- timers and signals ------------------------------------------------------------------
+
+    def _timer_set(self, entry: j.TimerSet, at_ms: int) -> None:
+        self._issued(entry.step, entry)
+        self.timers[entry.step] = entry.due_ms
+
+    def _timer_fired(self, entry: j.TimerFired, at_ms: int) -> None:
+        call = self._program.waiting.get(entry.step)
+        if isinstance(call, SignalCall):
+            self._finish(
+                entry.step, error=SignalTimeout(f"Signal {call.name!r} did not come within {call.timeout_s} s.")
+            )
+        elif isinstance(call, SleepCall):
+            self._finish(entry.step)
+
+    def _signal_awaited(self, entry: j.SignalAwaited, at_ms: int) -> None:
+        call = self._issued(entry.step, entry)
+        assert isinstance(call, SignalCall)
+        buffered = self._signals.get(call.name)
+        if buffered:
+            self._give_signal(call, buffered.popleft())
+        elif entry.due_ms:
+            self.timers[entry.step] = entry.due_ms
+
+    def _signalled(self, entry: j.Signalled, at_ms: int) -> None:
+        for call in self._program.waiting.values():
+            if isinstance(call, SignalCall) and call.name == entry.name and call.id not in self.new:
+                self._give_signal(call, entry.value)
+                return
+        self._signals.setdefault(entry.name, deque()).append(entry.value)
+
+    def _give_signal(self, call: SignalCall, raw: bytes) -> None:
+        try:
+            self._finish(call.id, call.decode(raw))
+        except msgspec.MsgspecError as error:
+            self._finish(call.id, error=StepFailed(f"Signal {call.name!r} does not fit: {error}."))
+
+    # --- the rest ------------------------------------------------------------------------------
+
+    def _recorded(self, entry: j.Recorded, at_ms: int) -> None:
+        call = self._issued(entry.step, entry)
+        assert isinstance(call, RecordCall)
+        if entry.error is not None:
+            self._finish(entry.step, error=StepFailed(f"record {entry.name!r} failed: {entry.error.message}"))
+        else:
+            self._finish(entry.step, call.decode(entry.value))
+
+    def _progressed(self, entry: j.Progressed, at_ms: int) -> None:
+        self._issued(entry.step, entry)
+        self._finish(entry.step)
+
+    def _child_started(self, entry: j.ChildStarted, at_ms: int) -> None:
+        call = self._issued(entry.step, entry)
+        assert isinstance(call, ChildCall)
+        if entry.step in self._rejected:
+            self._finish(entry.step, error=self._rejected.pop(entry.step))
+        elif not call.wait:
+            self._finish(entry.step, entry.child_id)
+
+    def _child_ended(self, entry: j.ChildEnded, at_ms: int) -> None:
+        call = self._program.waiting.get(entry.step)
+        if not isinstance(call, ChildCall):
+            return
+        if entry.state == "completed":
+            try:
+                self._finish(entry.step, call.decode(entry.value))
+            except msgspec.MsgspecError as error:
+                self._finish(
+                    entry.step, error=ChildFailed(f"The result of child {entry.child_id} does not fit: {error}.")
+                )
+        else:
+            why = f": {entry.error.message}" if entry.error else ""
+            self._finish(entry.step, error=ChildFailed(f"Child {entry.child_id} ended {entry.state}{why}"))
+
+    def _cancel(self, entry: j.CancelRequested, at_ms: int) -> None:
+        if self.cancelled is not None or self.done:
+            return
+        self.cancelled = entry
+        for step in list(self._program.waiting):
+            run = self.runs.get(step)
+            if run is not None:
+                run.state = "done"
+                self.dirty.pop(step, None)
+                self.withdrawn.append(step)
+            if step in self.new:
+                self._abandoned[step] = self.new.pop(step)
+            self._finish(
+                step, error=WorkflowCancelled(f"Cancelled by {entry.actor or 'a client'}. {entry.reason}".strip())
+            )
+
+
+def _words(entry: j.AnyEntry) -> str:
+    name = getattr(entry, "task_type", "") or getattr(entry, "name", "") or getattr(entry, "child_type", "")
+    return f"{type(entry).__name__} {name}".strip()
+
+
+_HANDLERS: dict[type[j.Entry], Any] = {
+    j.Attempt: Machine._attempt,
+    j.Settled: Machine._settled,
+    j.Erred: Machine._erred,
+    j.TimedOut: Machine._timed_out,
+    j.RetryNow: Machine._retry_now,
+    j.Escalated: Machine._escalated,
+    j.Decided: Machine._decided,
+    j.TimerSet: Machine._timer_set,
+    j.TimerFired: Machine._timer_fired,
+    j.SignalAwaited: Machine._signal_awaited,
+    j.Signalled: Machine._signalled,
+    j.Recorded: Machine._recorded,
+    j.Progressed: Machine._progressed,
+    j.ChildStarted: Machine._child_started,
+    j.ChildEnded: Machine._child_ended,
+    j.CancelRequested: Machine._cancel,
+}

@@ -1,0 +1,218 @@
+"""What a turn writes: journal entries with their task records first, queue entries after."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from coordination import journal as j
+from coordination import tasks
+from coordination.calls import (
+    Call,
+    ChildCall,
+    HumanCall,
+    ProgressCall,
+    RecordCall,
+    SignalCall,
+    SleepCall,
+    TaskCall,
+)
+from coordination.connection import Connection
+from coordination.errors import UnknownWorkflowType
+from coordination.escalations import open_no_agent, open_question
+from coordination.leases import accept, check
+from coordination.machine import TaskRun, describe
+from coordination.scripts import DUPLICATE
+from coordination.submission import Submission, submit
+
+if TYPE_CHECKING:
+    from coordination.execution import Execution
+    from coordination.host import Host
+
+_LOOK_AGAIN_MS = 1_000
+
+
+class Batch:
+    """Entries of one turn, to be written by one script.
+
+    Attributes:
+        entries: Journal entries, in order.
+        fields: Field, value … for the workflow's hash.
+        queued: Queue entries to add once the journal has them: (key, fields).
+        due_ms: The earliest new timer, 0 for none.
+        event: Kind of the event to tell, "" for none.
+    """
+
+    __slots__ = ("due_ms", "entries", "event", "fields", "now_ms", "queued", "workflow_id")
+
+    def __init__(self, workflow_id: str, now_ms: int) -> None:
+        self.workflow_id = workflow_id
+        self.now_ms = now_ms
+        self.entries: list[j.AnyEntry] = []
+        self.fields: list[Any] = []
+        self.queued: list[tuple[TaskCall, str, list[Any]]] = []
+        self.due_ms = 0
+        self.event = ""
+
+    def task(self, step: str, call: TaskCall, target: str) -> None:
+        """The first attempt at a task."""
+        self.entries.append(j.Attempt(step, 0, 1, 0, call.task_type, call.digest, call.payload, call.priority, target))
+        self.fields += [f"t:{step}", "0:1:q:0:0:0:"]
+        self._queue(step, 0, 1, call, call.payload, target)
+
+    def retry(self, step: str, run: TaskRun) -> None:
+        """The next attempt at a task."""
+        number, call = run.number + 1, run.call
+        payload = None if run.payload is call.payload else run.payload
+        self.entries.append(
+            j.Attempt(step, run.generation, number, run.round, call.task_type, call.digest, payload, call.priority)
+        )
+        self.fields += [f"t:{step}", f"{run.generation}:{number}:q:0:0:0:"]
+        self._queue(step, run.generation, number, call, run.payload, "")
+        self.event = "progressed"
+
+    def queue(self, step: str, run: TaskRun) -> None:
+        """The present attempt once more, under the same task id."""
+        self._queue(step, run.generation, run.number, run.call, run.payload, "")
+
+    def _queue(self, step: str, generation: int, number: int, call: TaskCall, payload: bytes, target: str) -> None:
+        entry = tasks.fields(
+            self.workflow_id, step, generation, number, call.task_type, payload, call.timeout_s, call.requires
+        )
+        self.queued.append((call, target, entry))
+
+    def due(self, due_ms: int) -> None:
+        """Note a timer."""
+        self.due_ms = min(self.due_ms or due_ms, due_ms)
+
+
+async def publish(connection: Connection, batch: Batch) -> None:
+    """Add the batch's tasks to their queues; repeating this is harmless."""
+    if batch.queued:
+        keys = connection.keys
+        await asyncio.gather(
+            *(
+                connection.call(
+                    "XADD",
+                    keys.instance_queue(call.task_type, target)
+                    if target
+                    else keys.agent_queue(call.task_type, call.priority),
+                    "*",
+                    *entry,
+                )
+                for call, target, entry in batch.queued
+            )
+        )
+
+
+class Writer:
+    """Turns calls of run() into entries, for one host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._types: set[str] = set()  # task types that operators' lists know of
+
+    async def add_call(self, batch: Batch, execution: Execution, call: Call) -> None:
+        """Add what a new call writes to the batch; a question to people is written at once instead."""
+        match call:
+            case TaskCall():
+                await self._task(batch, call)
+            case SleepCall():
+                due_ms = batch.now_ms + int(call.seconds * 1000)
+                batch.entries.append(j.TimerSet(call.id, due_ms, f"sleep {call.seconds:g} s"))
+                batch.due(due_ms)
+            case SignalCall():
+                due_ms = batch.now_ms + int(call.timeout_s * 1000) if call.timeout_s is not None else 0
+                batch.entries.append(j.SignalAwaited(call.id, call.name, due_ms))
+                if due_ms:
+                    batch.due(due_ms)
+                batch.event = "progressed"
+            case ProgressCall():
+                batch.entries.append(j.Progressed(call.id, call.note))
+                batch.fields += ["progress", call.note]
+                batch.event = "progressed"
+            case RecordCall():
+                batch.entries.append(await self._record(call))
+            case ChildCall():
+                batch.entries.append(await self._child(execution, call))
+            case HumanCall():
+                await open_question(self._host, execution, call)
+
+    async def _task(self, batch: Batch, call: TaskCall) -> None:
+        target = ""
+        if call.task_type not in self._types:
+            self._types.add(call.task_type)
+            await self._host.connection.call("SADD", self._host.connection.keys.task_types, call.task_type)
+        if call.requires or call.strategy:
+            chosen = self._host.registry.choose(call.task_type, call.requires, call.strategy or "least_loaded")
+            target = chosen or ""
+        batch.task(call.id, call, target)
+
+    async def _record(self, call: RecordCall) -> j.Recorded:
+        try:
+            value = call.fn()
+            if inspect.isawaitable(value):
+                value = await value
+            return j.Recorded(call.id, call.name, msgspec.json.encode(value))
+        except Exception as error:
+            return j.Recorded(call.id, call.name, b"null", describe(error))
+
+    async def _child(self, execution: Execution, call: ChildCall) -> j.ChildStarted:
+        identity = f"{execution.workflow_id}/{call.id}".encode()
+        child_id = f"c{hashlib.blake2b(identity, digest_size=12).hexdigest()}"
+        parent = f"{execution.workflow_id} {call.id}" if call.wait else ""
+        try:
+            wanted = Submission(child_id, call.child_type, call.payload, parent=parent, child=True)
+            await submit(self._host.connection, wanted)
+        except UnknownWorkflowType as error:
+            execution.machine.reject(call.id, error)
+        return j.ChildStarted(call.id, child_id, call.child_type, call.digest, call.payload)
+
+    async def expire(self, execution: Execution, step: str, run: TaskRun) -> int:
+        """See whether an attempt has run out of time; gives when to look again, 0 for not at all."""
+        host = self._host
+        keys, shard = host.connection.keys, host.connection.keys.shard(execution.workflow_id)
+        answer = await host.connection.script(
+            "expire_task",
+            [keys.workflow(execution.workflow_id), keys.journal(execution.workflow_id), keys.events(shard)],
+            [execution.workflow_id, execution.epoch, step, run.generation, run.number],
+        )
+        check(answer[0], execution.workflow_id)
+        now_ms = host.now_ms()
+        if answer[0] == 3:
+            return now_ms + int(answer[1]) + 1
+        if answer[0] == 2:
+            return await self._queued(execution, step, run, now_ms)
+        if answer[0] == 1 or answer[0] == DUPLICATE:
+            execution.reread()
+        return 0
+
+    async def _queued(self, execution: Execution, step: str, run: TaskRun, now_ms: int) -> int:
+        """An attempt that no agent has claimed: ask people when none is able to, and it may not wait longer."""
+        host, call = self._host, run.call
+        waited_s = (now_ms - run.since_ms) / 1000
+        if host.registry.paused(call.task_type):
+            run.since_ms = now_ms
+        elif call.queue_timeout_s is not None and waited_s >= call.queue_timeout_s:
+            await open_no_agent(host, execution, step, run, f"No agent took it within {call.queue_timeout_s:g} s.")
+            return 0
+        elif host.registry.capable(call.task_type, call.requires):
+            run.since_ms = run.since_ms if call.queue_timeout_s is not None else now_ms
+        elif waited_s >= host.config.no_agent_s:
+            needs = "".join(f" with {name} = {value}" for name, value in (call.requires or {}).items())
+            why = (
+                f"No live agent takes tasks of type {call.task_type!r}{needs}, for {waited_s:.0f} s now. "
+                "Start one, then retry."
+            )
+            await open_no_agent(host, execution, step, run, why)
+            return 0
+        return now_ms + _LOOK_AGAIN_MS
+
+    async def cancel(self, workflow_id: str, actor: str, reason: str) -> None:
+        """Ask for a workflow's cancellation, once."""
+        entry = j.CancelRequested(actor, reason)
+        await accept(self._host.connection, workflow_id, "cancelled", entry, "progressed")
