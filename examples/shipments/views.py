@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from coordination import client
 from coordination.domain import WorkflowSnapshot, WorkflowState
 from coordination.errors import GanglionError, TryAgain, WorkflowNotFound
+from dashboard import operations
 from dashboard.pages import LivePage, Visit, register
 from dashboard.roles import operator_required, viewer_required
 from examples.shipments import board as reads
@@ -148,40 +149,30 @@ def start(request: HttpRequest) -> HttpResponse:
     status = 200
     if request.method == "POST":
         source = request.POST.get("source", "")
-        takers: dict[str, Callable[[], tuple[forms.Form, Callable[[dict[str, Any]], str]]]] = {
-            "upload": lambda: (UploadForm(request.POST, request.FILES), _take_upload),
-            "paste": lambda: (PasteForm(request.POST), _take_paste),
-            "sample": lambda: (SampleForm(request.POST), _take_sample),
-        }
-        if source not in takers:
+        if source not in bound:
             raise Http404("A feed is started by upload, paste or sample.")
-        form, take = takers[source]()
-        bound[source] = form
+        form = bound[source] = type(bound[source])(request.POST, request.FILES)
         if form.is_valid():
             try:
-                return redirect("shipments:feed", feed_id=take(form.cleaned_data))
+                return redirect("shipments:feed", feed_id=_take(source, form.cleaned_data, request))
             except GanglionError as error:
                 form.add_error(None if isinstance(error, TryAgain) else next(iter(form.fields)), str(error))
         status = 422
-    return render(
-        request,
-        "shipments/start.html",
-        {"forms": bound, "limit": sample.MAX_ROWS, "examples": reads.format_examples()},
-        status=status,
-    )
+    context = {"forms": bound, "limit": sample.MAX_ROWS, "examples": reads.format_examples()}
+    return render(request, "shipments/start.html", context, status=status)
 
 
-def _take_upload(cleaned: dict[str, Any]) -> str:
-    return intake.take_file(cleaned["file"].read(), cleaned["file"].name)
+def _take(source: str, cleaned: dict[str, Any], request: HttpRequest) -> str:
+    submit = partial(operations.submit, request.user, request=request)
+    if source == "upload":
+        return intake.take_file(cleaned["file"].read(), cleaned["file"].name, submit)
+    if source == "paste":
+        return intake.take_file(cleaned["text"].encode(), "pasted rows", submit)
+    return intake.take_sample(cleaned["rows"], _seed(cleaned), submit)
 
 
-def _take_paste(cleaned: dict[str, Any]) -> str:
-    return intake.take_file(cleaned["text"].encode(), "pasted rows")
-
-
-def _take_sample(cleaned: dict[str, Any]) -> str:
-    seed = cleaned["seed"]
-    return intake.take_sample(cleaned["rows"], 7 if seed is None else seed)
+def _seed(cleaned: dict[str, Any]) -> int:
+    return 7 if cleaned["seed"] is None else int(cleaned["seed"])
 
 
 @require_GET
@@ -191,8 +182,7 @@ def sample_csv(request: HttpRequest) -> HttpResponse:
     form = SampleForm(request.GET or {"rows": 200, "seed": 7})
     if not form.is_valid():
         raise Http404(" ".join(str(words) for errors in form.errors.values() for words in errors))
-    seed = form.cleaned_data["seed"]
-    data = sample.feed(form.cleaned_data["rows"], 7 if seed is None else seed)
+    data = sample.feed(form.cleaned_data["rows"], _seed(form.cleaned_data))
     return HttpResponse(
         data, content_type="text/csv", headers={"Content-Disposition": 'attachment; filename="shipments-sample.csv"'}
     )
