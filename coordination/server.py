@@ -35,5 +35,5 @@ async def _check_shards(connection: Connection) -> None:
     stored = int(await connection.call("GET", key))
     if stored != wanted:
         raise SettingsError(
-            f"The data has {stored} shards, but GANGLION_SHARDS is {wanted}: the number is fixed for the life of the data."
+            f"The data has {stored} shards, but GANGLION_SHARDS is {wanted}; the number is fixed with the first start."
         )
