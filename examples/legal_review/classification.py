@@ -6,10 +6,12 @@ needed or by ``manage.py train_legal_review``. What it learned is stored as JSON
 a kind needs neither scikit-learn nor NumPy.
 """
 
+# ruff: noqa: SIM905 - lists of words read better as words
 from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import math
 import os
 import re
@@ -107,7 +109,7 @@ def tokens(text: str) -> list[str]:
 
 def terms(words: list[str]) -> list[str]:
     """Words and pairs of neighbouring words."""
-    return words + [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+    return words + [f"{a} {b}" for a, b in itertools.pairwise(words)]
 
 
 # --- training --------------------------------------------------------------------------
@@ -192,7 +194,7 @@ def store(trained: Model, path: Path) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(msgspec.json.encode(trained))
-        os.replace(draft, path)
+        Path(draft).replace(path)
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise

@@ -32,11 +32,13 @@ _NAMED = (
     r"[\"“]?((?:Term\s+|Lease\s+|Initial\s+)?(?:Commencement|Effective|Start|Starting|Beginning|Expiry|Expiration|"
     r"Maturity|End|Termination|Final|Completion|Closing|Delivery|Handover|Payment|Review|Signing|Utilisation)\s+Date)[\"”]?"
 )
-_NAME_BEFORE = re.compile(rf"{_NAMED}\s*(?:\([^)]{{0,40}}\)\s*)?(?:means|is|shall be|falls on|being|of|:)?\s*(?:the\s+)?$")
+_NAME_BEFORE = re.compile(
+    rf"{_NAMED}\s*(?:\([^)]{{0,40}}\)\s*)?(?:means|is|shall be|falls on|being|of|:)?\s*(?:the\s+)?$"
+)
 _NAME_AFTER = re.compile(rf"^[\s,]*\((?:the\s+)?{_NAMED}")
 _LABELS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (BEGINS, re.compile(r"commenc\w*|begin\w*|start\w*|effective|with effect from|takes? effect|\bfrom\b", re.I)),
-    (ENDS, re.compile(r"expir\w*|\bends?\b|ending|terminat\w*|\buntil\b|maturity|\bthrough\b|not later than the end", re.I)),
+    (ENDS, re.compile(r"expir\w*|\bends?\b|ending|terminat\w*|\buntil\b|maturity|\bthrough\b", re.I)),
     (MADE, re.compile(r"\bdated\b|\bmade\b|entered into|\bas of\b|signed|executed", re.I)),
     ("Delivery", re.compile(r"deliver\w*|hand(?:ed)? over|completion|closing", re.I)),
     ("Payment", re.compile(r"\bpa(?:y|id|yable|yment)\w*|instalments?|\bdue\b", re.I)),
@@ -73,7 +75,7 @@ def _parse(words: str, order: str) -> datetime.date | None:
     import dateparser
 
     settings = {"STRICT_PARSING": True, "DATE_ORDER": order, "PREFER_LOCALE_DATE_ORDER": False}
-    found = dateparser.parse(words, languages=["en"], settings=settings)  # type: ignore[arg-type]
+    found = dateparser.parse(words, languages=["en"], settings=settings)
     return found.date() if found is not None else None
 
 

@@ -1,5 +1,6 @@
 """Defined terms and references: what is used but not defined, defined but not used, or leads nowhere."""
 
+# ruff: noqa: SIM905 - lists of words read better as words
 from __future__ import annotations
 
 import re
@@ -10,10 +11,15 @@ from examples.legal_review.shapes import Party
 
 _WORD = r"[A-Z][a-z]+(?:-[A-Z]?[a-z]+)?"
 _DEFINED = re.compile(
-    r"[\"“]([A-Z][\w &'’/-]{1,60}?)[\"”]\s*(?:,\s*)?(?:\([^)]{0,60}\)\s*)?(?:shall\s+|has\s+|have\s+)?(?:means?|includes?|refers?|the\s+meaning|is\b|are\b)"
-    r"|\(\s*(?:(?:hereinafter|each|together|collectively|referred|called|to|as|the|this|an?|and|,)\s+){0,8}[\"“]\s*(?:the\s+)?([A-Z][\w &'’/-]{1,60}?)\s*[\"”][^)]{0,60}\)"
+    r"[\"“]([A-Z][\w &'’/-]{1,60}?)[\"”]\s*(?:,\s*)?(?:\([^)]{0,60}\)\s*)?"
+    r"(?:shall\s+|has\s+|have\s+)?(?:means?|includes?|refers?|the\s+meaning|is\b|are\b)"
+    r"|\(\s*(?:(?:hereinafter|each|together|collectively|referred|called|to|as|the|this|an?|and|,)\s+){0,8}"
+    r"[\"“]\s*(?:the\s+)?([A-Z][\w &'’/-]{1,60}?)\s*[\"”][^)]{0,60}\)"
 )
-_USED = re.compile(rf"\b(?:[Tt]he|[Aa]ny|[Ee]ach|[Aa]ll|[Aa]n?|[Ss]uch|[Nn]o|[Tt]hese|[Tt]hose|[Ii]ts)\s+({_WORD}(?:\s+{_WORD}){{0,2}})\b")
+_USED = re.compile(
+    r"\b(?:[Tt]he|[Aa]ny|[Ee]ach|[Aa]ll|[Aa]n?|[Ss]uch|[Nn]o|[Tt]hese|[Tt]hose|[Ii]ts)\s+"
+    rf"({_WORD}(?:\s+{_WORD}){{0,2}})\b"
+)
 _COMMON = frozenset(
     """agreement contract deed lease party parties section clause article schedule exhibit annex appendix part recital
     act code law laws court courts regulation directive state states government county city kingdom republic union
@@ -23,12 +29,18 @@ _COMMON = frozenset(
     november december company buyer seller landlord tenant employer employee lender borrower guarantor client customer
     contractor consultant supplier provider purchaser vendor lessor lessee licensor licensee discloser recipient
     english american european british swiss german french dutch delaware munich zurich geneva north south east west
-    senior junior data analyst lord lady mr mrs ms dr note cleaner supervisor technician address internal revenue netherlands
+    senior junior data analyst lord lady mr mrs ms dr note cleaner supervisor technician address internal revenue
+    netherlands
     background signatures definitions term general notices effective date commencement sale purchase
     disclosing receiving confidential information""".split()
 )
-_REFERENCE = re.compile(r"\b([Cc]lauses?|[Ss]ections?|[Aa]rticles?)\s+(\d{1,3}(?:\.\d{1,3}){0,2})(?![\w.]\w)(?![A-Za-z0-9])(?!\s*(?:of|U\.S)\b)(?:\([a-z0-9]+\))?")
-_NUMBERED = re.compile(r"(?:^|[\n\f])\s*(?:(?:Clause|Section|Article|CLAUSE|SECTION|ARTICLE)\s+)?(\d{1,3}(?:\.\d{1,3}){0,2})[.)]?\s+(?=\S)")
+_REFERENCE = re.compile(
+    r"\b([Cc]lauses?|[Ss]ections?|[Aa]rticles?)\s+(\d{1,3}(?:\.\d{1,3}){0,2})"
+    r"(?![\w.]\w)(?![A-Za-z0-9])(?!\s*(?:of|U\.S)\b)(?:\([a-z0-9]+\))?"
+)
+_NUMBERED = re.compile(
+    r"(?:^|[\n\f])\s*(?:(?:Clause|Section|Article|CLAUSE|SECTION|ARTICLE)\s+)?(\d{1,3}(?:\.\d{1,3}){0,2})[.)]?\s+(?=\S)"
+)
 
 
 def definitions(passages: Passages) -> dict[str, Span]:
@@ -107,4 +119,3 @@ def _loose(term: str) -> str:
 def _stem(term: str) -> str:
     term = " ".join(term.lower().split())
     return re.sub(r"ies$", "y", term) if term.endswith("ies") else term.rstrip("s")
-

@@ -4,6 +4,7 @@
 stays empty, never guessed.
 """
 
+# ruff: noqa: SIM905 - lists of words read better as words
 from __future__ import annotations
 
 import re
@@ -63,11 +64,16 @@ def sentence_capitals(words: str) -> str:
 
 # --- governing law ------------------------------------------------------------------------
 
-_PLACE = r"(?:the\s+)?(?:(?:State|Commonwealth|Republic|Province|Kingdom)\s+of\s+)?[A-Z][a-zA-Z]+(?:(?:\s+and\s+|\s+of\s+(?:the\s+)?|\s+)[A-Z][a-zA-Z]+){0,4}"
+_PLACE = (
+    r"(?:the\s+)?(?:(?:State|Commonwealth|Republic|Province|Kingdom)\s+of\s+)?"
+    r"[A-Z][a-zA-Z]+(?:(?:\s+and\s+|\s+of\s+(?:the\s+)?|\s+)[A-Z][a-zA-Z]+){0,4}"
+)
 _LAW = (
-    re.compile(rf"\b(?:governed|construed|interpreted)\b[^.;]{{0,120}}?\blaws?\s+(?:in force\s+)?(?:of|in)\s+({_PLACE})"),
+    re.compile(rf"\b(?:governed|construed|interpreted)\b[^.;]{{0,120}}?\blaws?\s+(?:of|in)\s+({_PLACE})"),
     re.compile(r"\b(?:governed|construed|interpreted)\b[^.;]{0,80}?\bby\s+([A-Z][a-z]+(?: [A-Z][a-z]+)?)\s+law\b"),
-    re.compile(rf"\b(?:governing|applicable)\s+law\b\s*(?:is|shall be|:)\s*(?:that of|the laws?\s+of)?\s*({_PLACE})", re.I),
+    re.compile(
+        rf"\b(?:[Gg]overning|[Aa]pplicable)\s+law\b\s*(?:is|shall be|:)\s*(?:that of|the laws?\s+of)?\s*({_PLACE})"
+    ),
     re.compile(rf"\b[Tt]he\s+laws?\s+of\s+({_PLACE})\s+(?:shall\s+)?(?:apply|applies|govern)"),
 )
 _STATES = (
@@ -97,10 +103,16 @@ def is_american(place: str) -> bool:
 # --- term -----------------------------------------------------------------------------------
 
 _COUNT = r"(?:(?P<word>[a-z]+(?:-[a-z]+)?)\s*(?:\((?P<brackets>\d{1,3})\))?|(?P<digits>\d{1,3}))"
-_TERM = re.compile(rf"\b(?:term|period|duration)\s+of\s+(?:not\s+less\s+than\s+)?{_COUNT}\s+(?P<unit>years?|months?)", re.I)
+_TERM = re.compile(
+    rf"\b(?:term|period|duration)\s+of\s+(?:not\s+less\s+than\s+)?{_COUNT}\s+(?P<unit>years?|months?)", re.I
+)
 _FORCE = re.compile(rf"\b(?:in force|in effect|continues?|runs)\s+for\s+{_COUNT}\s+(?P<unit>years?|months?)", re.I)
-_WHOLE_TERM = re.compile(r"\b(?:initial|fixed|this (?:agreement|lease|contract)|the (?:lease|tenancy|term)|in force|commenc)", re.I)
-_OTHER_TERM = re.compile(r"confiden|secre|compet|probation|warrant|notice|retain|review|renew|extend|further|insur", re.I)
+_WHOLE_TERM = re.compile(
+    r"\b(?:initial|fixed|this (?:agreement|lease|contract)|the (?:lease|tenancy|term)|in force|commenc)", re.I
+)
+_OTHER_TERM = re.compile(
+    r"confiden|secre|compet|probation|warrant|notice|retain|review|renew|extend|further|insur", re.I
+)
 _UNLIMITED = re.compile(
     r"\b(?:indefinite(?:ly)?(?: (?:term|period))?|in perpetuity|perpetual(?:ly)? (?:term|in force)|"
     r"without (?:any )?limit (?:in|of) time|for an unlimited (?:term|period|time)|"
@@ -217,7 +229,7 @@ def citations(passages: Passages) -> list[Citation]:
         kind = next((name for known, name in kinds if isinstance(citation, known)), None)
         if kind is None:
             continue
-        start, end = citation.full_span() if kind == "case" else citation.span()
+        start, end = citation.full_span() if kind == "case" else citation.span()  # type: ignore[no-untyped-call]
         words = " ".join(flat[start:end].split())[:200]
         made.setdefault(words, Citation(words, kind, passages.quote(start, end)))
     for match in _STATUTE.finditer(flat):

@@ -1,5 +1,6 @@
 """The schedules of the sample loan agreement, which make it as long as such agreements are."""
 
+# ruff: noqa: E501 - sentences of a document
 from __future__ import annotations
 
 import datetime
@@ -139,7 +140,14 @@ def _maintenance() -> Iterator[str]:
     yield "# Schedule 7: maintenance plan"
     yield "The Borrower carries out these works on the Properties in the years stated and reports on them with its accounts."
     yield "| Property | Year | Works | Budget"
-    works = ("roof and gutters", "yard and drains", "fire doors and sprinklers", "lighting", "loading doors", "outside walls")
+    works = (
+        "roof and gutters",
+        "yard and drains",
+        "fire doors and sprinklers",
+        "lighting",
+        "loading doors",
+        "outside walls",
+    )
     for number, (name, _, area, _) in enumerate(_PLACES):
         for round_of in range(10):
             work = works[(number + round_of) % len(works)]

@@ -36,11 +36,16 @@ _NO_PARTY = re.compile(
     r"services$|goods|project|schedule|transaction|confidential|group",
     re.I,
 )
-_BLANK = re.compile(r"_{3,}|\.{5,}|…{2,}|\[[^\]]{0,60}\]|●|<[^>]{0,40}>|\bT\.?B\.?[AC]\b|\bto be (?:confirmed|named|inserted)\b", re.I)
-_ENUMERATOR = re.compile(r"^[\s,;:.]*(?:and|or|between|by)?[\s,;:]*(?:\(?(?:\d{1,2}|[a-zA-Z]|[ivx]{1,4})[.)]\s+)?(?:and\s+)?", re.I)
+_BLANK = re.compile(
+    r"_{3,}|\.{5,}|…{2,}|\[[^\]]{0,60}\]|●|<[^>]{0,40}>|\bT\.?B\.?[AC]\b|\bto be (?:confirmed|named|inserted)\b", re.I
+)
+_ENUMERATOR = re.compile(
+    r"^[\s,;:.]*(?:and|or|between|by)?[\s,;:]*(?:\(?(?:\d{1,2}|[a-zA-Z]|[ivx]{1,4})[.)]\s+)?(?:and\s+)?", re.I
+)
 _TAIL = re.compile(
     r"\s*(?:,\s+(?:an?|the|of|whose|which|with|having|incorporated|organi[sz]ed|born|residing|registered|acting|"
-    r"represented|company|a company|trading|established)\b|,?\s+(?:(?:of|at)\s+)?\d|\s+whose\b|\s+having\b|\s+of\s+[A-Z][a-z]|"
+    r"represented|company|a company|trading|established)\b|,?\s+(?:(?:of|at)\s+)?\d|\s+whose\b|\s+having\b|"
+    r"\s+of\s+[A-Z][a-z]|"
     r"\s*\((?:company|registered|registration|reg\.|no\.|number)\b|\s*[;:]|\s+incorporated\b|\s+residing\b)",
 )
 _PERSON_OR_FIRM = r"[A-Z][\w.&'’-]*(?:[ ,]+(?:[A-Z(&][\w.&'’()-]*|of|and Sons|de|van|von|for)){0,7}"
@@ -115,7 +120,7 @@ def _name(words: str) -> str:
     text = text[_ENUMERATOR.match(text).end() :] if _ENUMERATOR.match(text) else text  # type: ignore[union-attr]
     tail = _TAIL.search(text)
     name = text[: tail.start()] if tail else text
-    name = re.split(r"\s+(?:hereinafter|being)\b", name)[0].strip(" ,;:.-–—\"“”")
+    name = re.split(r"\s+(?:hereinafter|being)\b", name)[0].strip(' ,;:.-–—"“”')
     if re.search(r"(?:\b(?:Ltd|Inc|Co|Corp|Bros)|\.[A-Z])$", name) and f"{name}." in text:
         name += "."
     if _BLANK.search(name) or not re.search(r"[A-Za-z]{2}", name) or not name[:1].isupper() or len(name) > 120:

@@ -7,6 +7,7 @@ that a pattern may run across a line's end and its match can still be quoted wit
 from __future__ import annotations
 
 import bisect
+import itertools
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -20,7 +21,9 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|No|Nos|Art|Arts|Sec|Cl|Inc|Ltd|Co|Corp|LLC|plc|vs?|cf|ca|approx|etc|e\.g|i\.e|"
     r"U\.S|U\.K|p|pp|para|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)|\b[A-Z]|(?:^|[\n\f])\s*\d{1,3}(?:\.\d{1,3}){0,3})$"
 )
-_CLAUSE = re.compile(r"[\n\f](?=(?:\d{1,3}(?:\.\d{1,3}){0,3}\.?|\([a-z0-9]{1,4}\)|[A-Z][A-Z ,&'-]{4,60}$|[•-])\s)", re.M)
+_CLAUSE = re.compile(
+    r"[\n\f](?=(?:\d{1,3}(?:\.\d{1,3}){0,3}\.?|\([a-z0-9]{1,4}\)|[A-Z][A-Z ,&'-]{4,60}$|[•-])\s)", re.M
+)
 _HEADING = re.compile(r"^[^\n\f]{2,60}[^\s.,;:–-]\n(?=[\"“(]?[A-Z0-9])", re.M)
 _GAP = re.compile(r"\n\s*\n|\f")
 
@@ -82,7 +85,7 @@ class Passages:
                 cuts.add(match.end())
         cuts.update(self._after_headings())
         ordered = sorted(cuts)
-        return [Span(a, b) for a, b in zip(ordered, ordered[1:], strict=False) if self.flat[a:b].strip()]
+        return [Span(a, b) for a, b in itertools.pairwise(ordered) if self.flat[a:b].strip()]
 
     def _after_headings(self) -> Iterator[int]:
         """Where a line ends that is short, unpunctuated and followed by a new beginning."""

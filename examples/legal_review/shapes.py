@@ -65,7 +65,13 @@ class Contents(Shape, frozen=True):
     ] = ""
     pages: Annotated[int, Meta(title="Number of pages", ge=1, le=10_000)] = 1
     source: Annotated[Literal["person", "document"], Meta(title="Where the text comes from")] = "person"
+    counted: Annotated[int, Meta(title="Number of words", description="0: count them", ge=0)] = 0
     stored: Annotated[FileRef | None, Meta(title="Stored text, when it is long")] = None
+
+    @property
+    def words(self) -> int:
+        """How many words the text has."""
+        return self.counted or len(self.text.split())
 
 
 # --- what the agents find ---------------------------------------------------------------
@@ -89,6 +95,13 @@ class Kind(Shape, frozen=True):
     def title(self) -> str:
         """The kind as people call it."""
         return KIND_TITLES[self.name]
+
+
+class Classified(Shape, frozen=True):
+    """A document whose kind is known."""
+
+    contents: Contents
+    kind: Kind
 
 
 class Party(Shape, frozen=True):

@@ -7,6 +7,7 @@ in the order of the document. Nothing is rephrased.
 Source: Erkan and Radev, LexRank (2004); Carbonell and Goldstein, maximal marginal relevance (1998).
 """
 
+# ruff: noqa: SIM905 - lists of words read better as words
 from __future__ import annotations
 
 import math
@@ -76,7 +77,10 @@ def key_sentences(text: str, most: int = 6) -> list[Sentence]:
             vectors[row, index[term]] = count * math.log(1 + len(bags) / in_sentences[term])
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     similar = vectors @ vectors.T
-    new = ~(np.tril(similar, -1) > _REPEATED).any(axis=1)  # schedules repeat a sentence for each item
+    repeats = np.greater(np.tril(similar, -1), _REPEATED).any(axis=1)  # schedules repeat a sentence for each item
+    new = [not repeated for repeated in repeats.tolist()]
+        ~(np.tril(similar, -1) > _REPEATED).any(axis=1)
+    ).tolist()  # schedules repeat a sentence for each item
     similar, spans = similar[np.ix_(new, new)], [span for span, kept in zip(spans, new, strict=True) if kept]
     links = np.where(similar >= _SHARED, similar, 0.0)
     walk = links / np.maximum(links.sum(axis=1, keepdims=True), 1e-9)
@@ -93,9 +97,7 @@ def key_sentences(text: str, most: int = 6) -> list[Sentence]:
         gain = 0.65 * score - 0.35 * repeated
         gain[chosen] = -np.inf
         chosen.append(int(gain.argmax()))
-    return [
-        Sentence(passages.words_of(spans[row], 420), passages.page_at(spans[row].start)) for row in sorted(chosen)
-    ]
+    return [Sentence(passages.words_of(spans[row], 420), passages.page_at(spans[row].start)) for row in sorted(chosen)]
 
 
 def _terms(words: str) -> list[str]:

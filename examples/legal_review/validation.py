@@ -4,6 +4,7 @@ Each rule is a function that yields issues with its own id, a severity, a reason
 that prove it. Rules depend on the text alone, so that they run beside the extraction.
 """
 
+# ruff: noqa: SIM905 - lists of words read better as words
 from __future__ import annotations
 
 import re
@@ -150,7 +151,7 @@ def dangling_reference(checked: Checked) -> Iterator[Issue]:
         yield Issue("dangling-reference", "medium", f"{reference} does not exist", reason, evidence)
 
 
-_PLACEHOLDER = re.compile(r"\[(?:●|•|\.{2,}|…|_+|insert[^\]]{0,60}|name[^\]]{0,60}|date[^\]]{0,60}|amount[^\]]{0,60})\]|●|\bTBD\b|\bTBC\b", re.I)
+_PLACEHOLDER = re.compile(r"\[(?:●|•|\.{2,}|…|_+|(?:insert|name|date|amount)[^\]]{0,60})\]|●|\bTB[CD]\b", re.I)
 _LINE = re.compile(r"_{4,}")
 _SIGNING = re.compile(r"sign|by:|name:|title:|date:|witness", re.I)
 
@@ -171,7 +172,8 @@ def placeholder_left(checked: Checked) -> Iterator[Issue]:
 _WORDS_AND_FIGURES = re.compile(
     r"\b((?:(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|"
     r"seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|and)"
-    r"[\s-]+){1,8})(?:dollars|pounds|euros?|days|months|years|per cent)?\s*\(\s*(?:[$€£]|USD|EUR|GBP)?\s*(\d[\d,]*)\s*\)",
+    r"[\s-]+){1,8})(?:dollars|pounds|euros?|days|months|years|per cent)?\s*"
+    r"\(\s*(?:[$€£]|USD|EUR|GBP)?\s*(\d[\d,]*)\s*\)",
     re.I,
 )
 
@@ -217,7 +219,10 @@ def unlimited_term(checked: Checked) -> Iterator[Issue]:
 
 
 _RENEWS = re.compile(r"\b(?:renews? automatically|automatically renew|automatic(?:ally)? (?:renewal|extended))\b", re.I)
-_UNLIMITED = re.compile(r"\bunlimited liability\b|\bliab\w+ (?:is|shall be) (?:not limited|unlimited)\b|\bwithout limit(?:ation)? of liability\b", re.I)
+_UNLIMITED = re.compile(
+    r"\bunlimited liability\b|\bliab\w+ (?:is|shall be) (?:not limited|unlimited)\b|\bwithout limit of liability\b",
+    re.I,
+)
 _LIMIT = re.compile(r"\bliab\w*[^.]{0,120}\b(?:limit\w*|exceed|cap)\b|\blimitation of liability\b", re.I)
 
 
@@ -231,7 +236,8 @@ def automatic_renewal(checked: Checked) -> Iterator[Issue]:
 def liability(checked: Checked) -> Iterator[Issue]:
     """Liability has a limit where contracts of its kind have one."""
     if evidence := checked.quotes(_UNLIMITED, 2):
-        yield Issue("unlimited-liability", "medium", "Unlimited liability", "A party is liable without limit.", evidence)
+        reason = "A party is liable without limit."
+        yield Issue("unlimited-liability", "medium", "Unlimited liability", reason, evidence)
     elif checked.kind in ("services", "other") and _LIMIT.search(checked.flat) is None:
         evidence = checked.quotes(re.compile(r"\b(?:indemnif|liable)\w*", re.I), 1)
         if evidence:

@@ -12,7 +12,7 @@ class Command(BaseCommand):
     """Trains only when no model for the present texts and libraries is stored."""
 
     help = "Train the classifier of the legal review, unless the stored one is up to date."
-    requires_system_checks: list[str] = []  # type: ignore[assignment]
+    requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Train and store, or say that nothing is to be done."""
