@@ -369,6 +369,11 @@ class SyncClient:
             return self._client
 
     @property
+    def connection(self) -> Connection:
+        """The connection, for its keys and settings; call it through ``call``."""
+        return self._connected().connection
+
+    @property
     def inspect(self) -> Any:
         """``Inspector`` without ``await``."""
         return _Waits(self._connected().inspect, self._run)

@@ -170,6 +170,7 @@ class Inspector:
         able = [agent for agent in agents if agent.alive and task_type in agent.types]
         streams = [self._keys.agent_queue(task_type, priority) for priority in PRIORITIES]
         streams += [self._keys.instance_queue(task_type, agent.id) for agent in able]
+        streams.append(self._keys.unrouted(task_type))
         waiting = pending = oldest_ms = 0
         for stream in streams:
             length, held, oldest = await self._depth(stream)

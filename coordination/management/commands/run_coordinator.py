@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from coordination import catalog
+from coordination import catalog, logs
 from coordination.errors import ServerUnavailable, SettingsError
 from coordination.running import serve
 
@@ -24,6 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until stopped."""
+        logs.configure()
         try:
             catalog.discover()
             serve(options["name"])
