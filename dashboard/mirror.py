@@ -23,7 +23,12 @@ from dashboard.rows import escalation_values, workflow_values
 
 _ROWS = 250  # in one statement
 
-_WORKFLOW_NEWER = "(excluded.generation, excluded.seq) > (dashboard_workflow.generation, dashboard_workflow.seq)"
+# Parking and lease changes write no journal entry: at the same seq the later reading wins, unless it has ended.
+_WORKFLOW_NEWER = (
+    "(excluded.generation, excluded.seq) > (dashboard_workflow.generation, dashboard_workflow.seq)"
+    " OR ((excluded.generation, excluded.seq) = (dashboard_workflow.generation, dashboard_workflow.seq)"
+    " AND dashboard_workflow.finished_at IS NULL AND excluded.updated_at > dashboard_workflow.updated_at)"
+)
 _ESCALATION_NEWER = (
     "excluded.version > dashboard_escalation.version OR (excluded.version = dashboard_escalation.version"
     " AND dashboard_escalation.state = 'open' AND excluded.state <> 'open')"
@@ -43,6 +48,7 @@ def store(
     journals: dict[str, list[Numbered]],
     escalated: Sequence[EscalationSnapshot] = (),
     hosts: Sequence[HostEvent] = (),
+    read_at: dt.datetime | None = None,
 ) -> None:
     """Mirror a batch in one transaction.
 
@@ -51,18 +57,19 @@ def store(
         journals: For finished ones, their whole journals.
         escalated: Escalations as they are now, each once.
         hosts: What happened to hosts.
+        read_at: When reading from Redis began.
     """
     with transaction.atomic():
-        workflows(snapshots)
+        workflows(snapshots, read_at)
         archive([Archived(snapshot, journals.get(snapshot.id)) for snapshot in snapshots])
         escalations(escalated)
         if hosts:
             HostEvent.objects.bulk_create(hosts, ignore_conflicts=True)
 
 
-def workflows(snapshots: Iterable[WorkflowSnapshot]) -> None:
+def workflows(snapshots: Iterable[WorkflowSnapshot], read_at: dt.datetime | None = None) -> None:
     """Insert workflows, or update those of which an older state is stored."""
-    now = timezone.now()
+    now = read_at or timezone.now()
     rows = [workflow_values(snapshot, now) for snapshot in snapshots]
     if rows:
         changed = [name for name in rows[0] if name not in _KEPT]

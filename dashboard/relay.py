@@ -8,6 +8,7 @@ the events acknowledged. So a crash at any point repeats work and loses none, an
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.utils import timezone
 from redis.exceptions import ResponseError
 
 from coordination.commands import Commands
@@ -159,6 +161,7 @@ class Relay:
 
     async def process(self, batch: Batch) -> None:
         """Mirror a batch: read, commit, tell, acknowledge, forget; repeatable as a whole."""
+        read_at = timezone.now()
         held = await self.inspector.snapshots(sorted(batch.workflows))
         snapshots = [snapshot for snapshot in held if snapshot is not None]
         finished = [snapshot.id for snapshot in snapshots if snapshot.state.is_final]
@@ -166,13 +169,13 @@ class Relay:
         journals = {workflow_id: entries for workflow_id, entries in zip(finished, read, strict=True) if entries}
         found = await asyncio.gather(*(self.inspector.escalation(name) for name in sorted(batch.escalations)))
         escalated = [snapshot for snapshot in found if snapshot is not None]
-        await self._store(snapshots, journals, escalated, batch.hosts)
+        await self._store(snapshots, journals, escalated, batch.hosts, read_at)
         followed = await self._follow(snapshots, finished)
         self.reporter.mirrored(snapshots)
         await live.publish_async(await self._topics(batch, followed))
         for stream, ids in batch.entries.items():
             for first in range(0, len(ids), 1_000):
-                await self.connection.script("acknowledge-1", [stream], [RELAY_GROUP, *ids[first : first + 1_000]])
+                await self.connection.script("acknowledge", [stream], [RELAY_GROUP, *ids[first : first + 1_000]])
         await self._forget(snapshots, journals, escalated)
 
     async def _forget(
@@ -194,12 +197,13 @@ class Relay:
         journals: dict[str, list[Numbered]],
         escalated: list[EscalationSnapshot],
         hosts: list[HostEvent],
+        read_at: dt.datetime,
     ) -> None:
         """Commit a batch, waiting as long as the database is locked or away."""
         delay_s = 0.1
         while True:
             try:
-                await self.sql(mirror.store, snapshots, journals, escalated, hosts)
+                await self.sql(mirror.store, snapshots, journals, escalated, hosts, read_at)
             except (OperationalError, InterfaceError) as error:
                 self._trouble(error)
                 await self.sql(connection.close)
