@@ -11,6 +11,7 @@ from coordination import Client, files
 from coordination.errors import AdmissionRefused, RetryableError
 from examples.shipments import arrival, carriers, faults, feed, orders, sample
 from examples.shipments.updates import Arrival, Batch, Feed, Match, Outcome, Row, Slice, Update
+from examples.shipments.workflows import ShipmentUpdate
 
 if TYPE_CHECKING:
     from examples.shipments.ledger import Ledger
@@ -100,7 +101,8 @@ async def start_updates(task: Task, at: Slice) -> Slice:
 
 async def _submit(client: Client, row: Row) -> None:
     workflow_id = f"{row.feed}-{row.line:06d}"
-    await client.submit("shipment_update", row, workflow_id=workflow_id, key=workflow_id, labels={"feed": row.feed})
+    labels = {"feed": row.feed}
+    await client.submit(ShipmentUpdate.type_name, row, workflow_id=workflow_id, key=workflow_id, labels=labels)
 
 
 def _content(batch: Batch) -> tuple[bytes, str]:
