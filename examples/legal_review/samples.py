@@ -44,11 +44,11 @@ SAMPLES = (
     ),
     Sample(
         "warehouse-lease", "warehouse-lease.pdf", "Warehouse lease",
-        "Its dates contradict each other, so a person is asked which ones hold.", 4, Format.PDF, True,
+        "Its dates contradict each other, so a person is asked which ones hold.", 3, Format.PDF, True,
     ),
     Sample(
         "services-agreement", "services-agreement.pdf", "Cleaning services agreement",
-        "The client's name is left blank, so a person is asked who it is.", 4, Format.PDF, True,
+        "The client's name is left blank, so a person is asked who it is.", 3, Format.PDF, True,
     ),
     Sample(
         "loan-agreement", "loan-agreement.pdf", "Secured term loan agreement",
@@ -56,7 +56,7 @@ SAMPLES = (
     ),
     Sample(
         "employment-contract", "employment-contract.docx", "Employment contract",
-        "A Word document that ends without a place to sign.", 3, Format.DOCX, False,
+        "A Word document that ends without a place to sign.", 1, Format.DOCX, False,
     ),
     Sample(
         "bill-of-sale", "bill-of-sale.txt", "Bill of sale for a car",

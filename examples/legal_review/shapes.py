@@ -128,6 +128,12 @@ class Amount(Shape, frozen=True):
     currency: str  # ISO code, or the sign as written
     quote: Quote
 
+    @property
+    def shown(self) -> str:
+        """The number with its thousands set apart."""
+        whole, point, rest = self.value.partition(".")
+        return f"{int(whole):,}{point}{rest}"
+
 
 class Finding(Shape, frozen=True):
     """A clause that was looked for, in a few words."""

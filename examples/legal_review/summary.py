@@ -77,10 +77,8 @@ def key_sentences(text: str, most: int = 6) -> list[Sentence]:
             vectors[row, index[term]] = count * math.log(1 + len(bags) / in_sentences[term])
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     similar = vectors @ vectors.T
-    repeats = np.greater(np.tril(similar, -1), _REPEATED).any(axis=1)  # schedules repeat a sentence for each item
-    new = [not repeated for repeated in repeats.tolist()]
-        ~(np.tril(similar, -1) > _REPEATED).any(axis=1)
-    ).tolist()  # schedules repeat a sentence for each item
+    nearest = np.tril(similar, -1).max(axis=1)
+    new = [float(value) <= _REPEATED for value in nearest]  # schedules repeat a sentence for each item
     similar, spans = similar[np.ix_(new, new)], [span for span, kept in zip(spans, new, strict=True) if kept]
     links = np.where(similar >= _SHARED, similar, 0.0)
     walk = links / np.maximum(links.sum(axis=1, keepdims=True), 1e-9)

@@ -1,0 +1,79 @@
+"""The form that starts a review."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+
+from coordination import files
+from examples.legal_review import documents
+from examples.legal_review.shapes import Document
+
+_ACCEPT = ".pdf,.docx,.txt,application/pdf,text/plain"
+
+
+class ReviewForm(forms.Form):
+    """A contract as a file or as text; says what is wrong beside the field where it is wrong."""
+
+    file = forms.FileField(
+        label="Contract",
+        required=False,
+        help_text="PDF, Word (.docx) or plain text, at most 16 MiB.",
+        error_messages={"empty": "The file is empty. Choose one that holds a contract."},
+        widget=forms.FileInput(attrs={"accept": _ACCEPT}),
+    )
+    text = forms.CharField(
+        label="Or paste its text",
+        required=False,
+        max_length=500_000,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 8, "placeholder": "This agreement is made between …"}),
+    )
+    name = forms.CharField(
+        label="Name", required=False, max_length=200, help_text="How the report is headed. By default, as the contract."
+    )
+    key = forms.UUIDField(required=False, widget=forms.HiddenInput, initial=uuid.uuid4)  # a double click starts one
+
+    def clean_file(self) -> UploadedFile[Any] | None:
+        """Refuse at once what no agent could read."""
+        upload: UploadedFile[Any] | None = self.cleaned_data.get("file")
+        if upload is None:
+            return None
+        limit = documents.LIMITS.file_bytes
+        if upload.size is not None and upload.size > limit:
+            raise forms.ValidationError(
+                f"The file has {upload.size / 2**20:.1f} MiB; at most {limit / 2**20:.0f} MiB are read. Split it.",
+                code="document_too_large",
+            )
+        try:
+            self.media_type = documents.check(upload.read())
+        except documents.UnreadableDocument as error:
+            raise forms.ValidationError(str(error), code=error.code) from error
+        upload.seek(0)
+        return upload
+
+    def clean(self) -> dict[str, Any]:
+        """Exactly one of file and text."""
+        data = super().clean() or {}
+        given = [name for name in ("file", "text") if data.get(name) and str(data[name]).strip()]
+        if not given and not self.errors:
+            self.add_error("file", "Choose a file, or paste the text below.")
+        if len(given) == 2:
+            self.add_error("text", "You chose a file as well. Keep one of the two.")
+        return data
+
+    def document(self) -> Document:
+        """The workflow's input; an uploaded file is stored and passed by reference.
+
+        Raises:
+            BadRequest: The file could not be stored.
+        """
+        upload: UploadedFile[Any] | None = self.cleaned_data.get("file")
+        if upload is None:
+            return Document(name=self.cleaned_data["name"], text=self.cleaned_data["text"])
+        name = (upload.name or "document").replace("\\", "/").rpartition("/")[2]
+        ref = files.put(upload.read(), name, str(self.media_type))
+        return Document(name=self.cleaned_data["name"], file=ref)
