@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+
+from celery.exceptions import SecurityWarning
 from celery.signals import worker_ready
 
 from config.celery_app import app
@@ -10,9 +13,11 @@ from coordination.readiness import announce
 
 def main() -> None:
     """Work until SIGTERM; a running job is finished first."""
+    warnings.simplefilter("ignore", SecurityWarning)  # about root and pickled messages; ours are JSON only
     worker_ready.connect(lambda **_: announce(), weak=False)
     app.worker_main(
         [
+            "--quiet",
             "worker",
             "--beat",
             "--pool=threads",

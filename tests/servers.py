@@ -75,7 +75,9 @@ class RedisServer:
         deadline = time.monotonic() + WAIT_S
         while self.ask("PING") != b"+PONG\r\n":
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{self._command[0]} did not start: {(self.folder / 'log').read_text()[-600:]}")
+                raise RuntimeError(
+                    f"{self._command[0]} did not start: {embedded.log_path(self.folder).read_text()[-600:]}"
+                )
             time.sleep(0.01)
         return self
 

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
 from config.up.options import ROOT
 from config.up.output import Output
@@ -32,6 +33,7 @@ class Program:
     descriptors: tuple[int, ...] = ()
     answers: Callable[[], Awaitable[bool]] | None = None  # asked for readiness, where the program cannot announce it
     extra: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    log: Path | None = None  # where it writes instead of to its output
 
 
 class Child:
@@ -60,7 +62,7 @@ class Child:
                 return
             how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
             if not self.ready.is_set() and (code == 2 or starts >= STARTS):
-                raise CannotStart(f"{self.program.name} {how}: {last or 'it said nothing'}")
+                raise CannotStart(f"{self.program.name} {how}: {last or self._logged() or 'it said nothing'}")
             if time.monotonic() - began > HEALTHY_S:
                 pause_s = FIRST_PAUSE_S
             self._output.line(self.program.name, f"{how}; starts again in {pause_s:g} s")
@@ -118,6 +120,13 @@ class Child:
             self._sweep(process.pid)
             self._process = None
         return code, lines.result()
+
+    def _logged(self) -> str:
+        """The last line of the program's own log, and where that is."""
+        if self.program.log is None or not self.program.log.exists():
+            return ""
+        lines = self.program.log.read_text(errors="replace").strip().splitlines() or [""]
+        return f"{lines[-1]} (see {self.program.log})"
 
     async def _gate(self, descriptor: int) -> None:
         """Set ``ready`` when the program announces itself, or answers."""

@@ -62,12 +62,18 @@ def command(binary: Path, folder: Path, *, path: Path | None = None, port: int =
         "timeout": "0",
         "tcp-keepalive": "60",
         "maxclients": "4096",
-        "loglevel": "warning",
+        "logfile": str(log_path(folder)),
+        "loglevel": "notice",
         "always-show-logo": "no",
     }
     if path is not None:
         settings |= {"unixsocket": str(path), "unixsocketperm": "700"}
     return [str(binary), *(part for name, value in settings.items() for part in (f"--{name}", value))]
+
+
+def log_path(folder: Path) -> Path:
+    """Where the server writes what it does, and why it could not start."""
+    return folder / "server.log"
 
 
 async def answers(path: Path) -> bool:
