@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from django import template
 from django.contrib.staticfiles.storage import staticfiles_storage
+from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
@@ -68,6 +69,12 @@ def sentence(name: Any) -> str:
     """An identifier as words with a capital: ``final_error`` becomes ``Final error``."""
     said = words(name)
     return said[:1].upper() + said[1:]
+
+
+@register.filter
+def claim_holds(row: Any) -> bool:
+    """Whether somebody holds an unexpired claim on an escalation."""
+    return bool(row.claimed_by_id and row.claimed_until and row.claimed_until > timezone.now())
 
 
 def _moment(value: Any) -> dt.datetime | None:
@@ -176,6 +183,40 @@ def _token(kind: str, part: str) -> SafeString:
     return format_html('<span class="{}">{}</span>', kind, part) if kind else conditional_escape(part)
 
 
+@register.filter
+def item(table: Any, key: str) -> Any:
+    """What a table holds under a key; an empty table when it has none."""
+    return table.get(key, {}) if isinstance(table, dict) else {}
+
+
+@register.filter
+def items(table: Any) -> list[tuple[Any, Any]]:
+    """A table's pairs."""
+    return list(table.items()) if isinstance(table, dict) else []
+
+
+@register.filter
+def oneline(value: Any) -> str:
+    """A value as one line of JSON, cut."""
+    try:
+        text = msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, msgspec.MsgspecError):
+        text = str(value)
+    return text if len(text) <= 120 else f"{text[:119]}…"
+
+
+@register.filter
+def is_flat(value: Any) -> bool:
+    """Whether a value reads well as a list of facts: an object of a few parts."""
+    return isinstance(value, dict) and 0 < len(value) <= 16
+
+
+@register.filter
+def is_nested(value: Any) -> bool:
+    """Whether a value has parts of its own."""
+    return isinstance(value, dict | list) and bool(value)
+
+
 @register.simple_tag
 def bar(value: float, of: float, tone: str = "", label: str = "") -> SafeString:
     """A small bar that shows ``value`` out of ``of``, described for readers of screens."""
@@ -214,6 +255,13 @@ def ticks(done: int, total: int, waiting: int = 0, failed: bool = False, human: 
 def sparkline(values: Any, tone: str = "", label: str = "") -> SafeString:
     """A line of the values' course, described by its label."""
     return mark_safe(draw_sparkline([float(v or 0) for v in values], tone, label))  # noqa: S308 - numbers and escaped words
+
+
+@register.simple_tag
+def span_ms(begin: int, *ends: int) -> str:
+    """The time from a moment to the first of the others that is known, in words; a dash without one."""
+    end = next((one for one in ends if one), 0)
+    return wording.duration(end - begin) if begin and end else "–"
 
 
 @register.simple_tag(takes_context=True)

@@ -1,38 +1,242 @@
-"""Page."""
-from django.http import HttpResponse
+"""Agents: what is registered, how it is, what waits for it; pause, drain, remote agents, test calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from coordination import client as core
+from coordination.domain import AgentView, QueueView, RemoteAgent
+from coordination.errors import GanglionError, ServerUnavailable
+from dashboard import operations, queries
+from dashboard.forms import SchemaForm
+from dashboard.pages import LivePage, Visit, register
+from dashboard.roles import admin_required, operator_required, viewer_required
 
 
-def agents(request, **kw):
-    return HttpResponse('soon')
+@dataclass
+class TypeRow:
+    """A task type with its queue and the instances that can do it."""
+
+    name: str
+    queue: QueueView
+    agents: list[AgentView] = field(default_factory=list)
+
+    @property
+    def health(self) -> str:
+        """The type's state in one word for its chip."""
+        if self.queue.paused:
+            return "paused"
+        alive = [agent for agent in self.agents if agent.alive]
+        if not alive:
+            return "silent"
+        return "works" if any(agent.load for agent in alive) else "idle"
 
 
-def pause(request, **kw):
-    return HttpResponse('soon')
+def _types(agents: list[AgentView], queues: list[QueueView]) -> list[TypeRow]:
+    rows = {queue.type: TypeRow(queue.type, queue) for queue in queues}
+    for agent in agents:
+        for name in agent.types:
+            rows.setdefault(name, TypeRow(name, QueueView(type=name, waiting=0, pending=0))).agents.append(agent)
+    return [rows[name] for name in sorted(rows)]
 
 
-def resume(request, **kw):
-    return HttpResponse('soon')
+def _remote() -> list[RemoteAgent]:
+    try:
+        return list(core.sync().inspect.remote_agents())
+    except ServerUnavailable:
+        return []
 
 
-def test_call(request, **kw):
-    return HttpResponse('soon')
+def _list_context(visit: Visit) -> dict[str, Any]:
+    now = queries.live()
+    alive = [agent for agent in now.agents if agent.alive]
+    return {
+        "connected": now.connected,
+        "types": _types(now.agents, now.queues),
+        "agents": now.agents,
+        "alive": len(alive),
+        "slots": sum(agent.concurrency for agent in alive),
+        "load": sum(agent.load for agent in alive),
+        "waiting": sum(queue.waiting for queue in now.queues),
+        "remote": _remote() if now.connected else [],
+    }
 
 
-def register_remote(request, **kw):
-    return HttpResponse('soon')
+LIST = register(
+    "agents",
+    LivePage(
+        name="agents",
+        template="dashboard/agents.html",
+        context=_list_context,
+        partials=("ag-list", "ag-remote"),
+        topics=lambda visit: {"agents"},
+        tick_s=1.0,
+    ),
+)
 
 
-def remove_remote(request, **kw):
-    return HttpResponse('soon')
+def _one_context(visit: Visit) -> dict[str, Any]:
+    instance = visit.kwargs["instance"]
+    now = queries.live()
+    agent = next((one for one in now.agents if one.id == instance), None)
+    if agent is None and now.connected:
+        raise Http404(f"No agent instance {instance!r} is registered. Names of instances are never used twice; it has gone.")
+    return {"agent": agent, "instance": instance, "connected": now.connected}
 
 
-def agent(request, **kw):
-    return HttpResponse('soon')
+ONE = register(
+    "agent",
+    LivePage(
+        name="agent",
+        template="dashboard/agent.html",
+        context=_one_context,
+        partials=("ag-one",),
+        topics=lambda visit: {"agents"},
+        tick_s=1.0,
+    ),
+)
 
 
-def drain(request, **kw):
-    return HttpResponse('soon')
+@require_GET
+@viewer_required
+def agents(request: HttpRequest) -> HttpResponse:
+    """The registry."""
+    return LIST.respond(request, {"remote_form": {}})
 
 
-def undrain(request, **kw):
-    return HttpResponse('soon')
+@require_GET
+@viewer_required
+def agent(request: HttpRequest, instance: str) -> HttpResponse:
+    """One instance: what it can, what it does right now."""
+    return ONE.respond(request, instance=instance)
+
+
+def _act(request: HttpRequest, act: Callable[[], None], words: str, where: str = "agents", **kwargs: str) -> HttpResponse:
+    try:
+        act()
+    except GanglionError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, words)
+    return redirect(where, **kwargs)
+
+
+@require_POST
+@operator_required
+def pause(request: HttpRequest, task_type: str) -> HttpResponse:
+    """Stop agents from taking tasks of a type."""
+    words = f"{task_type} is paused. What runs goes on; what waits keeps waiting and uses up no attempt."
+    return _act(request, lambda: operations.pause_type(request.user, task_type, "", request), words)
+
+
+@require_POST
+@operator_required
+def resume(request: HttpRequest, task_type: str) -> HttpResponse:
+    """Let agents take tasks of a type again."""
+    return _act(request, lambda: operations.resume_type(request.user, task_type, request), f"{task_type} goes on.")
+
+
+@require_POST
+@operator_required
+def drain(request: HttpRequest, instance: str) -> HttpResponse:
+    """Let an instance finish what it runs and take nothing new."""
+    words = "It finishes what it runs and takes nothing new."
+    return _act(request, lambda: operations.drain_agent(request.user, instance, request), words, "agent", instance=instance)
+
+
+@require_POST
+@operator_required
+def undrain(request: HttpRequest, instance: str) -> HttpResponse:
+    """Let an instance take tasks again."""
+    words = "It takes tasks again."
+    return _act(request, lambda: operations.undrain_agent(request.user, instance, request), words, "agent", instance=instance)
+
+
+def _listed(text: str) -> list[str]:
+    return list(dict.fromkeys(part.strip() for part in text.replace("\n", ",").split(",") if part.strip()))
+
+
+def _capabilities(text: str) -> dict[str, list[str]]:
+    """``kind: nda, lease`` lines as a table."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        name, colon, values = line.partition(":")
+        if line.strip() and not colon:
+            raise ValueError(f"“{line.strip()}” has no colon; write for example: kind: nda, lease")
+        if name.strip():
+            found[name.strip()] = _listed(values)
+    return found
+
+
+@require_POST
+@admin_required
+def register_remote(request: HttpRequest) -> HttpResponse:
+    """Register a remote HTTP agent; what does not fit is said beside the form."""
+    said = {name: request.POST.get(name, "").strip() for name in ("name", "url", "types", "capabilities", "concurrency", "timeout_s")}
+    try:
+        remote = RemoteAgent(
+            name=said["name"],
+            url=said["url"],
+            types=_listed(said["types"]),
+            capabilities=_capabilities(said["capabilities"]),
+            concurrency=int(said["concurrency"] or 4),
+            timeout_s=float(said["timeout_s"] or 30),
+        )
+        operations.register_remote(request.user, remote, request)
+    except (GanglionError, ValueError) as error:
+        fault = str(error)
+        if fault.startswith(("invalid literal", "could not convert")):
+            fault = "Concurrency and time limit are numbers."
+        response = LIST.respond(request, {"remote_form": said, "remote_fault": fault})
+        response.status_code = 422
+        return response
+    messages.success(request, f"{remote.name} is registered. A gateway worker runs its tasks from now on; try a test call.")
+    return redirect("agents")
+
+
+@require_POST
+@admin_required
+def remove_remote(request: HttpRequest, name: str) -> HttpResponse:
+    """Stop running a remote agent."""
+    return _act(request, lambda: operations.remove_remote(request.user, name, request), f"{name} is removed.")
+
+
+def _schema_of(task_type: str) -> dict[str, Any]:
+    for one in queries.live().agents:
+        found = one.schemas.get(task_type, {}).get("input")
+        if found:
+            return dict(found)
+    return {}
+
+
+@require_http_methods(["GET", "POST"])
+@operator_required
+def test_call(request: HttpRequest, task_type: str) -> HttpResponse:
+    """Send one task to the agents of a type and watch what comes back."""
+    more_rows = request.POST.get("add", "")
+    data = {name: request.POST.get(name, "") for name in request.POST} if request.method == "POST" else None
+    form = SchemaForm(_schema_of(task_type), name="payload", data=data, more_rows=more_rows)
+    fault, status = "", 200
+    if request.method == "POST" and more_rows:
+        form.errors.clear()
+    elif request.method == "POST":
+        fault, status = "Some fields need another look.", 422
+        if form.is_valid():
+            call = {"task_type": task_type, "payload": form.value()}
+            try:
+                new_id = operations.submit(
+                    request.user, "agent_test_call", call, labels={"test of": task_type}, request=request
+                )
+                return redirect("workflow", workflow_id=new_id)
+            except GanglionError as error:
+                fault = str(error)
+    context = {"task_type": task_type, "form": form, "fault": fault, "example": msgspec.json.encode({}).decode()}
+    return render(request, "dashboard/test_call.html", context, status=status)

@@ -1,6 +1,153 @@
-"""Page."""
-from django.http import HttpResponse
+"""The overview: one sentence, four figures, what needs people, and what is unusual."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, NamedTuple
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from dashboard import charts, queries
+from dashboard.models import HostEvent
+from dashboard.pages import LivePage, Visit, register
+from dashboard.queries import EscalationFilter, Overview, WorkflowFilter
+from dashboard.roles import viewer_required
+from dashboard.wording import duration, plural
+
+SLOW_QUEUE_MS = 10_000
+SILENT_MS = 5_000
 
 
-def overview(request, **kw):
-    return HttpResponse('soon')
+class Unusual(NamedTuple):
+    """Something that an operator would want to know."""
+
+    tone: str
+    icon: str
+    words: str
+    href: str
+    at: dt.datetime | None = None
+
+
+def _count(seen: Overview, *states: str) -> int:
+    return sum(seen.counts.get(state, (0, False))[0] for state in states)
+
+
+def sentence(seen: Overview) -> tuple[str, str]:
+    """The state of everything in a few words, and its tone."""
+    live = _count(seen, "queued", "running", "waiting", "needs_human")
+    running = _count(seen, "running")
+    hosts = sum(host.alive for host in seen.hosts)
+    if not seen.connected:
+        return "Redis does not answer. Work is paused and goes on when it is back.", "failed"
+    if live and not hosts:
+        return f"No coordinator host is alive: {plural(live, 'workflow')} wait for one.", "failed"
+    if not sum(count for count, _ in seen.counts.values()):
+        return "Nothing has run yet.", "idle"
+    if not live:
+        return "All work is done: no workflow is open.", "done"
+    asleep = live - running - _count(seen, "needs_human")
+    parts = [f"{plural(running, 'workflow')} running"]
+    if asleep:
+        parts.append(f"{asleep:,} waiting")
+    return f"Work is flowing: {', '.join(parts)}.", "done"
+
+
+def _gone(seen: Overview) -> list[Unusual]:
+    found = []
+    agents, coordinators = reverse("agents"), reverse("coordinators")
+    for agent in seen.agents:
+        href = reverse("agent", args=[agent.id])
+        if agent.health == "silent":
+            words = f"The agent {agent.name} is silent for {duration(agent.beat_age_ms)}."
+            found.append(Unusual("failed", "wifi-off", words, href))
+        elif agent.health == "frozen":
+            words = f"The agent {agent.name} beats but finishes nothing."
+            found.append(Unusual("waiting", "alert-triangle", words, href))
+    for host in seen.hosts:
+        if not host.alive:
+            words = f"The coordinator host {host.name} is silent for {duration(host.beat_age_ms)}."
+            found.append(Unusual("failed", "wifi-off", words, coordinators))
+    for queue in seen.queues:
+        if queue.paused:
+            by = f" by {queue.paused_by}" if queue.paused_by else ""
+            words = f"{queue.type} is paused{by}; {plural(queue.waiting, 'task')} wait."
+            found.append(Unusual("idle", "player-pause", words, agents))
+        elif queue.waiting and not queue.agents:
+            words = f"Nobody takes {queue.type}: {plural(queue.waiting, 'task')} wait without an agent."
+            found.append(Unusual("failed", "user-off", words, agents))
+        elif queue.oldest_wait_ms > SLOW_QUEUE_MS:
+            words = f"The oldest {queue.type} task waits for {duration(queue.oldest_wait_ms)}."
+            found.append(Unusual("waiting", "hourglass-high", words, agents))
+    return found
+
+
+def _happened(seen: Overview) -> list[Unusual]:
+    found = []
+    since = timezone.now() - dt.timedelta(hours=24)
+    for event in HostEvent.objects.filter(kind="lost", at__gte=since).order_by("-at")[:5]:
+        took = f" in {duration(event.took_ms)}" if event.took_ms else ""
+        words = f"{event.host} was lost; {event.by or 'a peer'} took over {plural(event.workflows, 'workflow')}{took}."
+        found.append(Unusual("takeover", "arrows-exchange", words, reverse("coordinators"), event.at))
+    today = timezone.now() - dt.timedelta(hours=24)
+    for group in queries.escalation_groups(EscalationFilter(), limit=20):
+        if group.oldest_at >= today and group.count > 1:
+            words = f"New today, {group.count:,} times: {group.headline}"
+            href = f"{reverse('escalations')}?cause={group.fingerprint}"
+            found.append(Unusual("human", "user-exclamation", words, href, group.oldest_at))
+    if seen.relay.at_ms and seen.relay.lag_ms > SILENT_MS:
+        words = f"The history is {duration(seen.relay.lag_ms)} behind ({plural(seen.relay.events, 'event')})."
+        found.append(Unusual("waiting", "history", words, reverse("coordinators")))
+    return found
+
+
+def _context(visit: Visit) -> dict[str, Any]:
+    seen = queries.overview(minutes=30)
+    words, tone = sentence(seen)
+    samples = seen.samples
+    waiting = sum(queue.waiting for queue in seen.queues)
+    times = [sample.at for sample in samples]
+    return {
+        "seen": seen,
+        "sentence": words,
+        "tone": tone,
+        "waiting": waiting,
+        "alive_hosts": sum(host.alive for host in seen.hosts),
+        "working_agents": sum(agent.alive for agent in seen.agents),
+        "finished": _count(seen, "completed"),
+        "needs": queries.escalations(EscalationFilter(), limit=6),
+        "unusual": _gone(seen)[:8] + _happened(seen)[:8],
+        "recent": queries.workflows(WorkflowFilter(), limit=8, count=False).rows,
+        "throughput": [sample.finished for sample in samples],
+        "latency": [sample.p95_ms for sample in samples],
+        "lag": [sample.queue_lag for sample in samples],
+        "open_course": [sample.open_escalations for sample in samples],
+        "charts": [
+            ("Workflows finished", charts.course(times, [float(s.finished) for s in samples], "done", "finished")),
+            ("Duration, 95th percentile", charts.course(times, [s.p95_ms or 0.0 for s in samples], "running", "ms")),
+            ("Tasks waiting", charts.course(times, [float(s.queue_lag) for s in samples], "waiting", "tasks")),
+            ("Workflows running", charts.course(times, [float(s.running) for s in samples], "takeover", "running")),
+        ],
+    }
+
+
+PAGE = register(
+    "overview",
+    LivePage(
+        name="overview",
+        template="dashboard/overview.html",
+        context=_context,
+        partials=("ov-top", "ov-needs", "ov-unusual", "ov-recent", "ov-charts"),
+        topics=lambda visit: {"overview", "workflows", "escalations", "agents", "coordinators"},
+        tick_s=2.0,
+    ),
+)
+
+
+@require_GET
+@viewer_required
+def overview(request: HttpRequest) -> HttpResponse:
+    """The first page."""
+    return PAGE.respond(request)

@@ -1,6 +1,125 @@
-"""Page."""
-from django.http import HttpResponse
+"""The list of workflows: filtered, searched, sorted, paged, live."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_GET
+
+from coordination.domain import WorkflowState
+from dashboard import queries
+from dashboard.pages import LivePage, Visit, register
+from dashboard.queries import WorkflowFilter
+from dashboard.roles import viewer_required
+from dashboard.wording import look
+
+PAGE_ROWS = 50
 
 
-def workflows(request, **kw):
-    return HttpResponse('soon')
+class Column(NamedTuple):
+    """A column's head, with the address that sorts by it."""
+
+    words: str
+    css: str = ""
+    href: str = ""
+    sort: str = ""  # ascending | descending, when the list is sorted by it
+
+
+class Pill(NamedTuple):
+    """A filter that is one click away, or one that is on and removed by a click."""
+
+    words: str
+    href: str
+    on: bool = False
+    count: str = ""
+
+
+_COLUMNS = (
+    ("State", "", "state"),
+    ("Workflow", "", "type"),
+    ("Input", "col-wide", ""),
+    ("Steps", "col-optional", ""),
+    ("Submitted", "num", "created"),
+    ("Duration", "num col-optional", "duration"),
+    ("Owner", "col-optional", ""),
+)
+
+
+def _columns(wanted: WorkflowFilter) -> list[Column]:
+    found = []
+    for words, css, sort in _COLUMNS:
+        if not sort:
+            found.append(Column(words, css))
+            continue
+        sorted_by = wanted.sort == sort
+        descending = not wanted.descending if sorted_by else sort not in ("type", "state")
+        href = f"?{wanted.query(sort=sort, descending=descending)}"
+        shown = ("descending" if wanted.descending else "ascending") if sorted_by else ""
+        found.append(Column(words, css, href, shown))
+    return found
+
+
+def _states(wanted: WorkflowFilter) -> list[Pill]:
+    counts = queries.state_counts()
+    pills = [Pill("All", f"?{wanted.query(states=())}", not wanted.states)]
+    for state in WorkflowState:
+        count, more = counts[state.value]
+        on = wanted.states == (state.value,)
+        href = f"?{wanted.query(states=() if on else (state.value,))}"
+        pills.append(Pill(look(state.value).words, href, on, f"{count:,}{'+' if more else ''}"))
+    return pills
+
+
+_NEEDS = {"retrying": "retrying now", "human": "waiting for a human", "no_agent": "no capable agent"}
+
+
+def _removable(wanted: WorkflowFilter) -> list[Pill]:
+    """The filters that are on beside the state, each with the address without it."""
+    pairs: list[tuple[str, str, dict[str, Any]]] = [
+        ("search", wanted.text, {"text": ""}),
+        ("type", wanted.type, {"type": ""}),
+        ("", _NEEDS.get(wanted.needs, ""), {"needs": ""}),
+        ("owner", wanted.owner, {"owner": ""}),
+        ("children of", wanted.parent, {"parent": ""}),
+        ("since", wanted.since.date().isoformat() if wanted.since else "", {"since": None}),
+        ("until", wanted.until.date().isoformat() if wanted.until else "", {"until": None}),
+    ]
+    return [Pill(f"{name} {value}".strip(), f"?{wanted.query(**without)}", True) for name, value, without in pairs if value]
+
+
+def _context(visit: Visit) -> dict[str, Any]:
+    wanted = WorkflowFilter.from_params(visit.query)
+    page = queries.workflows(wanted, cursor=visit.query.get("cursor", ""), limit=PAGE_ROWS)
+    query = wanted.query()
+    return {
+        "filter": wanted,
+        "page": page,
+        "rows": page.rows,
+        "columns": _columns(wanted),
+        "states": _states(wanted),
+        "removable": _removable(wanted),
+        "types": queries.workflow_types(),
+        "needs": _NEEDS,
+        "next_href": f"?{query}{'&' if query else ''}cursor={page.next}" if page.next else "",
+        "previous_href": f"?{query}{'&' if query else ''}cursor={page.previous}" if page.previous else "",
+    }
+
+
+PAGE = register(
+    "workflows",
+    LivePage(
+        name="workflows",
+        template="dashboard/workflows.html",
+        context=_context,
+        partials=("wf-list",),
+        topics=lambda visit: {"workflows"},
+    ),
+)
+
+
+@require_GET
+@viewer_required
+def workflows(request: HttpRequest) -> HttpResponse:
+    """The list, or only its live part for htmx."""
+    return PAGE.respond(request)

@@ -1,0 +1,158 @@
+"""The step graph: a workflow's steps from top to bottom, branches of a gather side by side in a frame.
+
+The layout follows from the steps' ids alone: ``3.0.1`` is step 1 of branch 0 of the gather that is step 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from coordination.domain import StepView
+from dashboard.wording import duration, look
+
+NODE_W, NODE_H = 216, 42
+GAP_X, GAP_Y, PAD, HEAD = 12, 18, 10, 20
+COLUMNS = 3  # branches side by side before they wrap
+
+_COMPARE = tuple[int, ...]
+
+
+@dataclass
+class _Box:
+    """A step, or a gather with its branches, placed."""
+
+    width: int = NODE_W
+    height: int = NODE_H
+    step: StepView | None = None
+    branches: list[list[_Box]] = field(default_factory=list)
+    x: int = 0
+    y: int = 0
+
+
+def _path(step: StepView) -> _COMPARE:
+    return tuple(int(part) if part.isdecimal() else 0 for part in step.id.split("."))
+
+
+def _sequence(items: list[tuple[_COMPARE, StepView]]) -> list[_Box]:
+    """The boxes of one branch; each item's path is relative to it."""
+    boxes: list[_Box] = []
+    groups: dict[int, list[tuple[_COMPARE, StepView]]] = {}
+    for path, step in items:
+        groups.setdefault(path[0], []).append((path[1:], step))
+    for _, members in sorted(groups.items()):
+        for path, step in members:
+            if not path:
+                boxes.append(_Box(step=step))
+        deeper: dict[int, list[tuple[_COMPARE, StepView]]] = {}
+        for path, step in members:
+            if len(path) >= 2:
+                deeper.setdefault(path[0], []).append((path[1:], step))
+            elif len(path) == 1:
+                deeper.setdefault(path[0], []).append(((0,), step))
+        if deeper:
+            boxes.append(_Box(branches=[_sequence(branch) for _, branch in sorted(deeper.items())]))
+    return boxes
+
+
+def _measure(boxes: list[_Box]) -> tuple[int, int]:
+    width = height = 0
+    for box in boxes:
+        if box.branches:
+            sizes = [_measure(branch) for branch in box.branches]
+            rows = [sizes[i : i + COLUMNS] for i in range(0, len(sizes), COLUMNS)]
+            box.width = max(sum(w for w, _ in row) + GAP_X * (len(row) - 1) for row in rows) + 2 * PAD
+            box.height = sum(max(h for _, h in row) for row in rows) + GAP_X * (len(rows) - 1) + HEAD + 2 * PAD
+        width, height = max(width, box.width), height + box.height + GAP_Y
+    return width, max(0, height - GAP_Y)
+
+
+def _place(boxes: list[_Box], x: int, y: int, width: int) -> None:
+    for box in boxes:
+        box.x, box.y = x + (width - box.width) // 2, y
+        top = y + HEAD + PAD
+        for start in range(0, len(box.branches), COLUMNS):
+            row = box.branches[start : start + COLUMNS]
+            left, tallest = box.x + PAD, 0
+            for branch in row:
+                branch_w, branch_h = _measure(branch)
+                _place(branch, left, top, branch_w)
+                left, tallest = left + branch_w + GAP_X, max(tallest, branch_h)
+            top += tallest + GAP_X
+        y += box.height + GAP_Y
+
+
+def _clipped(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _spent(step: StepView, now_ms: int) -> str:
+    if not step.started_ms:
+        return ""
+    return duration((step.finished_ms or now_ms) - step.started_ms)
+
+
+def _node(box: _Box, step: StepView, href: str, selected: bool, now_ms: int) -> SafeString:
+    seen = look(step.state.value)
+    tries = f" · attempt {step.attempts[-1].number}" if len(step.attempts) > 1 else ""
+    done = f" · {step.progress:.0%}" if step.progress is not None and not step.finished_ms else ""
+    took = _spent(step, now_ms) if step.finished_ms else ""
+    sub = f"{seen.words}{done}{tries}{f' · {took}' if took else ''}"
+    icons = staticfiles_storage.url("vendor/icons/icons.svg")
+    return format_html(
+        '<a class="node tone-{tone}{selected}" href="{href}" hx-get="{href}" hx-target="#wf-body" hx-swap="innerMorph"'
+        ' hx-push-url="true" aria-label="Step {id}: {name}, {sub}"{current}>'
+        '<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="6"/>'
+        '<svg class="node-icon" x="{ix}" y="{iy}" width="16" height="16"><use href="{icons}#{icon}"/></svg>'
+        '<text class="node-name" x="{tx}" y="{ty}">{shown}</text><text class="node-sub" x="{tx}" y="{sy}">{sub}</text>'
+        "<title>{name} · step {id}</title></a>",
+        tone=seen.tone, selected=" selected" if selected else "", href=href, id=step.id, name=step.name,
+        current=SafeString(' aria-current="step"') if selected else "", sub=_clipped(sub, 34), x=box.x, y=box.y,
+        w=box.width, h=box.height, ix=box.x + 11, iy=box.y + 13, icons=icons, icon=seen.icon, tx=box.x + 36,
+        ty=box.y + 18, sy=box.y + 33, shown=_clipped(step.name, 26),
+    )  # fmt: skip
+
+
+def _draw(boxes: list[_Box], selected: str, href: Callable[[StepView], str], now_ms: int) -> list[SafeString]:
+    parts: list[SafeString] = []
+    for above, below in zip(boxes, boxes[1:], strict=False):
+        x = above.x + above.width // 2
+        parts.append(format_html('<path class="edge" d="M{} {}V{}"/>', x, above.y + above.height, below.y))
+    for box in boxes:
+        if box.step is not None:
+            parts.append(_node(box, box.step, href(box.step), box.step.id == selected, now_ms))
+            continue
+        parts.append(
+            format_html(
+                '<rect class="gather" x="{}" y="{}" width="{}" height="{}" rx="8"/>'
+                '<text class="node-sub" x="{}" y="{}">{} in parallel</text>',
+                box.x,
+                box.y,
+                box.width,
+                box.height,
+                box.x + PAD,
+                box.y + 19,
+                len(box.branches),
+            )  # fmt: skip
+        )
+        for branch in box.branches:
+            parts.extend(_draw(branch, selected, href, now_ms))
+    return parts
+
+
+def draw(steps: Sequence[StepView], selected: str, href: Callable[[StepView], str], now_ms: int) -> SafeString:
+    """The graph as SVG with a link on each step; in true size, for a container that scrolls."""
+    boxes = _sequence([(_path(step), step) for step in steps])
+    width, height = _measure(boxes)
+    _place(boxes, 2, 2, width)
+    body = format_html_join("", "{}", ((part,) for part in _draw(boxes, selected, href, now_ms)))
+    return format_html(
+        '<svg class="graph" width="{w}" height="{h}" viewBox="0 0 {w} {h}" role="group" aria-label="Steps">{body}</svg>',
+        w=width + 4,
+        h=height + 4,
+        body=body,
+    )

@@ -1,0 +1,27 @@
+"""Workflows of the console itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from coordination import DistributedCoordinator
+
+
+class TestCall(msgspec.Struct):
+    """One task to try out."""
+
+    task_type: str
+    payload: Any = None
+    timeout_s: float = 30.0
+
+
+class AgentTestCall(DistributedCoordinator):
+    """Runs one task once, so that an operator sees what an agent answers."""
+
+    type_name = "agent_test_call"
+
+    async def run(self, call: TestCall) -> Any:
+        """Give back the agent's answer; a failure is escalated like any other."""
+        return await self.dispatch_task(call.task_type, call.payload, timeout_s=call.timeout_s, max_retries=0)
