@@ -210,3 +210,9 @@ class WorkflowCodeChanged(ProgramError):
     """A replay asked for other steps than the journal holds."""
 
     code = "workflow_code_changed"
+
+
+class CoordinatorCrashed(ProgramError):
+    """run() has ended the host that ran it."""
+
+    code = "coordinator_crashed"

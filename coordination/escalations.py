@@ -10,10 +10,11 @@ import msgspec
 from coordination import catalog
 from coordination import journal as j
 from coordination.domain import ErrorInfo, Reason
+from coordination.errors import ProgramError
 from coordination.keys import escalation_id
 from coordination.leases import check
-from coordination.machine import TaskRun, describe
 from coordination.scripts import DUPLICATE
+from coordination.task_run import TaskRun, describe
 
 if TYPE_CHECKING:
     from coordination.calls import HumanCall
@@ -74,11 +75,12 @@ async def open_question(host: Host, execution: Execution, call: HumanCall) -> No
     await _open(host, execution, call.id, identity, entry, fields)
 
 
-async def open_program(host: Host, execution: Execution, number: int, error: Exception) -> None:
-    """Ask people about a run() that does not fit its journal."""
+async def open_program(host: Host, execution: Execution, number: int, error: ProgramError) -> None:
+    """Ask people about a run() that does not fit its journal, or ends its host."""
     identity = escalation_id(execution.workflow_id, PROGRAM, number)
-    entry = j.Escalated("", identity, Reason.WORKFLOW_CODE_CHANGED)
-    fields = ["task_type", "run()", "reason", Reason.WORKFLOW_CODE_CHANGED, "question", str(error),
+    reason = Reason(error.code)
+    entry = j.Escalated("", identity, reason)
+    fields = ["task_type", "run()", "reason", reason, "question", str(error),
               "errors", msgspec.json.encode([describe(error)])]  # fmt: skip
     await _open(host, execution, "", identity, entry, fields)
 

@@ -9,22 +9,22 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import structlog
 
 from coordination import journal as j
-from coordination.domain import ErrorInfo, WorkflowState
+from coordination.blocked import crash_error
+from coordination.ending import DEADLINE, finish, withdrawn_records
 from coordination.errors import (
     JournalRewound,
     LostOwnership,
+    ProgramError,
     ServerUnavailable,
     StepFailed,
-    WorkflowCancelled,
     WorkflowCodeChanged,
 )
-from coordination.escalations import open_program, open_task, withdraw
+from coordination.escalations import open_program, open_task
 from coordination.leases import Lease, check
-from coordination.machine import Machine, describe
+from coordination.machine import Machine
 from coordination.scripts import REFUSED
 from coordination.writing import Batch, publish
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _DAY_MS = 86_400_000
-_DEADLINE = "deadline"
 
 
 class Execution:
@@ -98,12 +97,21 @@ class Execution:
 
     async def start(self) -> None:
         """Replay the journal, then go on from there; tasks that may have been lost are queued again."""
-        self.machine.start(int(self._fields.get("created", b"0")))
         self._pump_task = asyncio.current_task()
         replayed = bool(self._buffer)
+        asked = j.about_program(self._buffer.values())
+        if asked and isinstance(asked[-1], j.Escalated):  # people have not answered yet
+            self._broken, self.seq = True, max(self._buffer)
+            self._buffer.clear()
+        else:
+            self._start_machine()
         await self._guard(self._turn(readd=replayed))
         self._pump_task = None
         self._after()
+
+    def _start_machine(self) -> None:
+        self._host.executing = self.workflow_id
+        self.machine.start(int(self._fields.get("created", b"0")))
 
     async def _pump(self) -> None:
         try:
@@ -164,7 +172,7 @@ class Execution:
             elif self._broken:
                 return True
             elif self.machine.done:
-                if await self._finish():
+                if await finish(self._host, self):
                     return True
             elif readd:
                 readd = False
@@ -174,6 +182,7 @@ class Execution:
 
     def _apply(self) -> None:
         buffer = self._buffer
+        self._host.executing = self.workflow_id
         while (item := buffer.pop(self.seq + 1, None)) is not None:
             self.seq = item.seq
             if not self._broken:
@@ -211,9 +220,7 @@ class Execution:
                 await open_task(self._host, self, step, run)
             elif run.state == "queued":
                 self._due(run.since_ms + int(run.call.timeout_s * 1000))
-        for step in machine.withdrawn:
-            run = machine.runs[step]
-            batch.fields += [f"t:{step}", f"{run.generation}:{run.number}:x:0:0:0:"]
+        batch.fields += withdrawn_records(machine)
         machine.withdrawn.clear()
         if not batch.entries and not batch.fields:
             return False
@@ -300,7 +307,7 @@ class Execution:
         host, machine, now_ms = self._host, self.machine, self._host.now_ms()
         deadline = int(self._fields.get("deadline", b"0"))
         if deadline and deadline <= now_ms and machine.cancelled is None:
-            await host.writer.cancel(self.workflow_id, _DEADLINE, "Its deadline has passed.")
+            await host.writer.cancel(self.workflow_id, DEADLINE, "Its deadline has passed.")
             self._reread = True
         batch = Batch(self.workflow_id, now_ms)
         for step, due_ms in list(machine.timers.items()):
@@ -339,87 +346,48 @@ class Execution:
         else:
             self._reread = True
 
-    # --- the end ---------------------------------------------------------------------------------
+    # --- a program that does not fit its journal, or ends its host ---------------------------------
 
-    async def _finish(self) -> bool:
-        machine = self.machine
-        value, error = machine.outcome
-        state, info, result = WorkflowState.COMPLETED, None, b""
-        if error is None:
-            try:
-                result = msgspec.json.encode(value)
-                limit = self._host.config.payload_bytes
-                if len(result) > limit:
-                    state = WorkflowState.FAILED
-                    info = ErrorInfo(
-                        "PayloadTooLarge", f"The result has {len(result):,} bytes; {limit:,} are allowed.", False
-                    )
-                    result = b""
-            except (TypeError, ValueError, msgspec.MsgspecError) as failure:
-                state, info = WorkflowState.FAILED, describe(failure)
-        else:
-            state, info = self._failure(error)
-        for step, run in machine.runs.items():
-            if run.state == "escalated":
-                await withdraw(self._host, self, step, run.escalations)
-        for step, opened in machine.asked.items():
-            await withdraw(self._host, self, step, opened)
-        fields: list[Any] = ["steps_total", machine.steps_total, "steps_done", machine.steps_done, "retrying", 0]
-        for step in machine.withdrawn:
-            run = machine.runs[step]
-            fields += [f"t:{step}", f"{run.generation}:{run.number}:x:0:0:0:"]
-        entry = j.Finished(state, info)
-        if not await self._host.leases.finish(self.workflow_id, self.epoch, self.seq, entry, result, fields):
-            self._reread = True
-            return False
-        self._host.finished += 1
-        self.abandon()
-        return True
+    async def crashed(self) -> None:
+        """Ask people instead of running a workflow that has ended the hosts which ran it."""
+        self._pump_task = asyncio.current_task()
+        await self._guard(self._break(crash_error(self.workflow_id)))
+        self._pump_task = None
+        self._after()
 
-    def _failure(self, error: BaseException) -> tuple[WorkflowState, ErrorInfo]:
-        cancelled = self.machine.cancelled
-        if cancelled is not None and isinstance(error, (WorkflowCancelled, StepFailed)):
-            if cancelled.actor == _DEADLINE:
-                return WorkflowState.FAILED, ErrorInfo("DeadlineExceeded", cancelled.reason, False)
-            return WorkflowState.CANCELLED, ErrorInfo("Cancelled", str(error), False)
-        return WorkflowState.FAILED, describe(error)
-
-    # --- a program that does not fit its journal ----------------------------------------------------
-
-    async def _break(self, error: Exception) -> None:
-        """Ask people about a program that does not fit, once for each answer they gave before."""
+    async def _break(self, error: ProgramError) -> None:
+        """Ask people about the program, once for each answer they gave before."""
         self.machine.close()
         self._buffer.clear()
         keys = self._host.connection.keys
         entries = j.parse(await self._host.connection.call("XRANGE", keys.journal(self.workflow_id), "-", "+"))
-        asked = [item.entry for item in entries if isinstance(item.entry, j.Escalated) and not item.entry.step]
-        about = [
-            item.entry for item in entries if isinstance(item.entry, j.Escalated | j.Decided) and not item.entry.step
-        ]
+        asked = j.about_program(entries)
         self.seq = entries[-1].seq if entries else 0
-        if about and isinstance(about[-1], j.Decided) and about[-1].action == "fail":
-            self._give_up(about[-1])
+        if asked and isinstance(asked[-1], j.Decided) and asked[-1].action == "fail":
+            self._give_up(asked[-1])
             return
         self._broken = True
-        if about and isinstance(about[-1], j.Escalated):
+        if asked and isinstance(asked[-1], j.Escalated):
             return
-        log.warning("workflow does not fit its journal", action="broken", workflow=self.workflow_id, why=str(error))
-        await open_program(self._host, self, len(asked) + 1, error)
+        log.warning("workflow cannot be replayed", action="broken", workflow=self.workflow_id, why=str(error))
+        await open_program(self._host, self, sum(isinstance(entry, j.Escalated) for entry in asked) + 1, error)
 
     def _unbreak(self, entry: j.Decided) -> None:
-        """A person decided about a program that did not fit: replay it anew, or end it."""
+        """A person decided about the program: replay it anew, or end it."""
         self._broken = False
         if entry.action == "fail":
             self._give_up(entry)
             return
         self.machine = self._host.machine_for(self.workflow_id, self._fields)
-        self.machine.start(int(self._fields.get("created", b"0")))
+        self._start_machine()
         self.seq = 0
         self._buffer.clear()
         self._reread = True
 
     def _give_up(self, entry: j.Decided) -> None:
         self.machine.end(StepFailed(f"{entry.actor} ended the workflow as failed."))
+
+    # --- for the modules beside this one --------------------------------------------------------
 
     def written(self, seq: int, at_ms: int, entry: j.AnyEntry) -> None:
         """Take in an entry that was just written for this workflow."""

@@ -20,6 +20,7 @@ from redis.exceptions import ResponseError
 
 from coordination import catalog
 from coordination import journal as j
+from coordination.blocked import LoopGuard, Suspects
 from coordination.connection import Connection
 from coordination.errors import ServerUnavailable
 from coordination.execution import Execution
@@ -73,11 +74,12 @@ class Host:
         self.peers: set[str] = set()
         self.healthy = True
         self.stopping = False
+        self.executing = ""  # the workflow whose run() was entered last
         self.takeovers = 0
         self.finished = 0
         self.started_ms = 0
         self._skew_ms = 0.0
-        self._free = asyncio.Event()
+        self.suspects = Suspects(self)
         self._new_life()
 
     def _new_life(self) -> None:
@@ -125,8 +127,9 @@ class Host:
             await self.registry.refresh()
             await self._watchdog.beat()
             await self._tell("started")
+            guard = LoopGuard(self, self.config.blocked_s)
             loops = (
-                self._watchdog.run, self._fetch, self._listen, self._sweep, self._refresh, self._rescue,
+                self._watchdog.run, guard.run, self._fetch, self._listen, self._sweep, self._refresh, self._rescue,
             )  # fmt: skip
             work = [asyncio.create_task(loop(), name=loop.__qualname__) for loop in loops]
             try:
@@ -178,18 +181,25 @@ class Host:
             args = (msgspec.json.decode(fields["input"], type=definition.input_type),)
         return Machine(definition(workflow_id), args, self.config.backoff_s, self.config.backoff_max_s)
 
-    async def take_up(self, workflow_id: str, entry: str, previous: str = "") -> None:
-        """Claim a workflow and run it; a failure leaves its entry pending, to be taken up again."""
+    async def take_up(self, workflow_id: str, entry: str, previous: str = "", crashed: bool = False) -> None:
+        """Claim a workflow and run it; a failure leaves its entry pending, to be taken up again.
+
+        Args:
+            workflow_id: The workflow.
+            entry: Where its entry stands, as ``Leases.claim`` takes it.
+            previous: Its owner, when that is known to be dead.
+            crashed: The owner died while it ran this workflow alone.
+        """
         try:
             lease = await self.leases.claim(workflow_id, entry, previous)
             if lease is not None:
-                await self._begin(lease)
+                await self._begin(lease, crashed)
         except ServerUnavailable:
             pass  # the entry stays pending here and _rescue_own finds it
         except Exception:
             log.exception("workflow could not be taken up", action="bug", workflow=workflow_id)
 
-    async def _begin(self, lease: Lease) -> None:
+    async def _begin(self, lease: Lease, crashed: bool) -> None:
         self.note_time(lease.now_ms)
         known = self.executions.pop(lease.workflow_id, None)
         if known is not None:
@@ -203,7 +213,13 @@ class Host:
             return
         execution = Execution(self, lease, self.machine_for(lease.workflow_id, lease.fields))
         self.executions[lease.workflow_id] = execution
-        await execution.start()
+        if crashed:
+            await execution.crashed()
+        elif previous_stalls(lease):
+            async with self.suspects.marked(lease.workflow_id):
+                await execution.start()
+        else:
+            await execution.start()
 
     # --- loops ---------------------------------------------------------------------------------
 
@@ -334,6 +350,11 @@ class Host:
                         await self.connection.script("acknowledge", [stream], [COORDINATORS_GROUP, entry])
                     elif (workflow_id := found[0][1][1].decode()) not in self.executions:
                         await self.take_up(workflow_id, mark + entry.decode())
+
+
+def previous_stalls(lease: Lease) -> int:
+    """How often in a row a workflow was taken over without having moved."""
+    return int(lease.fields.get("stalls", b"0"))
 
 
 def _seen(future: asyncio.Future[Any]) -> None:

@@ -9,6 +9,7 @@ carry no epoch, because accepted input must survive a takeover.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import msgspec
 
@@ -222,3 +223,9 @@ def parse(raw: list[tuple[bytes, list[bytes]]]) -> list[Numbered]:
         values = dict(zip(fields[::2], fields[1::2], strict=True))
         numbered.append(Numbered(seq, int(values[b"t"]), decode(values[b"e"])))
     return numbered
+
+
+def about_program(entries: Iterable[Numbered]) -> list[Escalated | Decided]:
+    """Questions to people about run() itself, and their answers, in order."""
+    about = (item.entry for item in entries)
+    return [entry for entry in about if isinstance(entry, Escalated | Decided) and not entry.step]

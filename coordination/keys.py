@@ -119,6 +119,11 @@ class Keys:
         return f"{self.prefix}{{coordinators}}:hosts"
 
     @property
+    def executing(self) -> str:
+        """Hash: host incarnation to the workflow that it runs alone, because it may end the process."""
+        return f"{self.prefix}{{coordinators}}:executing"
+
+    @property
     def host_events(self) -> str:
         """Stream and group: hosts started, stopped and lost."""
         return f"{self.prefix}events:hosts"

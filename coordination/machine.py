@@ -8,7 +8,6 @@ changed. Nothing here does I/O.
 
 from __future__ import annotations
 
-import traceback
 from collections import deque
 from typing import Any
 
@@ -27,36 +26,7 @@ from coordination.errors import (
     WorkflowCodeChanged,
 )
 from coordination.program import Program
-
-_TEXT = 8_192
-
-
-class TaskRun:
-    """What the journal says of one task step."""
-
-    __slots__ = ("call", "due_ms", "errors", "escalations", "generation", "number", "payload", "reason", "retries",
-                 "round", "since_ms", "state", "used")  # fmt: skip
-
-    def __init__(self, call: TaskCall) -> None:
-        self.call = call
-        self.payload = call.payload
-        self.state = "queued"  # queued | backoff | exhausted | escalated | done
-        self.number = 0
-        self.round = 0
-        self.used = 0  # attempts of this round
-        self.generation = 0
-        self.due_ms = 0  # next attempt, in backoff
-        self.since_ms = 0  # when the present attempt was queued
-        self.errors: list[ErrorInfo] = []
-        self.reason = ""
-        self.escalations = 0
-        self.retries = call.max_retries
-
-
-def describe(error: BaseException) -> ErrorInfo:
-    """A failure of run() as it is stored."""
-    text = "".join(traceback.format_exception(error))
-    return ErrorInfo(type(error).__name__, str(error)[:2000], retryable=False, traceback=text[-_TEXT:])
+from coordination.task_run import TaskRun
 
 
 class Machine:

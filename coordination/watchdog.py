@@ -174,6 +174,7 @@ class Watchdog:
                 for dead in await self._orphaned(stream):
                     taken[dead] = taken.get(dead, 0) + await self._take(stream, mark, dead)
         for dead, count in taken.items():
+            await host.suspects.clear(dead)
             if count:
                 host.takeovers += count
                 await self._tell(dead, count, int((time.monotonic() - started) * 1000))
@@ -185,13 +186,16 @@ class Watchdog:
 
     async def _take(self, stream: str, mark: str, dead: str) -> int:
         host, count = self._host, 0
+        suspect = await host.suspects.of(dead)
         while room := host.room():
             found = await host.connection.script("take_over", [stream], [dead, host.id, min(room, _SLICE)])
             entries = [
                 (mark + entry.decode(), workflow.decode())
                 for entry, workflow in zip(found[::2], found[1::2], strict=True)
             ]
-            await asyncio.gather(*(host.take_up(workflow, entry, previous=dead) for entry, workflow in entries))
+            await asyncio.gather(
+                *(host.take_up(workflow, entry, dead, workflow == suspect) for entry, workflow in entries)
+            )
             count += len(entries)
             if len(entries) < min(room, _SLICE):
                 break

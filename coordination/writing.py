@@ -25,9 +25,9 @@ from coordination.connection import Connection
 from coordination.errors import UnknownWorkflowType
 from coordination.escalations import open_no_agent, open_question
 from coordination.leases import accept, check
-from coordination.machine import TaskRun, describe
 from coordination.scripts import DUPLICATE
 from coordination.submission import Submission, submit
+from coordination.task_run import TaskRun, describe
 
 if TYPE_CHECKING:
     from coordination.execution import Execution

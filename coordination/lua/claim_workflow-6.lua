@@ -25,7 +25,12 @@ if held ~= ARGV[3] then let_go(streams, held or '') end
 epoch = tonumber(epoch) + 1
 if epoch > 1 then
   local cause = 'resume'
-  if owner ~= '' then cause = 'takeover' end
+  if owner ~= '' then
+    cause = 'takeover'
+    local seq, seen = unpack(redis.call('HMGET', KEYS[1], 'seq', 'seen'))
+    if seq == seen then redis.call('HINCRBY', KEYS[1], 'stalls', 1) else redis.call('HSET', KEYS[1], 'stalls', 0) end
+    redis.call('HSET', KEYS[1], 'seen', seq + 1)
+  end
   append(KEYS[1], KEYS[2], now, cmsgpack.pack({'h', epoch, host, owner, cause}))
 end
 if open == '0' then state = 'running' else state = 'needs_human' end

@@ -1,0 +1,73 @@
+"""How a workflow ends: its result or its error, and what it leaves open is withdrawn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from coordination import journal as j
+from coordination.domain import ErrorInfo, WorkflowState
+from coordination.errors import StepFailed, WorkflowCancelled
+from coordination.escalations import withdraw
+from coordination.task_run import describe
+
+if TYPE_CHECKING:
+    from coordination.execution import Execution
+    from coordination.host import Host
+    from coordination.machine import Machine
+
+DEADLINE = "deadline"  # who cancels a workflow whose deadline has passed
+
+
+async def finish(host: Host, execution: Execution) -> bool:
+    """End a workflow whose run() has ended; False when its journal holds something unread."""
+    machine = execution.machine
+    state, info, result = _outcome(machine, host.config.payload_bytes)
+    for step, run in machine.runs.items():
+        if run.state == "escalated":
+            await withdraw(host, execution, step, run.escalations)
+    for step, opened in machine.asked.items():
+        await withdraw(host, execution, step, opened)
+    fields: list[Any] = ["steps_total", machine.steps_total, "steps_done", machine.steps_done, "retrying", 0]
+    fields += withdrawn_records(machine)
+    entry = j.Finished(state, info)
+    lease = execution.workflow_id, execution.epoch, execution.seq
+    if not await host.leases.finish(*lease, entry, result, fields):
+        execution.reread()
+        return False
+    host.finished += 1
+    execution.abandon()
+    return True
+
+
+def withdrawn_records(machine: Machine) -> list[Any]:
+    """Fields that tell agents to stop the tasks which cancellation took away."""
+    fields: list[Any] = []
+    for step in machine.withdrawn:
+        run = machine.runs[step]
+        fields += [f"t:{step}", f"{run.generation}:{run.number}:x:0:0:0:"]
+    return fields
+
+
+def _outcome(machine: Machine, limit_bytes: int) -> tuple[WorkflowState, ErrorInfo | None, bytes]:
+    value, error = machine.outcome
+    if error is not None:
+        return *_failure(machine, error), b""
+    try:
+        result = msgspec.json.encode(value)
+    except (TypeError, ValueError, msgspec.MsgspecError) as failure:
+        return WorkflowState.FAILED, describe(failure), b""
+    if len(result) > limit_bytes:
+        message = f"The result has {len(result):,} bytes; {limit_bytes:,} are allowed. Store it as a file."
+        return WorkflowState.FAILED, ErrorInfo("PayloadTooLarge", message, False), b""
+    return WorkflowState.COMPLETED, None, result
+
+
+def _failure(machine: Machine, error: BaseException) -> tuple[WorkflowState, ErrorInfo]:
+    cancelled = machine.cancelled
+    if cancelled is not None and isinstance(error, WorkflowCancelled | StepFailed):
+        if cancelled.actor == DEADLINE:
+            return WorkflowState.FAILED, ErrorInfo("DeadlineExceeded", cancelled.reason, False)
+        return WorkflowState.CANCELLED, ErrorInfo("Cancelled", str(error), False)
+    return WorkflowState.FAILED, describe(error)
