@@ -12,6 +12,7 @@ from coordination.errors import AgentError, FinalError, RetryableError
 
 _MESSAGE_BYTES = 1_500
 _TRACEBACK_BYTES = 4_500
+_LAST_LINE_BYTES = 500
 _DETAILS_BYTES = 1_800
 
 
@@ -35,7 +36,7 @@ def describe(error: BaseException) -> tuple[ErrorInfo, float | None]:
     kind = type(error).__name__
     if isinstance(error, FinalError):
         return ErrorInfo(kind, message, retryable=False, details=_details(error)), None
-    trace = _tail("".join(traceback.format_exception(error, limit=-20)), _TRACEBACK_BYTES)
+    trace = _trace(error, f"{kind}: {message}")
     after = error.retry_after_s if isinstance(error, RetryableError) else None
     return ErrorInfo(kind, message, traceback="" if isinstance(error, RetryableError) else trace), after
 
@@ -44,6 +45,13 @@ def timed_out(timeout_s: float, moved: bool) -> ErrorInfo:
     """A handler that used up its time."""
     since = "its last progress report" if moved else "it was claimed"
     return ErrorInfo("Timeout", f"The agent did not finish within {timeout_s:g} s of {since}.")
+
+
+def _trace(error: BaseException, last_line: str) -> str:
+    """The innermost calls and, whatever their size, the exception's own line."""
+    last = _head(last_line, _LAST_LINE_BYTES)
+    calls = "".join(traceback.format_tb(error.__traceback__, limit=-20))
+    return _tail(calls, _TRACEBACK_BYTES - len(last.encode())) + last
 
 
 def _details(error: FinalError) -> dict[str, object]:
