@@ -52,7 +52,7 @@ class InvalidDecision(BadRequest):
 def actions(snapshot: EscalationSnapshot) -> list[Action]:
     """What can be decided about an escalation, the most usual first."""
     if snapshot.reason in _QUESTIONS:
-        return [Action.SUPPLY, Action.FAIL]
+        return [Action.SUPPLY, Action.SKIP, Action.FAIL]
     if snapshot.reason in _BROKEN:
         return [Action.RETRY, Action.FAIL]
     return [Action.RETRY, Action.EDIT, Action.SUPPLY, Action.SKIP, Action.FAIL]

@@ -95,9 +95,9 @@ def redact(value: T) -> T:
 
 # No document that holds none of these has anything to take out: a quick look instead of decoding.
 _TRACES = (
-    *b'pass pwd" secret token key" keys" credential authorization cookie session otp" pin" cvv" cvc"'.split(),
-    *b"sk- sk_ pk_ rk_ ghp_ gho_ ghu_ ghs_ ghr_ github_pat glpat- xoxa xoxb xoxp xoxr xoxs akia asia aiza eyj".split(),
-    *b"bearer basic api_key api-key apikey gang_ :// \\".split(),
+    *b'pass pwd" secret token key" keys" key= credential authorization cookie session'.split(),
+    *b'otp" pin" cvv" cvc" bearer basic sk- sk_ pk_ rk_ ghp_ gho_ ghu_ ghs_ ghr_'.split(),
+    *b"github_pat glpat- xox akia asia aiza eyj gang_ :// \\".split(),
     b"private key",
 )
 
