@@ -9,6 +9,7 @@ from coordination import client, files
 from coordination.errors import BadRequest
 from examples.shipments import feed
 from examples.shipments.updates import Batch
+from examples.shipments.workflows import ShipmentBatch
 
 Submit = Callable[..., str]
 
@@ -41,4 +42,4 @@ def take_sample(rows: int, seed: int, submit: Submit | None = None) -> str:
 
 def _submit(batch: Batch, submit: Submit | None) -> str:
     feed_id = f"feed-{uuid.uuid4().hex[:12]}"
-    return (submit or client.sync().submit)("shipment_batch", batch, workflow_id=feed_id, key=feed_id)
+    return (submit or client.sync().submit)(ShipmentBatch.type_name, batch, workflow_id=feed_id, key=feed_id)
