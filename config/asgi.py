@@ -11,7 +11,10 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
+from coordination import catalog  # noqa: E402
 from dashboard.urls import websocket_urlpatterns  # noqa: E402
+
+catalog.discover()
 
 application = ProtocolTypeRouter(
     {

@@ -70,6 +70,8 @@ def newest(type_name: str) -> type[DistributedCoordinator]:
     Raises:
         UnknownWorkflowType: Nothing installed defines it; names what may have been meant.
     """
+    if type_name not in _workflows:
+        discover()
     versions = _workflows.get(type_name)
     if not versions:
         near = difflib.get_close_matches(type_name, _workflows, 1)
@@ -88,7 +90,7 @@ def _applications() -> Iterable[str]:
     if listed is not None:
         return [name.strip() for name in listed.split(",") if name.strip()]
     django_apps = importlib.import_module("django.apps").apps
-    return [config.name for config in django_apps.get_app_configs()]
+    return [config.name for config in django_apps.get_app_configs()] if django_apps.ready else []
 
 
 def discover() -> None:
