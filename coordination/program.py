@@ -8,7 +8,10 @@ the journal's storage.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import copy
 import inspect
+import traceback
 from collections import deque
 from collections.abc import Awaitable, Coroutine
 from typing import Any
@@ -87,16 +90,16 @@ class Program:
             asyncio._set_running_loop(loop)
 
     def close(self) -> None:
-        """Give up the program; its coroutines see GeneratorExit."""
-        for branch in self._waiting.values():
-            branch.coroutine.close()
+        """Give up the program; its coroutines see GeneratorExit, the innermost first."""
+        for branch in [*self._waiting.values(), *(branch for branch, _, _ in self._ready)]:
+            _close(branch)
+        self._ready.clear()
 
     def end(self, error: BaseException) -> None:
         """End the root from outside."""
         self.close()
         self.waiting.clear()
         self._waiting.clear()
-        self._ready.clear()
         self.done, self.error = True, error
 
     def _advance(self, branch: _Branch, value: Any, error: BaseException | None) -> None:
@@ -104,22 +107,23 @@ class Program:
             awaited = branch.coroutine.throw(error) if error is not None else branch.coroutine.send(value)
         except StopIteration as stop:
             self._ended(branch, stop.value, None)
-        except RuntimeError as failure:
-            if "no running event loop" in str(failure):
-                self._ended(branch, None, ForbiddenAwait(_NOT_OURS.format(what="asyncio needs the event loop for it")))
-            else:
-                self._ended(branch, None, failure)
-        except (Exception, SystemExit) as failure:
+        except (RuntimeError, AttributeError) as failure:
+            culprit = _raised_in(failure)
+            self._ended(branch, None, ForbiddenAwait(_NOT_OURS.format(what=culprit)) if culprit else failure)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as failure:  # also SystemExit and CancelledError, which are the workflow's, not the host's
             self._ended(branch, None, failure)
         else:
             self._awaited(branch, awaited)
 
     def _awaited(self, branch: _Branch, awaited: object) -> None:
         if not isinstance(awaited, Call):
-            what = "a bare yield, as asyncio.sleep(0) makes" if awaited is None else type(awaited).__name__
-            self._ready.append((branch, None, ForbiddenAwait(_NOT_OURS.format(what=what))))
+            self._ready.append((branch, None, ForbiddenAwait(_NOT_OURS.format(what=_awaited_in(branch, awaited)))))
             return
         branch.count += 1
+        if hasattr(awaited, "id"):  # the same object, awaited again, is another step
+            awaited = copy.copy(awaited)
         awaited.id = f"{branch.prefix}{branch.count}"
         if isinstance(awaited, GatherCall):
             self._gather(branch, awaited)
@@ -147,3 +151,34 @@ class Program:
         gathering.left -= 1
         if gathering.left == 0:
             self._ready.append((gathering.branch, tuple(gathering.values), gathering.error))
+
+
+def _close(branch: _Branch) -> None:
+    gathering = branch.parent
+    with contextlib.suppress(Exception):  # run() may await while it is closed, or is under way in another branch
+        branch.coroutine.close()
+    if gathering is not None:
+        _close(gathering.branch)
+
+
+def _raised_in(failure: Exception) -> str:
+    """The function of asyncio that failed for want of a loop, "" when something else happened."""
+    frames = [
+        frame for frame, _ in traceback.walk_tb(failure.__traceback__)
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] == "asyncio"
+    ]  # fmt: skip
+    if "no running event loop" in str(failure):
+        return f"asyncio.{frames[0].f_code.co_qualname}" if frames else "something that needs asyncio's event loop"
+    return f"asyncio.{frames[0].f_code.co_qualname}" if frames and isinstance(failure, AttributeError) else ""
+
+
+def _awaited_in(branch: _Branch, awaited: object) -> str:
+    """The innermost thing that run() awaits, by name."""
+    inner: Any = branch.coroutine
+    name = type(awaited).__name__
+    while inner is not None:
+        frame = getattr(inner, "cr_frame", None)
+        if frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "asyncio":
+            return f"asyncio.{inner.__qualname__}"
+        inner = getattr(inner, "cr_await", None)
+    return "a bare yield" if awaited is None else f"asyncio.{name.lstrip('_')}" if asyncio.isfuture(awaited) else name
