@@ -35,6 +35,7 @@ class Node:
     children: list[Node] = field(default_factory=list)
     bound: forms.BoundField | None = None
     count_name: str = ""  # rows: the hidden field with their number
+    is_item: bool = False  # one of the rows
 
 
 class JsonField(forms.CharField):
@@ -121,6 +122,7 @@ class SchemaForm(forms.Form):
         for index in range(count):
             begin = known[index] if index < len(known) else MISSING
             child = self._build(f"{path}.{index}", f"{label} {index + 1}", items, begin, False, depth + 1)
+            child.is_item = True
             node.children.append(child)
         self.fields[node.count_name] = forms.IntegerField(
             widget=forms.HiddenInput, initial=count, required=False, min_value=0, max_value=MAX_ROWS

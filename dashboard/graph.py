@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from coordination.domain import StepView
 from dashboard.wording import duration, look
 
-NODE_W, NODE_H = 216, 42
+NODE_W, NODE_H = 190, 42
 GAP_X, GAP_Y, PAD, HEAD = 12, 18, 10, 20
 COLUMNS = 3  # branches side by side before they wrap
 
@@ -111,9 +111,9 @@ def _node(box: _Box, step: StepView, href: str, selected: bool, now_ms: int) -> 
         '<text class="node-name" x="{tx}" y="{ty}">{shown}</text><text class="node-sub" x="{tx}" y="{sy}">{sub}</text>'
         "<title>{name} · step {id}</title></a>",
         tone=seen.tone, selected=" selected" if selected else "", href=href, id=step.id, name=step.name,
-        current=SafeString(' aria-current="step"') if selected else "", sub=_clipped(sub, 34), x=box.x, y=box.y,
+        current=SafeString(' aria-current="step"') if selected else "", sub=_clipped(sub, 26), x=box.x, y=box.y,
         w=box.width, h=box.height, ix=box.x + 11, iy=box.y + 13, icons=icons, icon=seen.icon, tx=box.x + 36,
-        ty=box.y + 18, sy=box.y + 33, shown=_clipped(step.name, 26),
+        ty=box.y + 18, sy=box.y + 33, shown=_clipped(step.name, 20),
     )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ Context = Callable[[Visit], dict[str, Any]]
 Topics = Callable[[Visit], set[str]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LivePage:
     """A page object: how it is read, which partials are pushed, and which topics make it change."""
 

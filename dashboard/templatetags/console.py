@@ -231,12 +231,13 @@ def bar(value: float, of: float, tone: str = "", label: str = "") -> SafeString:
 
 
 @register.simple_tag
-def ticks(done: int, total: int, waiting: int = 0, failed: bool = False, human: int = 0) -> SafeString:
+def ticks(done: int, total: int, state: str = "running", retrying: int = 0) -> SafeString:
     """Progress as one tick a step; many steps share the same width."""
     total = max(int(total), int(done), 1)
     shown = min(total, 12)
     full = round(int(done) / total * shown)
-    attention = "t-human" if human else ("t-failed" if failed else ("t-waiting" if waiting else "t-running"))
+    tones = {"failed": "t-failed", "needs_human": "t-human", "waiting": "t-waiting", "cancelled": "t-idle", "queued": "t-todo"}
+    attention = "t-waiting" if retrying else tones.get(state, "t-running")
     kinds = ["t-done"] * full + [attention] * (1 if full < shown else 0)
     kinds += ["t-todo"] * (shown - len(kinds))
     bars = format_html_join(

@@ -106,6 +106,7 @@
     htmx_before_morph_attr(element, detail) {
       const name = detail.attrName;
       if (name === "open" && (element.localName === "details" || element.localName === "dialog")) return false;
+      if (name === "tabindex" && element.matches(".table-wrap, pre.code")) return false;
       if (name === "data-copied" || name === "data-cursor") return false;
       if (name === "checked" && element.localName === "input") return false;
       return true;
@@ -172,6 +173,17 @@
     form.dataset.sent = "1";
     setTimeout(() => delete form.dataset.sent, 4000);
   });
+
+  /* --- what scrolls can be scrolled by the keyboard --------------------------------------------- */
+  function reach() {
+    for (const element of document.querySelectorAll(".table-wrap, pre.code")) {
+      const scrolls = element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1;
+      if (scrolls) element.tabIndex = 0; else if (element.classList.contains("table-wrap")) element.removeAttribute("tabindex");
+    }
+  }
+  document.addEventListener("htmx:after:swap", reach);
+  window.addEventListener("resize", reach);
+  window.addEventListener("load", reach);
 
   document.documentElement.classList.add("js");
   tellAll(document);
