@@ -71,12 +71,19 @@ class Contradiction(NamedTuple):
 
 
 @functools.lru_cache(maxsize=4096)
-def _parse(words: str, order: str) -> datetime.date | None:
+def _parse(words: str) -> datetime.date | None:
     import dateparser
 
-    settings = {"STRICT_PARSING": True, "DATE_ORDER": order, "PREFER_LOCALE_DATE_ORDER": False}
+    settings = {"STRICT_PARSING": True, "DATE_ORDER": "DMY", "PREFER_LOCALE_DATE_ORDER": False}
     found = dateparser.parse(words, languages=["en"], settings=settings)
     return found.date() if found is not None else None
+
+
+def _calendar(year: int, month: int, day: int) -> datetime.date | None:
+    try:
+        return datetime.date(year, month, day)
+    except ValueError:
+        return None
 
 
 def mentions(passages: Passages, *, month_first: bool = False) -> list[Mention]:
@@ -90,12 +97,12 @@ def mentions(passages: Passages, *, month_first: bool = False) -> list[Mention]:
             ambiguous = first != second and first <= 12 and second <= 12 and "/" in match.group()
             swap = second > 12 or (ambiguous and month_first)
             day, month = (second, first) if swap else (first, second)
-            date = _parse(f"{groups['y4']}-{month:02}-{day:02}", "YMD")
+            date = _calendar(int(groups["y4"]), month, day)
         elif groups["y3"]:
-            date = _parse(f"{groups['y3']}-{groups['m3']}-{groups['d3']}", "YMD")
+            date = _calendar(int(groups["y3"]), int(groups["m3"]), int(groups["d3"]))
         else:
             day_of, month_of = groups["d1"] or groups["d2"], groups["m1"] or groups["m2"]
-            date = _parse(f"{day_of} {month_of.rstrip('.')} {groups['y1'] or groups['y2']}", "DMY")
+            date = _parse(f"{day_of} {month_of.rstrip('.')} {groups['y1'] or groups['y2']}")
         found.append(Mention(match.start(), match.end(), " ".join(match.group().split()), date, ambiguous))
         if len(found) == _MOST:
             break

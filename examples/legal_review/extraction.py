@@ -69,8 +69,8 @@ _PLACE = (
     r"[A-Z][a-zA-Z]+(?:(?:\s+and\s+|\s+of\s+(?:the\s+)?|\s+)[A-Z][a-zA-Z]+){0,4}"
 )
 _LAW = (
-    re.compile(rf"\b(?:governed|construed|interpreted)\b[^.;]{{0,120}}?\blaws?\s+(?:of|in)\s+({_PLACE})"),
-    re.compile(r"\b(?:governed|construed|interpreted)\b[^.;]{0,80}?\bby\s+([A-Z][a-z]+(?: [A-Z][a-z]+)?)\s+law\b"),
+    re.compile(rf"\b(?:[Gg]overned|construed|interpreted)\b[^.;]{{0,120}}?\blaws?\s+(?:of|in)\s+({_PLACE})"),
+    re.compile(r"\b(?:[Gg]overned|construed|interpreted)\b[^.;]{0,80}?\bby\s+([A-Z][a-z]+(?: [A-Z][a-z]+)?)\s+law\b"),
     re.compile(
         rf"\b(?:[Gg]overning|[Aa]pplicable)\s+law\b\s*(?:is|shall be|:)\s*(?:that of|the laws?\s+of)?\s*({_PLACE})"
     ),
@@ -156,7 +156,7 @@ def _months(match: re.Match[str]) -> int | None:
 
 # --- amounts ------------------------------------------------------------------------------------
 
-_FIGURE = r"\d{1,3}(?:[,.'’ ]\d{3}){1,5}(?:[.,]\d{2})?(?!\d)|\d{1,12}(?:[.,]\d{2})?(?!\d)"
+_FIGURE = r"\d{1,3}(?:[,.'’ ]\d{3}){1,5}(?:[.,]\d{2})?(?!\d)|\d{1,12}(?:[.,]\d{1,2})?(?!\d)"
 _SUM = re.compile(
     rf"(?P<before>\b(?:USD|EUR|GBP|CHF|US\$)|[$€£])\s?(?P<figure>{_FIGURE})(?P<scale>\s(?:million|thousand|billion)\b)?"
     rf"|(?<![\d.,])(?P<figure2>{_FIGURE})(?P<scale2>\s(?:million|thousand|billion))?\s?"
@@ -216,6 +216,8 @@ _STATUTE = re.compile(
     r"|\b(?:Regulation|Directive)\s+(?:\(E[UC]\)\s+)?(?:No\s+)?\d{2,4}/\d{2,4}(?:/E[UC]C?)?"
 )
 
+_RUN = re.compile(r"(\S)\1{19,}")
+
 
 def citations(passages: Passages) -> list[Citation]:
     """Cases, statutes and journals that the text refers to, each once."""
@@ -224,7 +226,10 @@ def citations(passages: Passages) -> list[Citation]:
 
     kinds = ((FullCaseCitation, "case"), (FullLawCitation, "statute"), (FullJournalCitation, "journal"))
     made: dict[str, Citation] = {}
-    flat = passages.flat[:_CITED]
+    # a run of one sign, as of underscores, would cost eyecite time by its square
+    flat = _RUN.sub(lambda run: " " * len(run[0]), passages.flat[:_CITED])
+    if not flat.strip():
+        return []
     for citation in get_citations(flat):
         kind = next((name for known, name in kinds if isinstance(citation, known)), None)
         if kind is None:

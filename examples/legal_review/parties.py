@@ -48,7 +48,7 @@ _TAIL = re.compile(
     r"\s+of\s+[A-Z][a-z]|"
     r"\s*\((?:company|registered|registration|reg\.|no\.|number)\b|\s*[;:]|\s+incorporated\b|\s+residing\b)",
 )
-_PERSON_OR_FIRM = r"[A-Z][\w.&'’-]*(?:[ ,]+(?:[A-Z(&][\w.&'’()-]*|of|and Sons|de|van|von|for)){0,7}"
+_PERSON_OR_FIRM = r"[A-Z][\w.&'’-]*(?:[ ,]+(?:[A-Z(&][\w.&'’()-]*|of|and Sons|plc|de|van|von|for)){0,7}"
 _PLAIN = re.compile(rf"\bbetween\s+({_PERSON_OR_FIRM})\s+and\s+({_PERSON_OR_FIRM})")
 
 

@@ -18,7 +18,7 @@ from examples.legal_review.shapes import Quote
 _BREAKS = str.maketrans("\n\f\t", "   ")
 _END = re.compile(r"[.!?][\"”’)]*\s+(?=[\"“‘(\[]?[A-Z0-9])")
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|No|Nos|Art|Arts|Sec|Cl|Inc|Ltd|Co|Corp|LLC|plc|vs?|cf|ca|approx|etc|e\.g|i\.e|"
+    r"(?:\b(?:Messrs|Mr|Mrs|Ms|Dr|Prof|St|No|Nos|Art|Arts|Sec|Cl|Inc|Ltd|Co|Corp|LLC|plc|vs?|cf|ca|approx|etc|e\.g|i\.e|"
     r"U\.S|U\.K|p|pp|para|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)|\b[A-Z]|(?:^|[\n\f])\s*\d{1,3}(?:\.\d{1,3}){0,3})$"
 )
 _CLAUSE = re.compile(

@@ -220,7 +220,8 @@ def unlimited_term(checked: Checked) -> Iterator[Issue]:
 
 _RENEWS = re.compile(r"\b(?:renews? automatically|automatically renew|automatic(?:ally)? (?:renewal|extended))\b", re.I)
 _UNLIMITED = re.compile(
-    r"\bunlimited liability\b|\bliab\w+ (?:is|shall be) (?:not limited|unlimited)\b|\bwithout limit of liability\b",
+    r"\bunlimited liability\b|\bliability (?:of [\w ]{1,40} )?(?:is|shall be) (?:not limited|unlimited)\b|"
+    r"\bwithout limit of liability\b",
     re.I,
 )
 _LIMIT = re.compile(r"\bliab\w*[^.]{0,120}\b(?:limit\w*|exceed|cap)\b|\blimitation of liability\b", re.I)
