@@ -166,7 +166,7 @@ class Executor:
         delivery, task = running.delivery, running.task
         assert task is not None
         if running.ended == "timeout":
-            info: ErrorInfo = timed_out(delivery.timeout_s, task.moved_at > running.started_at + 0.001)
+            info: ErrorInfo = timed_out(delivery.timeout_s, moved=task.moved_at > task.began_at)
             self._ledger.finished(ok=False)
             return lambda: tasks.fail(self._connection, delivery, instance, running.claimed_ms, info)
         if running.ended == "stopping":

@@ -43,7 +43,7 @@ def describe(error: BaseException) -> tuple[ErrorInfo, float | None]:
 
 def timed_out(timeout_s: float, moved: bool) -> ErrorInfo:
     """A handler that used up its time."""
-    since = "its last progress report" if moved else "it was claimed"
+    since = "its last progress report" if moved else "its claim"
     return ErrorInfo("Timeout", f"The agent did not finish within {timeout_s:g} s of {since}.")
 
 

@@ -39,4 +39,4 @@ class Outage:
 def backoff_s(tries: int, most_s: float = 2.0) -> float:
     """Seconds before the next try: 50 ms doubled each time, at most ``most_s``, half of it random."""
     whole = min(most_s, 0.05 * 2.0 ** min(tries, 10))
-    return float(whole * (0.5 + 0.5 * random.random()))  # noqa: S311
+    return float(whole * (0.5 + 0.5 * random.random()))

@@ -36,7 +36,7 @@ class Task:
     """
 
     __slots__ = (
-        "_tell", "cancelled", "context", "idempotency_key", "moved_at", "note", "number", "share", "step", "timeout_s",
+        "_tell", "began_at", "cancelled", "context", "idempotency_key", "moved_at", "note", "number", "share", "step", "timeout_s",
         "told", "type", "workflow_id",
     )  # fmt: skip
 
@@ -63,7 +63,7 @@ class Task:
         self.share: float | None = None
         self.note = ""
         self.told = False  # whether there is progress that has not been sent
-        self.moved_at = time.monotonic()
+        self.began_at = self.moved_at = time.monotonic()
         self._tell = tell
 
     def progress(self, share: float | None = None, note: str = "") -> _Told:

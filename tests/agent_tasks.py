@@ -105,6 +105,7 @@ async def until(check: Callable[[], Awaitable[Any]] | Callable[[], Any], within_
 async def record(connection: Connection, workflow_id: str) -> list[str]:
     """The task's record: generation, number, state, claims, claimed_ms, deadline_ms, agent."""
     raw = await connection.call("HGET", connection.keys.workflow(workflow_id), "t:0")
+    assert isinstance(raw, bytes)
     return raw.decode().split(":", 6)
 
 
@@ -142,7 +143,8 @@ async def process(config: Config, *arguments: str, **environ: str) -> AsyncItera
         sys.executable, "manage.py", "run_agent", *arguments,
         env={
             **os.environ, "REDIS_URL": config.redis_url, "GANGLION_PREFIX": config.prefix,
-            "GANGLION_HOME": str(config.home), "GANGLION_READY_FD": str(writing), **environ,
+            "GANGLION_HOME": str(config.home), "GANGLION_READY_FD": str(writing),
+            "DJANGO_SETTINGS_MODULE": "config.settings", **environ,
         },
         pass_fds=(writing,), stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip

@@ -145,5 +145,5 @@ def test_the_policy_comes_from_the_settings() -> None:
     assert policy.hosts == ("a.example.com", "*.b.org")
     assert (policy.redis_host, policy.redis_port) == ("r.local", 7000)
     assert Policy.of(Config(redis_url="unix:///x.sock")).redis_port == 0
-    with pytest.raises(SettingsError, match="GANGLION_REMOTE_NETWORKS: '10.1' is no network"):
+    with pytest.raises(SettingsError, match=r"GANGLION_REMOTE_NETWORKS: '10\.1' is no network"):
         Policy.of(Config(remote_networks="10.1"))
