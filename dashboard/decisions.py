@@ -115,14 +115,15 @@ def submit(
         DecisionConflict: It is decided already, has changed, or somebody else has claimed it.
     """
     row = Escalation.objects.select_related("claimed_by").filter(pk=escalation_id).first() or _fetch(escalation_id)
-    earlier = _earlier(row, version, action, payload, user, decision_id)
+    identity = decision_id or _same(escalation_id, version, action, payload, user)
+    earlier = _earlier(row, identity)
     if earlier is not None:
         return send(earlier) if earlier.state == "submitted" else earlier
     _refuse_late(row, version, user)
     value = validate(msgspec.convert(row.detail, EscalationSnapshot), action, payload)
     now = timezone.now()
     decision = Decision(
-        id=decision_id or uuid.uuid4(),
+        id=identity,
         escalation=row,
         version=version,
         action=action,
@@ -152,18 +153,17 @@ def _fetch(escalation_id: str) -> Escalation:
     return Escalation.objects.get(pk=escalation_id)
 
 
-def _earlier(
-    row: Escalation, version: int, action: str, payload: Any, user: Any, decision_id: uuid.UUID | None
-) -> Decision | None:
-    if decision_id is not None:
-        found = Decision.objects.filter(pk=decision_id).first()
-        if found is not None and found.escalation_id != row.pk:
-            raise DecisionConflict("This form belongs to another escalation. Reload the page.")
-        return found
-    text = "" if payload is None else msgspec.json.encode(payload).decode()
-    stored = (text, redact_json(text.encode()).decode() if text else "")
-    same = row.decisions.filter(version=version, action=action, actor=user.get_username(), payload__in=stored)
-    return same.exclude(state="conflict").first()
+def _same(escalation_id: str, version: int, action: str, payload: Any, user: Any) -> uuid.UUID:
+    """The id of a decision whose sender gave none: what is sent twice is one decision."""
+    parts = [escalation_id, version, action, payload, user.get_username()]
+    return uuid.uuid5(uuid.NAMESPACE_OID, msgspec.json.encode(parts, order="sorted").decode())
+
+
+def _earlier(row: Escalation, decision_id: uuid.UUID) -> Decision | None:
+    found = Decision.objects.filter(pk=decision_id).first()
+    if found is not None and found.escalation_id != row.pk:
+        raise DecisionConflict("This form belongs to another escalation. Reload the page.")
+    return found
 
 
 def _refuse_late(row: Escalation, version: int, user: Any) -> None:

@@ -43,14 +43,31 @@ def docs(request: HttpRequest) -> HttpResponse:
     for address, operations in schema["paths"].items():
         for method in _METHODS:
             if operation := operations.get(method):
-                shown = {**operation, "method": method.upper(), "path": address, "body": _body(operation, schema)}
+                shown = {
+                    **operation,
+                    "method": method.upper(),
+                    "path": address,
+                    "fields": _fields(operation, schema),
+                    "statuses": sorted(str(status) for status in operation.get("responses", {})),
+                }
                 sections.setdefault(operation.get("tags", ["other"])[0], []).append(shown)
-    context = {"sections": sections, "about": schema["info"], "version": schema["openapi"], "nav": "settings"}
+    context: dict[str, Any] = {"sections": sections, "about": schema["info"], "version": schema["openapi"]}
+    context["operations"] = sum(len(section) for section in sections.values())
     return render(request, "dashboard/api_docs.html", context)
 
 
-def _body(operation: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
-    """The fields of an operation's body, in words."""
+def _fields(operation: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """What an operation takes, in words: parts of its path, its query and its body."""
+    taken = [
+        {
+            "name": parameter["name"],
+            "place": parameter["in"],
+            "kind": _kind(parameter.get("schema", {})),
+            "required": parameter.get("required", False),
+            "words": parameter.get("description") or parameter.get("schema", {}).get("description", ""),
+        }
+        for parameter in operation.get("parameters", [])
+    ]
     content = operation.get("requestBody", {}).get("content", {})
     declared: dict[str, Any] = next(iter(content.values()), {"schema": {}})["schema"]
     for option in declared.get("anyOf", []):
@@ -58,8 +75,14 @@ def _body(operation: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, A
     name = declared.get("$ref", "").rpartition("/")[2]
     declared = schema.get("components", {}).get("schemas", {}).get(name, declared)
     required = declared.get("required", [])
-    return [
-        {"name": field, "kind": _kind(details), "required": field in required, "words": details.get("description", "")}
+    return taken + [
+        {
+            "name": field,
+            "place": "body",
+            "kind": _kind(details),
+            "required": field in required,
+            "words": details.get("description", ""),
+        }
         for field, details in declared.get("properties", {}).items()
     ]
 

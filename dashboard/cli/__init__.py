@@ -34,5 +34,6 @@ def main() -> None:
 
 
 def _tell(message: str, code: int) -> int:
-    print(f"ganglion: {message}" if "\n" not in message else message, file=sys.stderr)  # noqa: T201
+    if message:
+        print(f"ganglion: {message}", file=sys.stderr)  # noqa: T201
     return int(code)
