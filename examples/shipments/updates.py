@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from coordination.files import FileRef
 
@@ -34,8 +36,8 @@ class Row(msgspec.Struct, frozen=True):
     """One line of a feed, as the carrier wrote it."""
 
     feed: str
-    line: int  # 1 is the first line of the file
-    text: str
+    line: Annotated[int, Meta(description="1 is the first line of the file.")]
+    text: Annotated[str, Meta(title="Row", description="As its carrier writes it.", max_length=4_000)]
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -47,8 +49,8 @@ class Update(msgspec.Struct, frozen=True):
     tracking: str
     status: Status
     at: datetime
-    place: str  # a code of places.py
-    weight_kg: float
+    place: Annotated[str, Meta(description="A place's code, such as DEHAM.")]
+    weight_kg: Annotated[float, Meta(title="Weight in kg", gt=0)]
 
 
 class Shipment(msgspec.Struct, frozen=True):
