@@ -43,7 +43,7 @@ def test_a_sample_fills_the_board_and_a_corrected_row_goes_through(page: Page, s
     expect(row).to_be_visible()
     carrier = row.input_value().split(";")[0]
     assert carrier, row.input_value()
-    row.fill(GOOD.format(place="SEGOT"))
+    row.fill(GOOD.format(place="SESTO"))
     page.get_by_role("button", name=re.compile("^Save and retry")).last.click()
 
     page.goto(feed)
@@ -54,7 +54,7 @@ def test_a_sample_fills_the_board_and_a_corrected_row_goes_through(page: Page, s
 
 def test_a_skipped_row_is_listed_as_left_out(page: Page, stack: Stack) -> None:
     page.goto(f"{stack.url}{BOARD}start/")
-    page.locator("textarea[name=text]").fill(f"SWIFTLY;1;2\n{GOOD.format(place='SEMMA')}\n")
+    page.locator("textarea[name=text]").fill(f"SWIFTLY;1;2\n{GOOD.format(place='SESTO')}\n")
     page.get_by_role("button", name="Start these rows").click()
     expect(page.locator("[data-recorded]")).to_have_text("1", timeout=30_000)
     feed = page.url
@@ -97,7 +97,7 @@ def test_what_is_no_feed_is_refused_beside_the_field(page: Page, stack: Stack) -
 
 
 def test_an_upload_with_a_broken_line_keeps_the_others(page: Page, stack: Stack) -> None:
-    lines = [GOOD.format(place="SEGOT").encode(), b'NORDEX;"NX1;', b"\x00\xff\x00", GOOD.format(place="FIHEL").encode()]
+    lines = [GOOD.format(place="SESTO").encode(), b'NORDEX;"NX1;', b"\x00\xff\x00", GOOD.format(place="FIHEL").encode()]
     page.goto(f"{stack.url}{BOARD}start/")
     page.locator("input[type=file]").set_input_files(
         {"name": "mixed.csv", "mimeType": "text/csv", "buffer": b"\n".join(lines)}
