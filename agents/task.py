@@ -36,8 +36,8 @@ class Task:
     """
 
     __slots__ = (
-        "_tell", "began_at", "cancelled", "context", "idempotency_key", "moved_at", "note", "number", "share", "step", "timeout_s",
-        "told", "type", "workflow_id",
+        "_tell", "began_at", "cancelled", "context", "idempotency_key", "moved_at", "note", "number", "share", "step",
+        "timeout_s", "told", "type", "workflow_id",
     )  # fmt: skip
 
     def __init__(

@@ -57,6 +57,7 @@ async def add(
     requires: dict[str, str] | None = None,
     queue: str = "",
     fresh: bool = True,
+    group: bool = True,
 ) -> str:
     """Add a task as a coordinator does; returns its workflow's id."""
     workflow_id = workflow_id or f"w{uuid.uuid4().hex[:12]}"
@@ -67,7 +68,8 @@ async def add(
         )
     entry = tasks.fields(workflow_id, "0", 0, number, task_type, msgspec.json.encode(payload), timeout_s, requires)
     queue = queue or connection.keys.agent_queue(task_type, priority)
-    await ensure_group(connection, queue, "agents")
+    if group:
+        await ensure_group(connection, queue, "agents")
     await connection.call("XADD", queue, "*", *entry)
     return workflow_id
 
