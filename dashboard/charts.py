@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -26,9 +26,21 @@ def sparkline(values: Sequence[float], tone: str = "", label: str = "", width: i
     return f'{head}<path class="area" d="{line}L{width} {height}L0 {height}Z"/><path class="line" d="{line}"/></svg>'
 
 
-def course(times: Sequence[dt.datetime], values: Sequence[float], tone: str, unit: str) -> SafeString:
+def _level(value: float) -> str:
+    if value >= 10_000:
+        return f"{value / 1000:.0f}k"
+    return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+
+
+def course(
+    times: Sequence[dt.datetime],
+    values: Sequence[float],
+    tone: str,
+    unit: str,
+    say: Callable[[float], str] = _level,
+) -> SafeString:
     """A measure over time with its scale: a line over an area, three levels and the ends of the time axis."""
-    width, height, left, bottom = 560, 150, 44, 20
+    width, height, left, bottom = 560, 150, 56, 20
     if len(values) < 2:
         return format_html('<p class="meta chart-none">{}</p>', "Measured every few seconds; the course shows up here.")
     top = _round_up(max(values))
@@ -37,9 +49,10 @@ def course(times: Sequence[dt.datetime], values: Sequence[float], tone: str, uni
     points = [f"{left + i * step:.1f} {8 + plot_h * (1 - value / top):.1f}" for i, value in enumerate(values)]
     levels = format_html_join(
         "",
-        '<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="axis" x="{}" y="{}" text-anchor="end">{}</text>',
+        '<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>'
+        '<text class="axis" x="{}" y="{}" text-anchor="end">{}</text>',
         (
-            (left, width - 4, f"{y:.1f}", f"{y:.1f}", left - 6, f"{y + 4:.1f}", _level(top * share))
+            (left, width - 4, f"{y:.1f}", f"{y:.1f}", left - 6, f"{y + 4:.1f}", say(top * share) if share else "0")
             for share in (0.0, 0.5, 1.0)
             for y in (8 + plot_h * (1 - share),)
         ),
@@ -48,11 +61,26 @@ def course(times: Sequence[dt.datetime], values: Sequence[float], tone: str, uni
     return format_html(
         '<svg class="course tone-{}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}'
         '<path class="area" d="{}L{} {}L{} {}Z"/><path class="line" d="{}"/>'
-        '<text class="axis" x="{}" y="{}">{} UTC</text><text class="axis" x="{}" y="{}" text-anchor="end">{} UTC</text></svg>',
-        tone, width, height, f"{unit}: now {_level(values[-1])}, highest {_level(max(values))}", levels,
-        line, width - 4, 8 + plot_h, left, 8 + plot_h, line,
-        left, height - 4, f"{times[0]:%H:%M}", width - 4, height - 4, f"{times[-1]:%H:%M}",
-    )  # fmt: skip
+        '<text class="axis" x="{}" y="{}">{} UTC</text>'
+        '<text class="axis" x="{}" y="{}" text-anchor="end">{} UTC</text></svg>',
+        tone,
+        width,
+        height,
+        f"{unit} now {say(values[-1])}, highest {say(max(values))}".strip(),
+        levels,
+        line,
+        width - 4,
+        8 + plot_h,
+        left,
+        8 + plot_h,
+        line,
+        left,
+        height - 4,
+        f"{times[0]:%H:%M}",
+        width - 4,
+        height - 4,
+        f"{times[-1]:%H:%M}",
+    )
 
 
 def _round_up(value: float) -> float:
@@ -61,9 +89,3 @@ def _round_up(value: float) -> float:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= value)
-
-
-def _level(value: float) -> str:
-    if value >= 10_000:
-        return f"{value / 1000:.0f}k"
-    return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"

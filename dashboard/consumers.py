@@ -39,7 +39,8 @@ SIGNED_OUT, FORBIDDEN, GONE = 4401, 4403, 4404
 
 def threaded(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     """Run a function that reads the database in a thread of its own."""
-    return DatabaseSyncToAsync(function, thread_sensitive=False)
+    made: Callable[..., Awaitable[Any]] = DatabaseSyncToAsync(function, thread_sensitive=False)
+    return made
 
 
 class Rendering:
@@ -49,13 +50,14 @@ class Rendering:
         self.lock = asyncio.Lock()
         self.begun = 0.0
         self.fragments: dict[str, str] = {}
+        self.settled = False  # nothing more changes by the clock
 
-    async def since(self, moment: float, make: Callable[[], Awaitable[dict[str, str]]]) -> dict[str, str]:
+    async def since(self, moment: float, make: Callable[[], Awaitable[tuple[dict[str, str], bool]]]) -> dict[str, str]:
         """The fragments as read at ``moment`` (monotonic seconds) or later."""
         async with self.lock:
             if self.begun < moment:
                 begun = time.monotonic()
-                self.fragments = await make()
+                self.fragments, self.settled = await make()
                 self.begun = begun
             return self.fragments
 
@@ -75,7 +77,7 @@ class _Refused(Exception):
         self.code = code
 
 
-class LiveConsumer(AsyncWebsocketConsumer):
+class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """One open page of one reader."""
 
     async def connect(self) -> None:
@@ -88,6 +90,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.task: asyncio.Task[None] | None = None
         self.authorised_at = 0.0
         self.page: pages.LivePage | None = None
+        self.rendering = Rendering()
         self.visit = pages.Visit({}, QueryDict(), frozenset())
         await self.accept()
         query = self.scope["query_string"].decode()
@@ -185,7 +188,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         beat_at = 0.0
         try:
             while True:
-                tick = self.page.tick_s if self.page else 0.0
+                tick = self.page.tick_s if self.page and not self.rendering.settled else 0.0
                 if not connected_lately():
                     tick = tick or REJOIN_S
                 wait = min(tick or HEARTBEAT_S, HEARTBEAT_S)
@@ -207,6 +210,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._cut(refusal.code)
         except Http404:
             await self.close(GONE)
+        except OSError:  # the reader left while a frame was on its way
+            log.debug("the reader of %s has left", self.scope["path"])
         except Exception:
             log.exception("The live page %s failed.", self.scope["path"])
             await self.close(1011)

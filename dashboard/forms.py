@@ -141,14 +141,16 @@ class SchemaForm(forms.Form):
         if kind.name == "choice":
             blank = [] if required and given is not None else [("", "Choose …" if required else "–")]
             options = [(str(one), "none" if one is None else str(one).replace("_", " ")) for one in kind.options]
-            return forms.ChoiceField(choices=blank + options, required=required, initial="" if given is None else str(given))
+            return forms.ChoiceField(
+                choices=blank + options, required=required, initial="" if given is None else str(given)
+            )
         if kind.name == "boolean":
             if kind.nullable:
                 options = [("", "–"), ("true", "yes"), ("false", "no")]
                 shown = "" if given is None else ("true" if given else "false")
                 return forms.ChoiceField(choices=options, required=False, initial=shown)
             return forms.BooleanField(required=False, initial=bool(given))
-        limits = {"min_value": schema.get("minimum"), "max_value": schema.get("maximum")}
+        limits: dict[str, Any] = {"min_value": schema.get("minimum"), "max_value": schema.get("maximum")}
         if kind.name == "integer":
             return forms.IntegerField(required=required, initial=given, **limits)
         if kind.name == "number":
@@ -157,7 +159,7 @@ class SchemaForm(forms.Form):
             return made
         if kind.name == "date":
             return forms.DateField(required=required, initial=given, widget=forms.DateInput(attrs={"type": "date"}))
-        long = isinstance(given, str) and (len(given) > 90 or "\n" in given) or schema.get("maxLength", 0) > 200
+        long = (isinstance(given, str) and (len(given) > 90 or "\n" in given)) or schema.get("maxLength", 0) > 200
         widget = forms.Textarea(attrs={"rows": 4}) if long else forms.TextInput()
         return forms.CharField(
             required=required and schema.get("minLength", 1) > 0, initial=given, strip=False, widget=widget,

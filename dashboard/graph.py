@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.utils.html import format_html, format_html_join
@@ -110,16 +111,31 @@ def _node(box: _Box, step: StepView, href: str, selected: bool, now_ms: int) -> 
         '<svg class="node-icon" x="{ix}" y="{iy}" width="16" height="16"><use href="{icons}#{icon}"/></svg>'
         '<text class="node-name" x="{tx}" y="{ty}">{shown}</text><text class="node-sub" x="{tx}" y="{sy}">{sub}</text>'
         "<title>{name} · step {id}</title></a>",
-        tone=seen.tone, selected=" selected" if selected else "", href=href, id=step.id, name=step.name,
-        current=SafeString(' aria-current="step"') if selected else "", sub=_clipped(sub, 26), x=box.x, y=box.y,
-        w=box.width, h=box.height, ix=box.x + 11, iy=box.y + 13, icons=icons, icon=seen.icon, tx=box.x + 36,
-        ty=box.y + 18, sy=box.y + 33, shown=_clipped(step.name, 20),
-    )  # fmt: skip
+        tone=seen.tone,
+        selected=" selected" if selected else "",
+        href=href,
+        id=step.id,
+        name=step.name,
+        current=SafeString(' aria-current="step"') if selected else "",
+        sub=_clipped(sub, 26),
+        x=box.x,
+        y=box.y,
+        w=box.width,
+        h=box.height,
+        ix=box.x + 11,
+        iy=box.y + 13,
+        icons=icons,
+        icon=seen.icon,
+        tx=box.x + 36,
+        ty=box.y + 18,
+        sy=box.y + 33,
+        shown=_clipped(step.name, 20),
+    )
 
 
 def _draw(boxes: list[_Box], selected: str, href: Callable[[StepView], str], now_ms: int) -> list[SafeString]:
     parts: list[SafeString] = []
-    for above, below in zip(boxes, boxes[1:], strict=False):
+    for above, below in pairwise(boxes):
         x = above.x + above.width // 2
         parts.append(format_html('<path class="edge" d="M{} {}V{}"/>', x, above.y + above.height, below.y))
     for box in boxes:
@@ -137,7 +153,7 @@ def _draw(boxes: list[_Box], selected: str, href: Callable[[StepView], str], now
                 box.x + PAD,
                 box.y + 19,
                 len(box.branches),
-            )  # fmt: skip
+            )
         )
         for branch in box.branches:
             parts.extend(_draw(branch, selected, href, now_ms))
@@ -151,7 +167,8 @@ def draw(steps: Sequence[StepView], selected: str, href: Callable[[StepView], st
     _place(boxes, 2, 2, width)
     body = format_html_join("", "{}", ((part,) for part in _draw(boxes, selected, href, now_ms)))
     return format_html(
-        '<svg class="graph" width="{w}" height="{h}" viewBox="0 0 {w} {h}" role="group" aria-label="Steps">{body}</svg>',
+        '<svg class="graph" width="{w}" height="{h}" viewBox="0 0 {w} {h}" role="group" aria-label="Steps">'
+        "{body}</svg>",
         w=width + 4,
         h=height + 4,
         body=body,

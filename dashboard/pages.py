@@ -60,10 +60,11 @@ class LivePage:
         """
         return {**self.extra, **self.context(visit), "query": visit.query, "can": _can(visit.verbs)}
 
-    def fragments(self, visit: Visit) -> dict[str, str]:
-        """Each live partial's HTML by the id of the element that it fills."""
+    def fragments(self, visit: Visit) -> tuple[dict[str, str], bool]:
+        """Each live partial's HTML by the id of the element that it fills, and whether time alone changes nothing."""
         context = self.read(visit)
-        return {name: render_to_string(f"{self.template}#{name}", context) for name in self.partials}
+        made: dict[str, str] = {name: render_to_string(f"{self.template}#{name}", context) for name in self.partials}
+        return made, bool(context.get("settled"))
 
     def respond(self, request: HttpRequest, more: Mapping[str, Any] | None = None, **kwargs: Any) -> HttpResponse:
         """The whole page, or the one partial that an htmx request names as its target."""

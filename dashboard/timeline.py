@@ -11,8 +11,26 @@ from coordination.domain import AttemptView, JournalRow, StepView
 from dashboard.wording import duration, look
 
 LANE, LABEL, PLOT, TOP = 24, 196, 900, 26
-_STEPS_MS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
-             3_600_000, 21_600_000, 86_400_000)  # fmt: skip
+_STEPS_MS = (
+    10,
+    20,
+    50,
+    100,
+    200,
+    500,
+    1000,
+    2000,
+    5000,
+    10_000,
+    30_000,
+    60_000,
+    300_000,
+    600_000,
+    1_800_000,
+    3_600_000,
+    21_600_000,
+    86_400_000,
+)
 
 
 class _Scale:
@@ -37,8 +55,12 @@ def _bar(scale: _Scale, begin: int, end: int, y: int, css: str, title: str) -> S
     x = scale.x(begin)
     return format_html(
         '<rect class="{}" x="{}" y="{}" width="{}" height="12" rx="2"><title>{}</title></rect>',
-        css, x, y, max(2.0, round(scale.x(end) - x, 1)), title,
-    )  # fmt: skip
+        css,
+        x,
+        y,
+        max(2.0, round(scale.x(end) - x, 1)),
+        title,
+    )
 
 
 def _attempt(scale: _Scale, attempt: AttemptView, y: int, now_ms: int) -> Iterator[SafeString]:
@@ -68,9 +90,18 @@ def _lane(scale: _Scale, step: StepView, row: int, now_ms: int) -> SafeString:
         '<g class="lane tone-{}"><rect class="lane-bg" x="0" y="{}" width="{}" height="{}"/>'
         '<circle class="lane-dot" cx="8" cy="{}" r="4"/><text class="lane-name" x="20" y="{}">{}'
         "<title>step {}: {}, {}</title></text>{}</g>",
-        seen.tone, y, LABEL + PLOT + 12, LANE, y + 12, y + 16, name, step.id, step.name, seen.words,
+        seen.tone,
+        y,
+        LABEL + PLOT + 12,
+        LANE,
+        y + 12,
+        y + 16,
+        name,
+        step.id,
+        step.name,
+        seen.words,
         format_html_join("", "{}", ((bar,) for bar in bars)),
-    )  # fmt: skip
+    )
 
 
 def draw(steps: Sequence[StepView], rows: Sequence[JournalRow], start_ms: int, end_ms: int, live: bool) -> SafeString:
@@ -103,5 +134,13 @@ def draw(steps: Sequence[StepView], rows: Sequence[JournalRow], start_ms: int, e
         '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
         '<rect class="hatch-bg" width="6" height="6"/><rect class="hatch-line" width="2" height="6"/></pattern></defs>'
         "{}{}{}{}</svg>",
-        width, height, width, height, f"Timeline of {len(steps)} steps over {duration(scale.span_ms)}", grid, lanes, taken, edge,
-    )  # fmt: skip
+        width,
+        height,
+        width,
+        height,
+        f"Timeline of {len(steps)} steps over {duration(scale.span_ms)}",
+        grid,
+        lanes,
+        taken,
+        edge,
+    )

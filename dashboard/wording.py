@@ -41,7 +41,7 @@ _LOOKS = {
     "failed_again": Look("Failed again", "failed", "circle-x"),
     # agents and hosts
     "works": Look("Works", "done", "heartbeat"),
-    "idle": Look("Ready, nothing to do", "idle", "circle-check"),
+    "idle": Look("Ready", "idle", "circle-check"),
     "frozen": Look("Beats but finishes nothing", "waiting", "alert-triangle"),
     "silent": Look("Silent", "failed", "wifi-off"),
     "draining": Look("Draining", "idle", "logout"),

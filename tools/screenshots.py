@@ -41,7 +41,9 @@ PAGES = {
 
 def chromium() -> str | None:
     """The browser on this machine, or nothing for Playwright's own."""
-    return next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    return next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
 
 
 def sign_in(page: Page, url: str, login: str) -> None:

@@ -212,6 +212,12 @@ def is_flat(value: Any) -> bool:
 
 
 @register.filter
+def is_words(value: Any) -> bool:
+    """Whether a value reads well as a list of a few texts or numbers."""
+    return isinstance(value, list) and 0 < len(value) <= 30 and all(isinstance(one, str | int | float) for one in value)
+
+
+@register.filter
 def is_nested(value: Any) -> bool:
     """Whether a value has parts of its own."""
     return isinstance(value, dict | list) and bool(value)
@@ -236,7 +242,13 @@ def ticks(done: int, total: int, state: str = "running", retrying: int = 0) -> S
     total = max(int(total), int(done), 1)
     shown = min(total, 12)
     full = round(int(done) / total * shown)
-    tones = {"failed": "t-failed", "needs_human": "t-human", "waiting": "t-waiting", "cancelled": "t-idle", "queued": "t-todo"}
+    tones = {
+        "failed": "t-failed",
+        "needs_human": "t-human",
+        "waiting": "t-waiting",
+        "cancelled": "t-idle",
+        "queued": "t-todo",
+    }
     attention = "t-waiting" if retrying else tones.get(state, "t-running")
     kinds = ["t-done"] * full + [attention] * (1 if full < shown else 0)
     kinds += ["t-todo"] * (shown - len(kinds))

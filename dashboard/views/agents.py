@@ -88,7 +88,9 @@ def _one_context(visit: Visit) -> dict[str, Any]:
     now = queries.live()
     agent = next((one for one in now.agents if one.id == instance), None)
     if agent is None and now.connected:
-        raise Http404(f"No agent instance {instance!r} is registered. Names of instances are never used twice; it has gone.")
+        raise Http404(
+            f"No agent instance {instance!r} is registered. Names of instances are never used twice; it has gone."
+        )
     return {"agent": agent, "instance": instance, "connected": now.connected}
 
 
@@ -119,14 +121,14 @@ def agent(request: HttpRequest, instance: str) -> HttpResponse:
     return ONE.respond(request, instance=instance)
 
 
-def _act(request: HttpRequest, act: Callable[[], None], words: str, where: str = "agents", **kwargs: str) -> HttpResponse:
+def _act(request: HttpRequest, act: Callable[[], None], words: str, instance: str = "") -> HttpResponse:
     try:
         act()
     except GanglionError as error:
         messages.error(request, str(error))
     else:
         messages.success(request, words)
-    return redirect(where, **kwargs)
+    return redirect("agent", instance=instance) if instance else redirect("agents")
 
 
 @require_POST
@@ -149,7 +151,7 @@ def resume(request: HttpRequest, task_type: str) -> HttpResponse:
 def drain(request: HttpRequest, instance: str) -> HttpResponse:
     """Let an instance finish what it runs and take nothing new."""
     words = "It finishes what it runs and takes nothing new."
-    return _act(request, lambda: operations.drain_agent(request.user, instance, request), words, "agent", instance=instance)
+    return _act(request, lambda: operations.drain_agent(request.user, instance, request), words, instance)
 
 
 @require_POST
@@ -157,7 +159,7 @@ def drain(request: HttpRequest, instance: str) -> HttpResponse:
 def undrain(request: HttpRequest, instance: str) -> HttpResponse:
     """Let an instance take tasks again."""
     words = "It takes tasks again."
-    return _act(request, lambda: operations.undrain_agent(request.user, instance, request), words, "agent", instance=instance)
+    return _act(request, lambda: operations.undrain_agent(request.user, instance, request), words, instance)
 
 
 def _listed(text: str) -> list[str]:
@@ -180,7 +182,10 @@ def _capabilities(text: str) -> dict[str, list[str]]:
 @admin_required
 def register_remote(request: HttpRequest) -> HttpResponse:
     """Register a remote HTTP agent; what does not fit is said beside the form."""
-    said = {name: request.POST.get(name, "").strip() for name in ("name", "url", "types", "capabilities", "concurrency", "timeout_s")}
+    said = {
+        name: request.POST.get(name, "").strip()
+        for name in ("name", "url", "types", "capabilities", "concurrency", "timeout_s")
+    }
     try:
         remote = RemoteAgent(
             name=said["name"],
@@ -198,7 +203,9 @@ def register_remote(request: HttpRequest) -> HttpResponse:
         response = LIST.respond(request, {"remote_form": said, "remote_fault": fault})
         response.status_code = 422
         return response
-    messages.success(request, f"{remote.name} is registered. A gateway worker runs its tasks from now on; try a test call.")
+    messages.success(
+        request, f"{remote.name} is registered. A gateway worker runs its tasks from now on; try a test call."
+    )
     return redirect("agents")
 
 

@@ -27,7 +27,9 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 def csrf_failure(request: HttpRequest, reason: str = "", **kwargs: Any) -> HttpResponse:
     """403 for a form that this console did not make, or that is too old."""
-    return _page(request, 403, "This form is too old", "Nothing was changed. Go back, reload the page and send it again.")
+    return _page(
+        request, 403, "This form is too old", "Nothing was changed. Go back, reload the page and send it again."
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -37,13 +37,39 @@ class Choice(NamedTuple):
 
 _CHOICES = {
     Action.RETRY: Choice("retry", "Retry", "Retry", "The same input, with a fresh set of attempts.", "refresh"),
-    Action.EDIT: Choice("edit", "Edit input and retry", "Save and retry", "The step runs again with what you enter here; the original input stays in the journal.", "edit"),
-    Action.SUPPLY: Choice("supply", "Supply the result", "Supply this result", "The step counts as done, and the workflow goes on with what you enter here.", "send"),
-    Action.SKIP: Choice("skip", "Skip", "Skip the step", "The step returns this default, or nothing, and the workflow goes on.", "player-skip-forward"),
-    Action.FAIL: Choice("fail", "Let it fail", "Let the step fail", "The step raises an error in run(): the workflow handles it, or fails and compensates.", "circle-x"),
-}  # fmt: skip
+    Action.EDIT: Choice(
+        "edit",
+        "Edit input and retry",
+        "Save and retry",
+        "The step runs again with what you enter here; the original input stays in the journal.",
+        "edit",
+    ),
+    Action.SUPPLY: Choice(
+        "supply",
+        "Supply the result",
+        "Supply this result",
+        "The step counts as done, and the workflow goes on with what you enter here.",
+        "send",
+    ),
+    Action.SKIP: Choice(
+        "skip",
+        "Skip",
+        "Skip the step",
+        "The step returns this default, or nothing, and the workflow goes on.",
+        "player-skip-forward",
+    ),
+    Action.FAIL: Choice(
+        "fail",
+        "Let it fail",
+        "Let the step fail",
+        "The step raises an error in run(): the workflow handles it, or fails and compensates.",
+        "circle-x",
+    ),
+}
 _ANSWER = Choice("supply", "Answer", "Send the answer", "The workflow goes on with your answer.", "send")
-_REFUSE = Choice("fail", "Refuse to answer", "Refuse", "The question fails in run(): the workflow handles it, or fails.", "circle-x")
+_REFUSE = Choice(
+    "fail", "Refuse to answer", "Refuse", "The question fails in run(): the workflow handles it, or fails.", "circle-x"
+)
 
 
 def _choices(snapshot: EscalationSnapshot) -> list[Choice]:
@@ -72,7 +98,9 @@ def _form(
 def _detail(escalation_id: str) -> EscalationDetail:
     detail = queries.escalation(escalation_id)
     if detail is None:
-        raise Http404(f"There is no escalation {escalation_id!r}. It may be so new that the history does not know it yet.")
+        raise Http404(
+            f"There is no escalation {escalation_id!r}. It may be so new that the history does not know it yet."
+        )
     return detail
 
 
@@ -108,7 +136,12 @@ PAGE = register(
 
 
 def _respond(
-    request: HttpRequest, escalation_id: str, action: str = "", form: SchemaForm | None = None, status: int = 200, **more: Any
+    request: HttpRequest,
+    escalation_id: str,
+    action: str = "",
+    form: SchemaForm | None = None,
+    status: int = 200,
+    **more: Any,
 ) -> HttpResponse:
     snapshot = _detail(escalation_id).snapshot
     choices = _choices(snapshot)

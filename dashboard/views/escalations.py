@@ -50,7 +50,11 @@ def _context(visit: Visit) -> dict[str, Any]:
         "grouped_total": sum(group.count for group in groups),
         "states": [Pill(words, f"?{wanted.query(state=name)}", wanted.state == name) for name, words in STATES],
         "claims": [
-            Pill("Claimed by me", f"?{wanted.query(claim='' if wanted.claim == 'mine' else 'mine')}", wanted.claim == "mine"),
+            Pill(
+                "Claimed by me",
+                f"?{wanted.query(claim='' if wanted.claim == 'mine' else 'mine')}",
+                wanted.claim == "mine",
+            ),
             Pill("Free", f"?{wanted.query(claim='' if wanted.claim == 'free' else 'free')}", wanted.claim == "free"),
         ],
         "removable": removable,

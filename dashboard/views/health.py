@@ -44,7 +44,7 @@ def _may_scrape(request: HttpRequest) -> bool:
 
 def metrics(request: HttpRequest) -> HttpResponse:
     """The measures in Prometheus' text format, for this machine and for whoever may look at the console."""
-    if not _may_scrape(request) or settings.TLS and request.headers.get("X-Forwarded-For"):
+    if not _may_scrape(request) or (settings.TLS and request.headers.get("X-Forwarded-For")):
         return HttpResponse("Send a token of scope read.\n", status=401, content_type="text/plain")
     registry = CollectorRegistry()
     seen = queries.overview(minutes=2)

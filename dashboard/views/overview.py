@@ -48,10 +48,17 @@ def sentence(seen: Overview) -> tuple[str, str]:
         return "Nothing has run yet.", "idle"
     if not live:
         return "All work is done: no workflow is open.", "done"
-    asleep = live - running - _count(seen, "needs_human")
-    parts = [f"{plural(running, 'workflow')} running"]
-    if asleep:
-        parts.append(f"{asleep:,} waiting")
+    human, queued = _count(seen, "needs_human"), _count(seen, "queued")
+    asleep = live - running - human - queued
+    counted = ((running, "running"), (queued, "queued"), (asleep, "waiting"))
+    parts = [f"{count:,} {word}" for count, word in counted if count]
+    if not parts:
+        return (
+            f"{plural(human, 'workflow')} {'waits' if human == 1 else 'wait'} for people; nothing else is open.",
+            "human",
+        )
+    first, _, rest = parts[0].partition(" ")
+    parts[0] = f"{first} workflow{'' if first == '1' else 's'} {rest}"
     return f"Work is flowing: {', '.join(parts)}.", "done"
 
 
@@ -126,7 +133,10 @@ def _context(visit: Visit) -> dict[str, Any]:
         "open_course": [sample.open_escalations for sample in samples],
         "charts": [
             ("Workflows finished", charts.course(times, [float(s.finished) for s in samples], "done", "finished")),
-            ("Duration, 95th percentile", charts.course(times, [s.p95_ms or 0.0 for s in samples], "running", "ms")),
+            (
+                "Duration, 95th percentile",
+                charts.course(times, [s.p95_ms or 0.0 for s in samples], "running", "", duration),
+            ),
             ("Tasks waiting", charts.course(times, [float(s.queue_lag) for s in samples], "waiting", "tasks")),
             ("Workflows running", charts.course(times, [float(s.running) for s in samples], "takeover", "running")),
         ],

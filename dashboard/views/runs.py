@@ -26,18 +26,25 @@ class Example(NamedTuple):
 
 EXAMPLES = (
     Example(
-        "Legal review", "/runs/legal-review/", "scale",
-        "Upload a contract as PDF, DOCX or text and get its kind, parties, dates, amounts, missing parts and a summary. "
+        "Legal review",
+        "/runs/legal-review/",
+        "scale",
+        "Upload a contract as PDF, DOCX or text and get its kind, parties, dates, amounts, missing parts and a "
+        "summary. "
         "What cannot be read is asked of you.",
-        "classify → extract with validate → summarize", "legal_review",
+        "classify → extract with validate → summarize",
+        "legal_review",
     ),
     Example(
-        "Shipments", "/runs/shipments/", "truck",
+        "Shipments",
+        "/runs/shipments/",
+        "truck",
         "Load a file of carrier updates in several formats: one workflow for each row, thousands at once. "
         "Broken rows come to you, grouped by cause.",
-        "parse → match → estimate → notify", "shipment_update",
+        "parse → match → estimate → notify",
+        "shipment_update",
     ),
-)  # fmt: skip
+)
 
 
 def _context(visit: Visit) -> dict[str, Any]:

@@ -104,7 +104,11 @@ def create_token(request: HttpRequest) -> HttpResponse:
 @viewer_required
 def revoke_token(request: HttpRequest, token_id: int) -> HttpResponse:
     """End one of one's own tokens; administrators may end anybody's."""
-    mine = ApiToken.objects.all() if allowed(request.user, "administer") else ApiToken.objects.filter(user=_person(request))
+    mine = (
+        ApiToken.objects.all()
+        if allowed(request.user, "administer")
+        else ApiToken.objects.filter(user=_person(request))
+    )
     token = get_object_or_404(mine, pk=token_id)
     tokens.revoke(token, request.user, request)
     messages.success(request, f"The token “{token.name}” no longer works.")

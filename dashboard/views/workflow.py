@@ -44,9 +44,17 @@ def _wait(step: StepView, address: str) -> Wait | None:
         case StepState.RUNNING:
             who = f" on {last.agent}" if last and last.agent else ""
             note = f" ({step.progress_note})" if step.progress_note else ""
-            return Wait("loader-2", "running", f"{step.name} runs{who}{note}, since", here, last.started_ms if last else 0)
+            return Wait(
+                "loader-2", "running", f"{step.name} runs{who}{note}, since", here, last.started_ms if last else 0
+            )
         case StepState.QUEUED:
-            return Wait("circle-dashed", "idle", f"{step.name} waits for a free agent since", here, last.queued_ms if last else 0)
+            return Wait(
+                "circle-dashed",
+                "idle",
+                f"{step.name} waits for a free agent since",
+                here,
+                last.queued_ms if last else 0,
+            )
         case StepState.BACKOFF:
             tries = last.number if last else 0
             words = f"{step.name} failed at attempt {tries} and is tried again"
@@ -55,7 +63,9 @@ def _wait(step: StepView, address: str) -> Wait | None:
             href = reverse("escalation", args=[step.escalation_id]) if step.escalation_id else here
             return Wait("user-exclamation", "human", f"{step.name} waits for a person since", href, step.started_ms)
         case StepState.WAITING if step.kind is StepKind.CHILD:
-            return Wait("git-fork", "waiting", f"waits for its child {step.name}", reverse("workflow", args=[step.child_id]))
+            return Wait(
+                "git-fork", "waiting", f"waits for its child {step.name}", reverse("workflow", args=[step.child_id])
+            )
         case StepState.WAITING if step.kind is StepKind.SIGNAL:
             return Wait("bell", "waiting", f"waits for the signal {step.name}", here, step.due_ms)
         case StepState.WAITING:
@@ -100,7 +110,7 @@ def _context(visit: Visit) -> dict[str, Any]:
     context: dict[str, Any] = {
         "detail": detail, "row": row, "tab": tab, "step": step, "address": address,
         "tabs": [(name, words, f"{address}?tab={name}") for name, words in TABS],
-        "waits": _waits(detail, address)[:5], "open": row.finished_at is None,
+        "waits": _waits(detail, address)[:5], "open": row.finished_at is None, "settled": row.finished_at is not None,
         "open_escalations": [one for one in detail.escalations if one.state == "open"],
         "spent_ms": row.duration_ms if row.finished_at else None,
     }  # fmt: skip
@@ -112,7 +122,9 @@ def _context(visit: Visit) -> dict[str, Any]:
         begin = int(row.created_at.timestamp() * 1000)
         end = int(row.finished_at.timestamp() * 1000) if row.finished_at else now_ms
         last = max((s.finished_ms for s in detail.steps), default=0)
-        context["timeline"] = timeline.draw(detail.steps, detail.journal, begin, max(end, last), row.finished_at is None)
+        context["timeline"] = timeline.draw(
+            detail.steps, detail.journal, begin, max(end, last), row.finished_at is None
+        )
     elif tab == "journal":
         kind = visit.query.get("kind", "")
         rows = [entry for entry in detail.journal if not kind or entry.kind == kind]

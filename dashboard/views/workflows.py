@@ -32,7 +32,7 @@ class Pill(NamedTuple):
     words: str
     href: str
     on: bool = False
-    count: str = ""
+    many: str = ""  # how many it would show
 
 
 _COLUMNS = (
@@ -85,7 +85,9 @@ def _removable(wanted: WorkflowFilter) -> list[Pill]:
         ("since", wanted.since.date().isoformat() if wanted.since else "", {"since": None}),
         ("until", wanted.until.date().isoformat() if wanted.until else "", {"until": None}),
     ]
-    return [Pill(f"{name} {value}".strip(), f"?{wanted.query(**without)}", True) for name, value, without in pairs if value]
+    return [
+        Pill(f"{name} {value}".strip(), f"?{wanted.query(**without)}", True) for name, value, without in pairs if value
+    ]
 
 
 def _context(visit: Visit) -> dict[str, Any]:

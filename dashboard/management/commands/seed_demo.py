@@ -20,13 +20,21 @@ FACTS_SCHEMA: dict[str, Any] = {
     "$ref": "#/$defs/Facts",
     "$defs": {
         "Party": {
-            "type": "object", "title": "Party", "required": ["name"],
+            "type": "object",
+            "title": "Party",
+            "required": ["name"],
             "properties": {"name": {"type": "string"}, "role": {"enum": ["buyer", "seller", "landlord", "tenant"]}},
         },
         "Facts": {
-            "type": "object", "title": "Facts", "required": ["effective_date", "governing_law", "parties"],
+            "type": "object",
+            "title": "Facts",
+            "required": ["effective_date", "governing_law", "parties"],
             "properties": {
-                "effective_date": {"type": "string", "format": "date", "description": "The day the contract takes effect."},
+                "effective_date": {
+                    "type": "string",
+                    "format": "date",
+                    "description": "The day the contract takes effect.",
+                },
                 "governing_law": {"type": "string"},
                 "parties": {"type": "array", "items": {"$ref": "#/$defs/Party"}},
                 "amount": {"anyOf": [{"type": "number", "minimum": 0}, {"type": "null"}], "default": None},
@@ -35,15 +43,16 @@ FACTS_SCHEMA: dict[str, Any] = {
             },
         },
     },
-}  # fmt: skip
+}
 INPUT_SCHEMA: dict[str, Any] = {
-    "type": "object", "required": ["carrier", "line"],
+    "type": "object",
+    "required": ["carrier", "line"],
     "properties": {
         "carrier": {"enum": ["norline", "parcelway", "sealink"]},
         "line": {"type": "string", "description": "The row as the carrier sent it."},
         "row": {"type": "integer", "minimum": 1},
     },
-}  # fmt: skip
+}
 
 
 class Command(BaseCommand):
@@ -62,7 +71,7 @@ class Command(BaseCommand):
         if Workflow.objects.exists():
             self.stderr.write("The history is not empty; nothing was written.")
             return
-        seed(options["workflows"], options["escalations"], random.Random(options["seed"]))  # noqa: S311
+        seed(options["workflows"], options["escalations"], random.Random(options["seed"]))
 
 
 def seed(workflows: int, escalations: int, dice: random.Random) -> None:
@@ -85,11 +94,17 @@ def seed(workflows: int, escalations: int, dice: random.Random) -> None:
             HostEvent(id="1-0", at=now - dt.timedelta(hours=3), kind="started", host="coordinator-1.4f2a"),
             HostEvent(id="2-0", at=now - dt.timedelta(hours=3), kind="started", host="coordinator-2.9be1"),
             HostEvent(
-                id="3-0", at=now - dt.timedelta(minutes=21), kind="lost", host="coordinator-2.9be1",
-                by="coordinator-1.4f2a", workflows=187, silent_ms=812, took_ms=340,
+                id="3-0",
+                at=now - dt.timedelta(minutes=21),
+                kind="lost",
+                host="coordinator-2.9be1",
+                by="coordinator-1.4f2a",
+                workflows=187,
+                silent_ms=812,
+                took_ms=340,
             ),
         ]
-    )  # fmt: skip
+    )
 
 
 def _ms(moment: dt.datetime) -> int:
@@ -151,14 +166,28 @@ def _ordinary(index: int, now: dt.datetime, dice: random.Random) -> tuple[Workfl
     value = (
         {"name": f"contract-{index:04d}.pdf", "pages": dice.randint(1, 40)}
         if legal
-        else {"carrier": dice.choice(["norline", "sealink"]), "tracking": f"NL{dice.randint(10**7, 10**8)}", "status": "departed"}
+        else {
+            "carrier": dice.choice(["norline", "sealink"]),
+            "tracking": f"NL{dice.randint(10**7, 10**8)}",
+            "status": "departed",
+        }
     )
     snapshot = WorkflowSnapshot(
-        id=f"{index:04x}{dice.getrandbits(80):020x}", type="legal_review" if legal else "shipment_update", version=1,
-        state=state, seq=len(story.entries), epoch=1 + (index % 11 == 4), input=value, error=error,
+        id=f"{index:04x}{dice.getrandbits(80):020x}",
+        type="legal_review" if legal else "shipment_update",
+        version=1,
+        state=state,
+        seq=len(story.entries),
+        epoch=1 + (index % 11 == 4),
+        input=value,
+        error=error,
         result={"summary": "A lease for twelve months."} if state is WorkflowState.COMPLETED else None,
-        steps_total=4, steps_done=4, created_ms=_ms(begin), started_ms=_ms(begin) + 8, finished_ms=story.at_ms,
-    )  # fmt: skip
+        steps_total=4,
+        steps_done=4,
+        created_ms=_ms(begin),
+        started_ms=_ms(begin) + 8,
+        finished_ms=story.at_ms,
+    )
     return _pack(snapshot, story.entries)
 
 
@@ -168,55 +197,117 @@ def _long(now: dt.datetime) -> tuple[Workflow, WorkflowArchive]:
     for index in range(100):
         story.task(f"1.{index}.1", "extract", 30 + index % 50, wait_ms=5)
     for index in range(2, 402):
-        story.task(str(index), ("parse", "match", "estimate", "notify")[index % 4], 20 + index % 90, failures=index % 60 == 0)
+        story.task(
+            str(index), ("parse", "match", "estimate", "notify")[index % 4], 20 + index % 90, failures=index % 60 == 0
+        )
     story.add(j.Finished("completed"), 5)
     snapshot = WorkflowSnapshot(
-        id="five-hundred-steps", type="archive_migration", version=3, state=WorkflowState.COMPLETED,
-        seq=len(story.entries), epoch=1, input={"shelf": "A-17"}, result={"moved": 500}, steps_total=500, steps_done=500,
-        created_ms=_ms(now - dt.timedelta(hours=1)), started_ms=_ms(now - dt.timedelta(hours=1)), finished_ms=story.at_ms,
-    )  # fmt: skip
+        id="five-hundred-steps",
+        type="archive_migration",
+        version=3,
+        state=WorkflowState.COMPLETED,
+        seq=len(story.entries),
+        epoch=1,
+        input={"shelf": "A-17"},
+        result={"moved": 500},
+        steps_total=500,
+        steps_done=500,
+        created_ms=_ms(now - dt.timedelta(hours=1)),
+        started_ms=_ms(now - dt.timedelta(hours=1)),
+        finished_ms=story.at_ms,
+    )
     return _pack(snapshot, story.entries)
 
 
 def _awkward(now: dt.datetime) -> tuple[Workflow, WorkflowArchive]:
     """A script tag, right-to-left text, and an error of four thousand characters."""
     story = _Story(now - dt.timedelta(minutes=3))
-    payload = msgspec.json.encode({"name": "<script>alert('input')</script>", "title": "عقد إيجار تجاري", "blob": "x" * 400})
+    payload = msgspec.json.encode(
+        {"name": "<script>alert('input')</script>", "title": "عقد إيجار تجاري", "blob": "x" * 400}
+    )
     story.add(j.Attempt("1", 0, 1, 0, "<b>classify</b>", b"", payload), 10)
     error = ErrorInfo(
-        "ValueError", "<script>alert('error')</script> " + "the page could not be read; " * 140, retryable=False,
-        traceback="Traceback (most recent call last):\n" + "  File \"agents.py\", line 12, in classify\n    read(page)\n" * 30,
-    )  # fmt: skip
+        "ValueError",
+        "<script>alert('error')</script> " + "the page could not be read; " * 140,
+        retryable=False,
+        traceback="Traceback (most recent call last):\n"
+        + '  File "agents.py", line 12, in classify\n    read(page)\n' * 30,
+    )
     story.add(j.Erred("1", 0, 1, AGENTS[2], story.at_ms + 12, error), 60)
     story.add(j.Finished("failed", error), 5)
     snapshot = WorkflowSnapshot(
-        id="awkward-<script>".replace("<", "").replace(">", ""), type="legal_review", version=1, state=WorkflowState.FAILED,
-        seq=3, epoch=1, input=msgspec.json.decode(payload), error=error, steps_total=1, steps_done=0,
-        created_ms=_ms(now - dt.timedelta(minutes=3)), started_ms=_ms(now - dt.timedelta(minutes=3)), finished_ms=story.at_ms,
+        id="awkward-<script>".replace("<", "").replace(">", ""),
+        type="legal_review",
+        version=1,
+        state=WorkflowState.FAILED,
+        seq=3,
+        epoch=1,
+        input=msgspec.json.decode(payload),
+        error=error,
+        steps_total=1,
+        steps_done=0,
+        created_ms=_ms(now - dt.timedelta(minutes=3)),
+        started_ms=_ms(now - dt.timedelta(minutes=3)),
+        finished_ms=story.at_ms,
         labels={"customer": "مكتب المحاماة"},
-    )  # fmt: skip
+    )
     return _pack(snapshot, story.entries)
 
 
 def _escalation(index: int, now: dt.datetime, dice: random.Random) -> Escalation:
     kinds = (
         (Reason.HUMAN_INPUT_REQUESTED, "extract", "Which law governs this lease? The document names none.", None),
-        (Reason.FINAL_ERROR, "parse", "", ErrorInfo("BadRow", f"row {index} has 11 columns, 9 are expected", False, "Traceback …\n  File \"agents.py\", line 40\nBadRow", {"row": index, "expected": 9})),
-        (Reason.MAX_RETRIES_EXCEEDED, "estimate", "", ErrorInfo("ConnectionError", "the port calendar does not answer")),
+        (
+            Reason.FINAL_ERROR,
+            "parse",
+            "",
+            ErrorInfo(
+                "BadRow",
+                f"row {index} has 11 columns, 9 are expected",
+                False,
+                'Traceback …\n  File "agents.py", line 40\nBadRow',
+                {"row": index, "expected": 9},
+            ),
+        ),
+        (
+            Reason.MAX_RETRIES_EXCEEDED,
+            "estimate",
+            "",
+            ErrorInfo("ConnectionError", "the port calendar does not answer"),
+        ),
         (Reason.NO_CAPABLE_AGENT, "translate", "", None),
-        (Reason.FINAL_ERROR, "extract", "", ErrorInfo("ScannedPage", "<script>alert('agent')</script> page 3 is a picture without text. " + "لا يوجد نص " * 12 + "The scan cannot be read. " * 150, False)),
-    )  # fmt: skip
+        (
+            Reason.FINAL_ERROR,
+            "extract",
+            "",
+            ErrorInfo(
+                "ScannedPage",
+                "<script>alert('agent')</script> page 3 is a picture without text. "
+                + "لا يوجد نص " * 12
+                + "The scan cannot be read. " * 150,
+                False,
+            ),
+        ),
+    )
     reason, task, question, error = kinds[(index * 7 + index // 5) % 5]
     snapshot = EscalationSnapshot(
-        id=f"demo{index:04d}.2.0", workflow_id=f"{dice.getrandbits(96):024x}",
-        workflow_type="legal_review" if task in ("extract", "translate") else "shipment_update", step="2",
-        task_type=task, reason=reason, state=EscalationState.OPEN, question=question,
-        errors=[error] * (4 if reason is Reason.MAX_RETRIES_EXCEEDED else 1) if error else [], attempts=4 if error else 0,
-        input={"carrier": "norline", "line": "NL9937;2026-11-02;;Rotterdam", "row": index + 1} if task == "parse" else {"name": f"lease-{index}.pdf", "pages": 12},
+        id=f"demo{index:04d}.2.0",
+        workflow_id=f"{dice.getrandbits(96):024x}",
+        workflow_type="legal_review" if task in ("extract", "translate") else "shipment_update",
+        step="2",
+        task_type=task,
+        reason=reason,
+        state=EscalationState.OPEN,
+        question=question,
+        errors=[error] * (4 if reason is Reason.MAX_RETRIES_EXCEEDED else 1) if error else [],
+        attempts=4 if error else 0,
+        input={"carrier": "norline", "line": "NL9937;2026-11-02;;Rotterdam", "row": index + 1}
+        if task == "parse"
+        else {"name": f"lease-{index}.pdf", "pages": 12},
         input_schema=INPUT_SCHEMA if task == "parse" else None,
         output_schema=FACTS_SCHEMA if task == "extract" else None,
         opened_ms=_ms(now) - index * 61_000,
-    )  # fmt: skip
+    )
     return Escalation(**escalation_values(snapshot, now))
 
 
@@ -226,9 +317,14 @@ def _samples(now: dt.datetime, dice: random.Random) -> list[Sample]:
         level = max(5.0, level + dice.uniform(-9, 9))
         found.append(
             Sample(
-                at=now - dt.timedelta(seconds=(180 - index) * 10), finished=int(level), p50_ms=310 + dice.uniform(-30, 60),
-                p95_ms=720 + dice.uniform(-90, 240), queue_lag=int(max(0, dice.gauss(14, 9))), open_escalations=20 + index // 9,
-                running=int(level * 3), relay_lag_ms=12,
+                at=now - dt.timedelta(seconds=(180 - index) * 10),
+                finished=int(level),
+                p50_ms=310 + dice.uniform(-30, 60),
+                p95_ms=720 + dice.uniform(-90, 240),
+                queue_lag=int(max(0, dice.gauss(14, 9))),
+                open_escalations=20 + index // 9,
+                running=int(level * 3),
+                relay_lag_ms=12,
             )
-        )  # fmt: skip
+        )
     return found
