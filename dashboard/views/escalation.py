@@ -207,6 +207,12 @@ def _decision_id(text: str) -> uuid.UUID:
         return uuid.uuid4()
 
 
+def _is_blank(data: Mapping[str, str]) -> bool:
+    """Whether nothing was filled into the schema's fields: a step may be skipped without a default."""
+    fields = {name: text for name, text in data.items() if name.partition(".")[0] == "value"}
+    return not any(text.strip() for name, text in fields.items() if not name.endswith(".rows"))
+
+
 @require_POST
 @operator_required
 def resolve(request: HttpRequest, escalation_id: str) -> HttpResponse:
@@ -223,7 +229,7 @@ def resolve(request: HttpRequest, escalation_id: str) -> HttpResponse:
         form.errors.clear()
         return _respond(request, escalation_id, action, form)
     payload: Any = None
-    if form is not None:
+    if form is not None and not (action == Action.SKIP and _is_blank(data)):
         if not form.is_valid():
             return _respond(request, escalation_id, action, form, 422, fault="Some fields need another look.")
         payload = form.value()
