@@ -27,6 +27,12 @@ def start_sample(page: Page, stack: Stack, rows: int, seed: int) -> None:
     expect(page).to_have_url(re.compile(r"/runs/shipments/feeds/feed-[0-9a-f]+/$"))
 
 
+def decide(page: Page) -> None:
+    """Press the main button of the repair form, and wait for the answer."""
+    page.locator("#repair [data-primary]").click()
+    expect(page.locator("#repair")).to_have_count(0)
+
+
 def test_a_sample_fills_the_board_and_a_corrected_row_goes_through(page: Page, stack: Stack) -> None:
     start_sample(page, stack, rows=200, seed=7)
 
@@ -44,7 +50,7 @@ def test_a_sample_fills_the_board_and_a_corrected_row_goes_through(page: Page, s
     carrier = row.input_value().split(";")[0]
     assert carrier, row.input_value()
     row.fill(GOOD.format(place="SESTO"))
-    page.get_by_role("button", name=re.compile("^Save and retry")).last.click()
+    decide(page)
 
     page.goto(feed)
     expect(page.locator("tr[data-cause]")).to_have_count(1, timeout=30_000)
@@ -61,8 +67,9 @@ def test_a_skipped_row_is_listed_as_left_out(page: Page, stack: Stack) -> None:
     page.get_by_role("link", name=re.compile("no carrier has the code")).click()
     page.locator(f"main a[href*='{feed.rstrip('/').rpartition('/')[2]}']").first.click()
 
-    page.get_by_role("link", name="Skip").click()
-    page.get_by_role("button", name=re.compile("^Skip")).last.click()
+    page.get_by_role("link", name="Skip", exact=True).click()
+    expect(page.locator("#repair [name=action]")).to_have_value("skip")
+    decide(page)
 
     page.goto(feed)
     expect(page.locator("#left-out")).to_contain_text("SWIFTLY;1;2", timeout=30_000)
