@@ -111,6 +111,18 @@ async def record(connection: Connection, workflow_id: str) -> list[str]:
     return raw.decode().split(":", 6)
 
 
+async def beaten(connection: Connection, worker: AgentWorker, times: int = 2) -> None:
+    """Wait until a worker has beaten so many times, and so knows what operators want of it."""
+
+    async def count() -> int:
+        beat = await connection.call("HGET", connection.keys.agent_beats, worker.instance)
+        return int(beat.partition(b":")[0])
+
+    before = await count()
+    while await count() < before + times:
+        await asyncio.sleep(0.05)
+
+
 async def nothing_left(connection: Connection, task_type: str) -> bool:
     """Whether the shared queues hold nothing, delivered or not."""
     for priority in ("high", "normal", "low"):

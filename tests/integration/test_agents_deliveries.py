@@ -14,7 +14,7 @@ from agents.handlers import Handler
 from agents.task import Task
 from coordination.config import Config
 from coordination.connection import Connection
-from tests.agent_tasks import add, new_type, nothing_left, outcome, outcome_now, record, serving, until
+from tests.agent_tasks import add, beaten, new_type, nothing_left, outcome, outcome_now, record, serving, until
 
 
 @pytest.fixture
@@ -232,20 +232,10 @@ async def test_entries_a_lost_reply_left_pending_are_found(config: Config, conne
     async with serving(AgentWorker(config=config, handlers=[counting.handler])) as worker:
         queue = connection.keys.agent_queue(counting.name)
         await connection.call("HSET", connection.keys.paused, counting.name, "{}")
-        await asyncio.wait_for(_beaten(connection, worker, 2), 5)
+        await asyncio.wait_for(beaten(connection, worker, 2), 5)
         workflow = await add(connection, counting.name, 1)
         await connection.call("XREADGROUP", "GROUP", "agents", worker.instance, "STREAMS", queue, ">")
         await connection.call("HDEL", connection.keys.paused, counting.name)
         worker.ledger.missed.set()  # what every failed call does
         assert (await outcome(connection, workflow)).value == 1
         assert (await record(connection, workflow))[3] == "1"
-
-
-async def _beaten(connection: Connection, worker: AgentWorker, times: int) -> None:
-    async def count() -> int:
-        beat = await connection.call("HGET", connection.keys.agent_beats, worker.instance)
-        return int(beat.partition(b":")[0])
-
-    before = await count()
-    while await count() < before + times:
-        await asyncio.sleep(0.05)

@@ -1,0 +1,168 @@
+"""What operators want of the pool, and what is left behind in queues of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from agents import AgentWorker
+from agents.handlers import Handler
+from agents.task import Task
+from coordination import pool
+from coordination.config import Config
+from coordination.connection import Connection
+from coordination.errors import BadRequest
+from coordination.registry import read_agents, read_paused
+from tests.agent_tasks import add, beaten, new_type, nothing_left, outcome, process, serving, until
+
+
+@pytest.fixture
+async def connection(config: Config) -> AsyncIterator[Connection]:
+    async with await Connection.open(config) as opened:
+        yield opened
+
+
+def a_worker(config: Config, task_type: str, name: str, runs: list[str], **capabilities: list[str]) -> AgentWorker:
+    """A worker that notes its name with each task."""
+
+    async def run(task: Task, value: Any) -> str:
+        runs.append(name)
+        if value == "wait":
+            await asyncio.sleep(60)
+        return name
+
+    return AgentWorker(config=config, name=name, handlers=[Handler(task_type, run, capabilities=capabilities)])
+
+
+async def test_a_paused_type_keeps_its_backlog_and_resumes(config: Config, connection: Connection) -> None:
+    task_type, other, runs = new_type(), new_type(), list[str]()
+    first, second = a_worker(config, task_type, "a", runs), a_worker(config, other, "b", runs)
+    async with serving(first), serving(second):
+        await outcome(connection, await add(connection, task_type))
+        await pool.pause_type(connection, task_type, "ann", "prices are wrong")
+        await beaten(connection, first)
+        held = [await add(connection, task_type) for _ in range(5)]
+        assert (await outcome(connection, await add(connection, other))).value == "b"
+        await beaten(connection, first)
+        assert runs == ["a", "b"]
+        queue = connection.keys.agent_queue(task_type)
+        assert (await connection.call("XPENDING", queue, "agents"))[0] == 0
+        noted = (await read_paused(connection))[task_type]
+        assert (noted["actor"], noted["reason"]) == ("ann", "prices are wrong")
+        assert await pool.resume_type(connection, task_type)
+        for workflow in held:
+            assert (await outcome(connection, workflow, 3)).value == "a"
+
+
+async def test_a_draining_instance_takes_nothing_and_its_own_queue_goes_to_others(
+    config: Config, connection: Connection
+) -> None:
+    task_type, runs = new_type(), list[str]()
+    first, second = a_worker(config, task_type, "a", runs), a_worker(config, task_type, "b", runs)
+    async with serving(first):
+        running = await add(connection, task_type, "wait")
+        await until(lambda: runs)
+        await pool.drain_agent(connection, first.instance, "ann")
+        await until(lambda: _health(connection, first.instance, "draining"))
+        await beaten(connection, first)
+        addressed = await add(connection, task_type, queue=connection.keys.instance_queue(task_type, first.instance))
+        shared = await add(connection, task_type)
+        async with serving(second):
+            assert (await outcome(connection, addressed)).value == "b"
+            assert (await outcome(connection, shared)).value == "b"
+            for _ in range(20):
+                assert (await outcome(connection, await add(connection, task_type))).value == "b"
+        assert first.ledger.running  # what it had goes on
+        assert await pool.undrain_agent(connection, first.instance)
+        assert (await outcome(connection, await add(connection, task_type), 3)).value == "a"
+        await _withdraw(connection, running)
+
+
+async def _withdraw(connection: Connection, workflow: str) -> None:
+    await connection.call("HSET", connection.keys.workflow(workflow), "t:0", "0:1:x:1:1:1:nobody")
+
+
+async def _health(connection: Connection, instance: str, word: str) -> bool:
+    return any(view.id == instance and view.health == word for view in await read_agents(connection))
+
+
+async def test_draining_an_unknown_instance_is_refused(connection: Connection) -> None:
+    with pytest.raises(BadRequest, match="it may have stopped"):
+        await pool.drain_agent(connection, "nobody-1")
+
+
+async def test_the_queue_of_a_killed_instance_is_re_routed(config: Config, connection: Connection) -> None:
+    async with process(config, "--module", "tests.agent_samples", "--name", "dies", "--concurrency", "1") as dies:
+        (view,) = await read_agents(connection)
+        queue = connection.keys.instance_queue("sample_slow", view.id)
+        running = await add(connection, "sample_slow", 30, queue=queue)
+        waiting = [await add(connection, "sample_slow", 0, queue=queue) for _ in range(5)]
+        await until(lambda: _pending(connection, queue))
+        async with process(config, "--module", "tests.agent_samples", "--name", "lives") as lives:
+            dies.kill()
+            for workflow in waiting:
+                assert (await outcome(connection, workflow)).value == lives.pid
+            late = await add(connection, "sample_slow", 0, queue=queue)  # addressed by who has not heard of it yet
+            assert (await outcome(connection, late, 8)).value == lives.pid
+            await until(lambda: _claimed_again(connection, running))
+
+
+async def _pending(connection: Connection, queue: str) -> bool:
+    return bool((await connection.call("XPENDING", queue, "agents"))[0])
+
+
+async def _claimed_again(connection: Connection, workflow: str) -> bool:
+    found = await connection.call("HGET", connection.keys.workflow(workflow), "t:0")
+    return b":lives-" in found
+
+
+async def test_a_task_goes_to_whom_it_requires(config: Config, connection: Connection) -> None:
+    task_type, runs = new_type(), list[str]()
+    english = a_worker(config, task_type, "english", runs, language=["en"])
+    german = a_worker(config, task_type, "german", runs, language=["de"])
+    async with serving(english), serving(german):
+        await beaten(connection, english)  # has looked at the registry since the other came
+        for _ in range(12):
+            workflow = await add(connection, task_type, requires={"language": "de"})
+            assert (await outcome(connection, workflow)).value == "german"
+        workflow = await add(
+            connection, task_type, requires={"language": "en"},
+            queue=connection.keys.instance_queue(task_type, german.instance),
+        )  # fmt: skip
+        assert (await outcome(connection, workflow)).value == "english"
+        await until(lambda: nothing_left(connection, task_type))
+
+
+async def test_what_nobody_can_do_waits_for_one_who_can(config: Config, connection: Connection) -> None:
+    task_type, runs = new_type(), list[str]()
+    async with serving(a_worker(config, task_type, "english", runs, language=["en"])):
+        workflow = await add(connection, task_type, requires={"language": "fr"})
+        await until(lambda: connection.call("XLEN", connection.keys.unrouted(task_type)))
+        assert (await outcome(connection, await add(connection, task_type))).value == "english"
+        async with serving(a_worker(config, task_type, "french", runs, language=["*"])):
+            assert (await outcome(connection, workflow)).value == "french"
+    assert not await connection.call("XLEN", connection.keys.unrouted(task_type))
+
+
+async def test_what_an_instance_left_behind_is_removed(config: Config, connection: Connection) -> None:
+    task_type, runs = new_type(), list[str]()
+    async with serving(a_worker(config, task_type, "stays", runs)) as stays:
+        async with serving(a_worker(config, task_type, "leaves", runs)) as leaves:
+            gone = leaves.instance
+        keys = connection.keys
+        fields = await connection.call("HKEYS", keys.orphans)
+        assert fields == [f"{gone}|{task_type}".encode()]
+        await connection.call("HSET", keys.orphans, fields[0], "1")  # as if it had left long ago
+        await until(lambda: _is_empty(connection), 15)
+        assert not await connection.call("EXISTS", keys.instance_queue(task_type, gone))
+        consumers = await connection.call("XINFO", "CONSUMERS", keys.agent_queue(task_type), "agents")
+        assert gone.encode() not in [consumer[1] for consumer in consumers]
+        assert (await outcome(connection, await add(connection, task_type))).value == "stays"
+        assert stays.ledger.running == {}
+
+
+async def _is_empty(connection: Connection) -> bool:
+    return not await connection.call("HLEN", connection.keys.orphans)
