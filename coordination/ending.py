@@ -10,6 +10,7 @@ from coordination import journal as j
 from coordination.domain import ErrorInfo, WorkflowState
 from coordination.errors import StepFailed, WorkflowCancelled
 from coordination.escalations import withdraw
+from coordination.leases import accept
 from coordination.task_run import describe
 
 if TYPE_CHECKING:
@@ -24,11 +25,8 @@ async def finish(host: Host, execution: Execution) -> bool:
     """End a workflow whose run() has ended; False when its journal holds something unread."""
     machine = execution.machine
     state, info, result = _outcome(machine, host.config.payload_bytes)
-    for step, run in machine.runs.items():
-        if run.state == "escalated":
-            await withdraw(host, execution, step, run.escalations)
-    for step, opened in machine.asked.items():
-        await withdraw(host, execution, step, opened)
+    machine.closing += machine.open
+    await tidy(host, execution)
     fields: list[Any] = ["steps_total", machine.steps_total, "steps_done", machine.steps_done, "retrying", 0]
     fields += withdrawn_records(machine)
     entry = j.Finished(state, info)
@@ -39,6 +37,19 @@ async def finish(host: Host, execution: Execution) -> bool:
     host.finished += 1
     execution.abandon()
     return True
+
+
+async def tidy(host: Host, execution: Execution) -> None:
+    """Close the escalations and cancel the children that nobody waits for any more; may be repeated."""
+    machine = execution.machine
+    for identity in machine.closing:
+        await withdraw(host, execution, identity)
+        machine.open.pop(identity, None)
+    machine.closing.clear()
+    for child_id in machine.orphans:
+        entry = j.CancelRequested(f"workflow {execution.workflow_id}", "Its parent was cancelled.")
+        await accept(host.connection, child_id, "cancelled", entry, "progressed")
+    machine.orphans.clear()
 
 
 def withdrawn_records(machine: Machine) -> list[Any]:

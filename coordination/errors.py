@@ -216,3 +216,9 @@ class CoordinatorCrashed(ProgramError):
     """run() has ended the host that ran it."""
 
     code = "coordinator_crashed"
+
+
+class CodeMissing(ProgramError):
+    """No code for the workflow's type and version is installed here."""
+
+    code = "workflow_code_changed"

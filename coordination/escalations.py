@@ -13,7 +13,7 @@ from coordination.domain import ErrorInfo, Reason
 from coordination.errors import ProgramError
 from coordination.keys import escalation_id
 from coordination.leases import check
-from coordination.scripts import DUPLICATE
+from coordination.scripts import DUPLICATE, UNREAD
 from coordination.task_run import TaskRun, describe
 
 if TYPE_CHECKING:
@@ -65,14 +65,24 @@ async def open_no_agent(host: Host, execution: Execution, step: str, run: TaskRu
     )
 
 
-async def open_question(host: Host, execution: Execution, call: HumanCall) -> None:
+async def open_question(host: Host, execution: Execution, call: HumanCall, number: int = 1, why: str = "") -> None:
     """Ask the question that run() asks."""
-    identity = escalation_id(execution.workflow_id, call.id, 1)
+    identity = escalation_id(execution.workflow_id, call.id, number)
     schema = msgspec.json.encode(call.schema) if call.schema else b""
     entry = j.Escalated(call.id, identity, Reason.HUMAN_INPUT_REQUESTED, call.label, call.context)
     fields = ["task_type", call.label, "reason", Reason.HUMAN_INPUT_REQUESTED, "question", call.question,
               "input", call.context or b"", "output_schema", schema]  # fmt: skip
+    if why:
+        fields += ["errors", msgspec.json.encode([ErrorInfo("InvalidAnswer", why, False)])]
     await _open(host, execution, call.id, identity, entry, fields)
+
+
+async def reopen_question(host: Host, execution: Execution, step: str, why: str) -> None:
+    """Ask a question again whose answer was none."""
+    machine = execution.machine
+    call = machine.question(step)
+    if call is not None:
+        await open_question(host, execution, call, machine.asked[step] + 1, why)
 
 
 async def open_program(host: Host, execution: Execution, number: int, error: ProgramError) -> None:
@@ -85,10 +95,9 @@ async def open_program(host: Host, execution: Execution, number: int, error: Pro
     await _open(host, execution, "", identity, entry, fields)
 
 
-async def withdraw(host: Host, execution: Execution, step: str, number: int) -> None:
-    """Close an escalation that its workflow no longer waits for."""
+async def withdraw(host: Host, execution: Execution, identity: str) -> None:
+    """Close an escalation that its workflow no longer waits for; nothing happens to one that is not open."""
     keys, shard = host.connection.keys, host.connection.keys.shard(execution.workflow_id)
-    identity = escalation_id(execution.workflow_id, step, number)
     answer = await host.connection.script(
         "withdraw",
         [keys.workflow(execution.workflow_id), keys.escalation(identity), keys.escalation_queue(shard),
@@ -122,7 +131,7 @@ async def _open(
          "workflow", workflow_id, "type", execution.type_name, "step", step, *fields],
     )  # fmt: skip
     check(answer[0], workflow_id)
-    if answer[0] == DUPLICATE:
+    if answer[0] in (DUPLICATE, UNREAD):
         execution.reread()
     else:
         execution.written(answer[0], answer[1], entry)

@@ -7,14 +7,17 @@ execution here, because another host has it then.
 from __future__ import annotations
 
 import asyncio
+import functools
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from redis.exceptions import ResponseError
 
 from coordination import journal as j
-from coordination.blocked import crash_error
-from coordination.ending import DEADLINE, finish, withdrawn_records
+from coordination.ending import DEADLINE, finish, tidy, withdrawn_records
 from coordination.errors import (
+    CodeMissing,
     JournalRewound,
     LostOwnership,
     ProgramError,
@@ -22,16 +25,17 @@ from coordination.errors import (
     StepFailed,
     WorkflowCodeChanged,
 )
-from coordination.escalations import open_program, open_task
-from coordination.leases import Lease, check
+from coordination.escalations import open_program, open_task, reopen_question
+from coordination.leases import Lease
 from coordination.machine import Machine
-from coordination.scripts import REFUSED
-from coordination.writing import Batch, publish
+from coordination.writing import Batch, checkpoint, first_look_ms, readd_all
 
 if TYPE_CHECKING:
     from coordination.host import Host
 
 log = structlog.get_logger(__name__)
+
+Turn = Callable[[], Coroutine[Any, Any, None]]
 
 _DAY_MS = 86_400_000
 
@@ -40,8 +44,8 @@ class Execution:
     """Runs one workflow under one epoch until it ends, is parked, handed over or lost."""
 
     __slots__ = (
-        "_broken", "_buffer", "_due_ms", "_fields", "_handle", "_host", "_idle_ms", "_pump_task", "_reread", "_told",
-        "_unsure", "epoch", "machine", "seq", "type_name", "workflow_id",
+        "_broken", "_buffer", "_due_ms", "_fields", "_handle", "_held_back", "_host", "_idle_ms", "_pump_task",
+        "_reread", "_unsure", "epoch", "machine", "seq", "told", "type_name", "workflow_id",
     )  # fmt: skip
 
     def __init__(self, host: Host, lease: Lease, machine: Machine) -> None:
@@ -54,9 +58,10 @@ class Execution:
         self._fields = lease.fields
         self._buffer: dict[int, j.Numbered] = {item.seq: item for item in lease.entries}
         self._reread = False
-        self._told = (0, 0, 0)
+        self.told = (0, 0, 0)  # steps in all, done, in backoff, as the server has them
         self._broken = False
         self._unsure = False  # whether a write may have been lost on its way
+        self._held_back = False  # whether the next turn waits, because the one before failed
         self._pump_task: asyncio.Task[None] | None = None
         self._handle: asyncio.TimerHandle | None = None
         self._due_ms = 0
@@ -74,7 +79,7 @@ class Execution:
 
     def _wake(self) -> None:
         if self._pump_task is None:
-            self._pump_task = asyncio.get_running_loop().create_task(self._pump(), name=f"pump-{self.workflow_id}")
+            self._pump_task = self._host.loop.create_task(self._pump(self._turn), name=f"pump-{self.workflow_id}")
 
     async def stop(self) -> None:
         """Wait until what is under way is written, then hand the workflow over."""
@@ -97,55 +102,74 @@ class Execution:
 
     async def start(self) -> None:
         """Replay the journal, then go on from there; tasks that may have been lost are queued again."""
-        self._pump_task = asyncio.current_task()
         replayed = bool(self._buffer)
         asked = j.about_program(self._buffer.values())
-        if asked and isinstance(asked[-1], j.Escalated):  # people have not answered yet
-            self._broken, self.seq = True, max(self._buffer)
-            self._buffer.clear()
+        if asked and isinstance(asked[-1], j.Escalated):
+            await self.ask(WorkflowCodeChanged("People have not answered yet."))
         else:
             self._start_machine()
-        await self._guard(self._turn(readd=replayed))
-        self._pump_task = None
-        self._after()
+            await self._alone(functools.partial(self._turn, readd=replayed))
+
+    async def ask(self, error: ProgramError) -> None:
+        """Ask people instead of running a workflow that cannot be run."""
+        await self._alone(functools.partial(self._broken_turn, error))
+
+    async def _broken_turn(self, error: ProgramError) -> None:
+        await self._break(error)
+        await self._turn()
+
+    async def _alone(self, turn: Turn) -> None:
+        """Run the first turn in a task of its own, which may be ended without its caller."""
+        self._pump_task = self._host.loop.create_task(self._pump(turn), name=f"start-{self.workflow_id}")
+        await asyncio.wait([self._pump_task])
 
     def _start_machine(self) -> None:
         self._host.executing = self.workflow_id
         self.machine.start(int(self._fields.get("created", b"0")))
 
-    async def _pump(self) -> None:
+    async def _pump(self, turn: Turn) -> None:
+        self._held_back = False
         try:
-            await self._guard(self._turn())
+            await self._guard(turn)
         finally:
             self._pump_task = None
         self._after()
 
-    async def _guard(self, turn: Any) -> None:
+    async def _guard(self, turn: Turn) -> None:
         try:
-            await turn
+            await turn()
         except LostOwnership as error:
             log.debug("workflow left", action="lost", workflow=self.workflow_id, why=str(error))
             self.abandon()
-        except JournalRewound as error:
-            log.warning(str(error), action="rewound", workflow=self.workflow_id)
-            await self._host.leases.release(self.workflow_id, self.epoch)
-            self.abandon()
-        except ServerUnavailable:
-            self._reread = self._unsure = True
-            self._host.loop.call_later(self._host.retry_s(), self._wake_again)
-        except asyncio.CancelledError:
-            raise
+        except (JournalRewound, CodeMissing) as error:
+            log.warning(str(error), action="handed_over", workflow=self.workflow_id)
+            await self._let_go()
+        except (ServerUnavailable, ResponseError) as error:
+            log.debug(str(error), action="held_back", workflow=self.workflow_id)
+            self._hold_back(self._host.retry_s())
         except Exception:
             log.exception("workflow could not be advanced", action="bug", workflow=self.workflow_id)
-            self._reread = True
-            self._host.loop.call_later(1.0, self._wake_again)
+            self._hold_back(1.0)
+
+    async def _let_go(self) -> None:
+        try:
+            await self._host.leases.release(self.workflow_id, self.epoch)
+        except (ServerUnavailable, ResponseError, LostOwnership) as error:  # its entry stays pending: the host finds it
+            log.debug(str(error), action="not_handed_over", workflow=self.workflow_id)
+        self.abandon()
+
+    def _hold_back(self, delay_s: float) -> None:
+        """Try the turn again later; what it may not have written is due again."""
+        self._reread = self._unsure = self._held_back = True
+        self.machine.recall()
+        self._host.loop.call_later(delay_s, self._wake_again)
 
     def _wake_again(self) -> None:
-        if self.workflow_id in self._host.executions:
+        if self._host.executions.get(self.workflow_id) is self:
             self._wake()
 
     def _after(self) -> None:
-        if self.workflow_id not in self._host.executions:
+        if self._host.executions.get(self.workflow_id) is not self or self._held_back:
             return
         if (self._reread or self.seq + 1 in self._buffer) and self._host.healthy:
             self._wake()
@@ -176,7 +200,7 @@ class Execution:
                     return True
             elif readd:
                 readd = False
-                await self._readd()
+                await readd_all(self._host.connection, self)
             elif not await self._write() and not self._buffer and not self._reread:
                 return True
 
@@ -189,6 +213,9 @@ class Execution:
                 self.machine.apply(item)
             elif isinstance(item.entry, j.Decided) and not item.entry.step:
                 self._unbreak(item.entry)
+            elif isinstance(item.entry, j.CancelRequested):
+                self._broken = False
+                self.machine.cancel_outright(item.entry)
         for stale in [seq for seq in buffer if seq <= self.seq]:
             del buffer[stale]
 
@@ -200,6 +227,11 @@ class Execution:
             raise JournalRewound(f"The journal of {self.workflow_id} lost entries: replaying what is left.")
         for item in j.parse(raw):
             self._buffer[item.seq] = item
+        if raw and self.seq + 1 not in self._buffer and not self._broken:
+            raise WorkflowCodeChanged(
+                f"The journal of {self.workflow_id} has no entry {self.seq + 1}: somebody deleted it. "
+                "Restore the server's data and retry, or end the workflow."
+            )
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -219,50 +251,16 @@ class Execution:
             elif run.state == "exhausted":
                 await open_task(self._host, self, step, run)
             elif run.state == "queued":
-                self._due(run.since_ms + int(run.call.timeout_s * 1000))
+                self._due(run.since_ms + first_look_ms(run, self._host.config))
+        for step, why in list(machine.reask.items()):
+            await reopen_question(self._host, self, step, why)
+        await tidy(self._host, self)
         batch.fields += withdrawn_records(machine)
-        machine.withdrawn.clear()
-        if not batch.entries and not batch.fields:
-            return False
-        await self._checkpoint(batch)
-        return True
-
-    async def _checkpoint(self, batch: Batch) -> None:
-        host, machine = self._host, self.machine
-        told = (machine.steps_total, machine.steps_done, machine.retrying)
-        if told != self._told:
-            batch.fields += ["steps_total", told[0], "steps_done", told[1], "retrying", told[2]]
-            self._told = told
-        keys, workflow_id = host.connection.keys, self.workflow_id
-        shard = keys.shard(workflow_id)
-        answer = await host.connection.script(
-            "checkpoint",
-            [keys.workflow(workflow_id), keys.journal(workflow_id), keys.deadlines(shard), keys.events(shard)],
-            [self.workflow_id, self.epoch, batch.due_ms, batch.event, host.config.journal_entries,
-             len(batch.fields) // 2, *batch.fields, *[j.encode(entry) for entry in batch.entries]],
-        )  # fmt: skip
-        check(answer[0], self.workflow_id)
-        if answer[0] == REFUSED:
-            raise WorkflowCodeChanged(
-                f"The journal of {self.workflow_id} is full ({host.config.journal_entries:,} entries). "
-                "Split the work into child workflows, or raise GANGLION_JOURNAL_ENTRIES."
-            )
-        first, now_ms = answer
-        if first <= self.seq:
-            raise JournalRewound(
-                f"The journal of {self.workflow_id} lost entries after {first - 1}: replaying what is left."
-            )
-        for offset, entry in enumerate(batch.entries):
-            self.written(first + offset, now_ms, entry)
-        await publish(host.connection, batch)
-
-    async def _readd(self) -> None:
-        """Queue every unsettled attempt again: the one before may have died before it did."""
-        batch = Batch(self.workflow_id, self._host.now_ms())
-        for step, run in self.machine.runs.items():
-            if run.state == "queued":
-                batch.queue(step, run)
-        await publish(self._host.connection, batch)
+        if batch.entries or batch.fields:
+            await checkpoint(self._host, self, batch)
+            machine.withdrawn.clear()
+            return True
+        return False
 
     # --- timers --------------------------------------------------------------------------------
 
@@ -281,42 +279,46 @@ class Execution:
 
     def _arm(self) -> None:
         """Make sure of a wake-up for the earliest thing that only time brings."""
-        machine = self.machine
-        for due_ms in machine.timers.values():
+        for due_ms in self._timers().values():
             self._due(due_ms)
-        if "deadline" in self._fields and machine.cancelled is None:
-            self._due(int(self._fields["deadline"]))
-        if machine.parkable or self._broken:
-            self._due(self._idle_ms + int(self._host.config.park_after_s * 1000))
+        if self._deadline_ms():
+            self._due(self._deadline_ms())
+        if self._park_ms():
+            self._due(self._park_ms())
+
+    def _timers(self) -> dict[str, int]:
+        """Armed timers; a program that cannot be run waits for people, not for time."""
+        return {} if self._broken else self.machine.timers
+
+    def _deadline_ms(self) -> int:
+        """When the whole workflow must have ended, 0 when it need not, or is being cancelled."""
+        return int(self._fields.get("deadline", b"0")) if self.machine.cancelled is None else 0
+
+    def _park_ms(self) -> int:
+        """When the workflow may leave memory, 0 when it moves on by itself or a timer comes soon."""
+        patience_ms = int(self._host.config.park_after_s * 1000)
+        at_ms = self._idle_ms + patience_ms
+        if not (self.machine.parkable or self._broken):
+            return 0
+        return at_ms if all(due_ms > at_ms + patience_ms for due_ms in self._timers().values()) else 0
 
     def _fired(self) -> None:
         self._handle = None
         if self._pump_task is None:
-            self._pump_task = self._host.loop.create_task(self._tick(), name=f"tick-{self.workflow_id}")
+            self._pump_task = self._host.loop.create_task(self._pump(self._times_up), name=f"tick-{self.workflow_id}")
         else:
             self._due(self._host.now_ms() + 50)
 
-    async def _tick(self) -> None:
-        try:
-            await self._guard(self._times_up())
-        finally:
-            self._pump_task = None
-        self._after()
-
     async def _times_up(self) -> None:
         host, machine, now_ms = self._host, self.machine, self._host.now_ms()
-        deadline = int(self._fields.get("deadline", b"0"))
-        if deadline and deadline <= now_ms and machine.cancelled is None:
+        if 0 < self._deadline_ms() <= now_ms:
             await host.writer.cancel(self.workflow_id, DEADLINE, "Its deadline has passed.")
             self._reread = True
         batch = Batch(self.workflow_id, now_ms)
-        for step, due_ms in list(machine.timers.items()):
-            if due_ms <= now_ms:
-                del machine.timers[step]
-                batch.entries.append(j.TimerFired(step))
-                batch.event = "progressed"
+        batch.entries += [j.TimerFired(step) for step, due_ms in self._timers().items() if due_ms <= now_ms]
+        batch.event = "progressed" if batch.entries else ""
         if batch.entries:
-            await self._checkpoint(batch)
+            await checkpoint(host, self, batch)
         for step, run in list(machine.runs.items()):
             if run.state == "backoff":
                 machine.dirty[step] = run
@@ -324,7 +326,7 @@ class Execution:
                 await self._look_at(step, run)
         if self._reread or self._buffer or machine.dirty:
             await self._turn()
-        elif self._can_park(now_ms):
+        elif 0 < self._park_ms() <= now_ms + 50:
             await self._park()
 
     async def _look_at(self, step: str, run: Any) -> None:
@@ -332,28 +334,14 @@ class Execution:
         if due_ms:
             self._due(due_ms)
 
-    def _can_park(self, now_ms: int) -> bool:
-        idle = now_ms - self._idle_ms >= int(self._host.config.park_after_s * 1000) - 50
-        soon = now_ms + int(self._host.config.park_after_s * 1000)
-        return idle and (self.machine.parkable or self._broken) and all(d > soon for d in self.machine.timers.values())
-
     async def _park(self) -> None:
-        due_ms = min([*self.machine.timers.values(), self._host.now_ms() + _DAY_MS])
-        if "deadline" in self._fields and self.machine.cancelled is None:
-            due_ms = min(due_ms, int(self._fields["deadline"]))
-        if await self._host.leases.park(self.workflow_id, self.epoch, self.seq, due_ms):
+        dues = [*self._timers().values(), self._deadline_ms() or self._host.now_ms() + _DAY_MS]
+        if await self._host.leases.park(self.workflow_id, self.epoch, self.seq, min(dues)):
             self.abandon()
         else:
             self._reread = True
 
     # --- a program that does not fit its journal, or ends its host ---------------------------------
-
-    async def crashed(self) -> None:
-        """Ask people instead of running a workflow that has ended the hosts which ran it."""
-        self._pump_task = asyncio.current_task()
-        await self._guard(self._break(crash_error(self.workflow_id)))
-        self._pump_task = None
-        self._after()
 
     async def _break(self, error: ProgramError) -> None:
         """Ask people about the program, once for each answer they gave before."""
@@ -363,6 +351,10 @@ class Execution:
         entries = j.parse(await self._host.connection.call("XRANGE", keys.journal(self.workflow_id), "-", "+"))
         asked = j.about_program(entries)
         self.seq = entries[-1].seq if entries else 0
+        self.machine.open = j.open_escalations(entries)
+        if cancelled := j.cancelled_since_asked(entries):
+            self.machine.cancel_outright(cancelled)
+            return
         if asked and isinstance(asked[-1], j.Decided) and asked[-1].action == "fail":
             self._give_up(asked[-1])
             return

@@ -9,7 +9,7 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,22 +20,23 @@ from redis.exceptions import ResponseError
 
 from coordination import catalog
 from coordination import journal as j
-from coordination.blocked import LoopGuard, Suspects
+from coordination.blocked import LoopGuard, Suspects, crash_error
 from coordination.connection import Connection
-from coordination.errors import ServerUnavailable
+from coordination.coordinator import DistributedCoordinator
+from coordination.errors import CodeMissing, LostOwnership, ProgramError, ServerUnavailable, WorkflowCodeChanged
 from coordination.execution import Execution
 from coordination.keys import COORDINATORS_GROUP
-from coordination.leases import Lease, Leases, tell_parent, to_fields
+from coordination.leases import Lease, Leases
 from coordination.machine import Machine
 from coordination.registry import Registry
 from coordination.streams import ensure_groups, no_group
+from coordination.sweeper import Sweeper
 from coordination.watchdog import Watchdog
 from coordination.writing import Writer
 
 log = structlog.get_logger(__name__)
 
 _BLOCK_MS = 2_000
-_SWEEP_S = 0.5
 _RESCUE_S = 2.0
 _REFRESH_S = 1.0
 _MOST_READ = 64  # entries of one stream in one read
@@ -80,6 +81,7 @@ class Host:
         self.started_ms = 0
         self._skew_ms = 0.0
         self.suspects = Suspects(self)
+        self._starting: set[asyncio.Task[None]] = set()
         self._new_life()
 
     def _new_life(self) -> None:
@@ -99,7 +101,7 @@ class Host:
 
     def room(self) -> int:
         """Workflows that still fit."""
-        return max(0, self.config.host_capacity - len(self.executions))
+        return max(0, self.config.host_capacity - len(self.executions) - len(self._starting))
 
     def retry_s(self) -> float:
         """Delay before a call to a server that did not answer is tried again."""
@@ -127,11 +129,13 @@ class Host:
             await self.registry.refresh()
             await self._watchdog.beat()
             await self._tell("started")
+            self._sweeper = Sweeper(self)
             guard = LoopGuard(self, self.config.blocked_s)
             loops = (
-                self._watchdog.run, guard.run, self._fetch, self._listen, self._sweep, self._refresh, self._rescue,
+                self._watchdog.run, guard.run, self._fetch, self._listen, self._sweeper.run, self._refresh,
+                self._rescue,
             )  # fmt: skip
-            work = [asyncio.create_task(loop(), name=loop.__qualname__) for loop in loops]
+            work = [asyncio.create_task(_kept(loop), name=loop.__qualname__) for loop in loops]
             try:
                 yield
             finally:
@@ -143,11 +147,16 @@ class Host:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        if self._starting:
+            await asyncio.wait(self._starting, timeout=self.config.drain_s)
         await asyncio.gather(*(e.stop() for e in list(self.executions.values())), return_exceptions=True)
         beating.cancel()
         await asyncio.gather(beating, return_exceptions=True)
         keys = self.connection.keys
-        with contextlib.suppress(ServerUnavailable):
+        with contextlib.suppress(ServerUnavailable, ResponseError):
+            streams = [stream(shard) for shard in range(keys.shards) for stream in (keys.workflows, keys.resumes)]
+            leave = [COORDINATORS_GROUP, self.id]
+            await asyncio.gather(*(self.connection.script("retire_consumer", [stream], leave) for stream in streams))
             arguments = [self.id, "", self.id, 0, "stopped"]
             await self.connection.script("declare_dead", [keys.beats, keys.hosts, keys.host_events], arguments)
             await self.connection.call("DEL", keys.inbox(self.id))
@@ -173,12 +182,25 @@ class Host:
     # --- workflows --------------------------------------------------------------------------
 
     def machine_for(self, workflow_id: str, fields: dict[str, bytes]) -> Machine:
-        """A fresh machine for a workflow whose code this host has."""
-        definition = catalog.find(fields["type"].decode(), int(fields["version"]))
-        assert definition is not None, f"{workflow_id} was claimed without its code"
+        """A fresh machine for a workflow.
+
+        Raises:
+            CodeMissing: This host does not have its code.
+            WorkflowCodeChanged: Its input is not what the code takes.
+        """
+        name, version = fields["type"].decode(), int(fields["version"])
+        definition = catalog.find(name, version)
+        if definition is None:
+            raise CodeMissing(f"No host has code for version {version} of {name!r}. Deploy it, then retry.")
         args: tuple[Any, ...] = ()
-        if definition.input_type is not None:
-            args = (msgspec.json.decode(fields["input"], type=definition.input_type),)
+        try:
+            if definition.input_type is not None:
+                args = (msgspec.json.decode(fields["input"], type=definition.input_type),)
+        except msgspec.MsgspecError as error:
+            raise WorkflowCodeChanged(
+                f"The input of {workflow_id} does not fit {name!r} any more: {error}. "
+                "Deploy the code it began with, or raise the version for new code; then retry."
+            ) from None
         return Machine(definition(workflow_id), args, self.config.backoff_s, self.config.backoff_max_s)
 
     async def take_up(self, workflow_id: str, entry: str, previous: str = "", crashed: bool = False) -> None:
@@ -194,32 +216,56 @@ class Host:
             lease = await self.leases.claim(workflow_id, entry, previous)
             if lease is not None:
                 await self._begin(lease, crashed)
-        except ServerUnavailable:
-            pass  # the entry stays pending here and _rescue_own finds it
+        except (ServerUnavailable, ResponseError, LostOwnership) as error:  # Sweeper.rescue_own finds the pending entry
+            log.debug(str(error), action="not_taken_up", workflow=workflow_id)
         except Exception:
             log.exception("workflow could not be taken up", action="bug", workflow=workflow_id)
+
+    @property
+    def starting(self) -> bool:
+        """Whether workflows are being taken up at this moment."""
+        return bool(self._starting)
+
+    def take_up_soon(self, workflow_id: str, entry: str) -> None:
+        """Take a workflow up beside what runs; it counts as one in memory from now on."""
+        task = self.loop.create_task(self.take_up(workflow_id, entry), name=f"take-up-{workflow_id}")
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
 
     async def _begin(self, lease: Lease, crashed: bool) -> None:
         self.note_time(lease.now_ms)
         known = self.executions.pop(lease.workflow_id, None)
         if known is not None:
             known.abandon()
-        if catalog.find(lease.fields["type"].decode(), int(lease.fields["version"])) is None:
-            log.warning(
-                f"No code for {lease.fields['type'].decode()} version {lease.fields['version'].decode()} here.",
-                action="unrunnable", workflow=lease.workflow_id,
-            )  # fmt: skip
-            await self.leases.release(lease.workflow_id, lease.epoch, _UNRUNNABLE_DELAY_MS)
-            return
-        execution = Execution(self, lease, self.machine_for(lease.workflow_id, lease.fields))
-        self.executions[lease.workflow_id] = execution
-        if crashed:
-            await execution.crashed()
+        trouble: ProgramError | None = crash_error(lease.workflow_id) if crashed else None
+        try:
+            machine = self.machine_for(lease.workflow_id, lease.fields)
+        except ProgramError as error:
+            if isinstance(error, CodeMissing) and await self._without_code(lease, error):
+                return
+            machine = Machine(DistributedCoordinator(lease.workflow_id), (), 0, 0)
+            trouble = error
+        execution = self.executions[lease.workflow_id] = Execution(self, lease, machine)
+        if trouble is not None:
+            await execution.ask(trouble)
         elif previous_stalls(lease):
             async with self.suspects.marked(lease.workflow_id):
                 await execution.start()
         else:
             await execution.start()
+
+    async def _without_code(self, lease: Lease, error: CodeMissing) -> bool:
+        """Leave a workflow to a host that has its code; False when none has appeared for too long."""
+        workflow = self.connection.keys.workflow(lease.workflow_id)
+        since_ms = int(lease.fields.get("unrunnable", lease.now_ms))
+        if lease.now_ms - since_ms >= self.config.no_agent_s * 1000:
+            await self.connection.call("HDEL", workflow, "unrunnable")
+            return False
+        log.warning(str(error), action="unrunnable", workflow=lease.workflow_id)
+        await self.connection.call("HSETNX", workflow, "unrunnable", lease.now_ms)
+        delay_ms = min(_UNRUNNABLE_DELAY_MS, int(self.config.no_agent_s * 500))
+        await self.leases.release(lease.workflow_id, lease.epoch, delay_ms)
+        return True
 
     # --- loops ---------------------------------------------------------------------------------
 
@@ -235,26 +281,25 @@ class Host:
         streams = [keys.resumes(shard) for shard in shards] + [keys.workflows(shard) for shard in shards]
         ids = [">"] * len(streams)
         while True:
-            room = self.room()
+            room, reader = self.room(), self.id
             if not room:
                 await asyncio.sleep(0.02)
                 continue
             count = max(1, min(_MOST_READ, room // len(streams)))
             try:
                 answer = await self.connection.blocking(
-                    "XREADGROUP", "GROUP", COORDINATORS_GROUP, self.id, "COUNT", count, "BLOCK", _BLOCK_MS,
+                    "XREADGROUP", "GROUP", COORDINATORS_GROUP, reader, "COUNT", count, "BLOCK", _BLOCK_MS,
                     "STREAMS", *streams, *ids,
                 )  # fmt: skip
             except (ServerUnavailable, ResponseError) as error:
                 await self._heal(error)
                 continue
-            await asyncio.gather(
-                *(
-                    self.take_up(fields[1].decode(), ("r" if b"resumes:" in stream else "w") + entry.decode())
-                    for stream, entries in answer or []
-                    for entry, fields in entries
-                )
-            )
+            if reader != self.id:
+                continue  # read in a former life: pending with a dead host now, and taken over as such
+            for stream, entries in answer or []:
+                for entry, fields in entries:
+                    self.take_up_soon(fields[1].decode(), ("r" if b"resumes:" in stream else "w") + entry.decode())
+            await asyncio.sleep(0)
 
     async def _heal(self, error: Exception) -> None:
         if isinstance(error, ResponseError) and not no_group(error):
@@ -290,35 +335,6 @@ class Host:
         else:
             execution.deliver(j.Numbered(int(fields[3]), int(fields[5]), j.decode(fields[7])))
 
-    async def _sweep(self) -> None:
-        """Look after due members of the deadline index, in every shard."""
-        while True:
-            await asyncio.sleep(random.uniform(0.5, 1.5) * _SWEEP_S)
-            try:
-                await asyncio.gather(*(self._sweep_shard(shard) for shard in range(self.connection.keys.shards)))
-            except (ServerUnavailable, ResponseError) as error:
-                log.debug(str(error), action="sweep_failed")
-
-    async def _sweep_shard(self, shard: int) -> None:
-        keys = self.connection.keys
-        due = await self.connection.call("ZRANGEBYSCORE", keys.deadlines(shard), "-inf", self.now_ms(), "LIMIT", 0, 200)
-        live = f" {self.id} {' '.join(self.peers)} "
-        look_ms = int(self.config.look_s * 1000)
-        for raw in due:
-            workflow_id = raw.decode()
-            answer = await self.connection.script(
-                "look",
-                [keys.workflow(workflow_id), keys.workflows(shard), keys.resumes(shard), keys.deadlines(shard)],
-                [workflow_id, look_ms, live],
-            )
-            if answer[0] == 2 and (owner := answer[1].decode()) == self.id:
-                if workflow_id in self.executions:
-                    self.executions[workflow_id].deliver(None)
-            elif answer[0] == 2:
-                await self.connection.call("XADD", keys.inbox(owner), "MAXLEN", "~", 50_000, "*", "w", workflow_id)
-            elif answer[0] == 3:
-                await tell_parent(self.connection, workflow_id, to_fields(answer[1]))
-
     async def _refresh(self) -> None:
         while True:
             with contextlib.suppress(ServerUnavailable):
@@ -331,30 +347,25 @@ class Host:
             if self.healthy and not self.stopping:
                 try:
                     await self._watchdog.rescue()
-                    await self._rescue_own()
+                    await self._sweeper.rescue_own()
                 except (ServerUnavailable, ResponseError) as error:
                     log.debug(str(error), action="rescue_failed")
             await asyncio.sleep(random.uniform(0.8, 1.2) * _RESCUE_S)
-
-    async def _rescue_own(self) -> None:
-        """Entries that are pending here, but whose workflow is not in memory: a reply was lost."""
-        keys = self.connection.keys
-        for shard in range(keys.shards):
-            for mark, stream in (("r", keys.resumes(shard)), ("w", keys.workflows(shard))):
-                rows = await self.connection.call(
-                    "XPENDING", stream, COORDINATORS_GROUP, "IDLE", 5_000, "-", "+", 200, self.id
-                )
-                for entry, *_ in rows:
-                    found = await self.connection.call("XRANGE", stream, entry, entry)
-                    if not found:
-                        await self.connection.script("acknowledge", [stream], [COORDINATORS_GROUP, entry])
-                    elif (workflow_id := found[0][1][1].decode()) not in self.executions:
-                        await self.take_up(workflow_id, mark + entry.decode())
 
 
 def previous_stalls(lease: Lease) -> int:
     """How often in a row a workflow was taken over without having moved."""
     return int(lease.fields.get("stalls", b"0"))
+
+
+async def _kept(loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Keep one of the host's loops at work, whatever happens in it."""
+    while True:
+        try:
+            await loop()
+        except Exception:
+            log.exception("a loop of the host failed and starts again", action="bug", loop=loop.__qualname__)
+        await asyncio.sleep(1.0)
 
 
 def _seen(future: asyncio.Future[Any]) -> None:

@@ -76,6 +76,7 @@ class ChildStarted(Entry, frozen=True, tag="c"):
     child_type: str
     digest: bytes
     payload: bytes | None = None
+    error: ErrorInfo | None = None  # why it could not be submitted
 
 
 class Escalated(Entry, frozen=True, tag="x"):
@@ -229,3 +230,26 @@ def about_program(entries: Iterable[Numbered]) -> list[Escalated | Decided]:
     """Questions to people about run() itself, and their answers, in order."""
     about = (item.entry for item in entries)
     return [entry for entry in about if isinstance(entry, Escalated | Decided) and not entry.step]
+
+
+def open_escalations(entries: Iterable[Numbered]) -> dict[str, str]:
+    """Escalations that were not decided: their ids, with their steps."""
+    found: dict[str, str] = {}
+    for item in entries:
+        if isinstance(item.entry, Escalated):
+            found[item.entry.escalation_id] = item.entry.step
+        elif isinstance(item.entry, Decided):
+            found.pop(item.entry.escalation_id, None)
+    return found
+
+
+def cancelled_since_asked(entries: Iterable[Numbered]) -> CancelRequested | None:
+    """The wish to cancel that came while people were asked about run() itself."""
+    asked, cancelled = False, None
+    for item in entries:
+        entry = item.entry
+        if isinstance(entry, Escalated | Decided) and not entry.step:
+            asked, cancelled = isinstance(entry, Escalated), None
+        elif isinstance(entry, CancelRequested) and asked:
+            cancelled = entry
+    return cancelled

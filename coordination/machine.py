@@ -22,11 +22,10 @@ from coordination.errors import (
     ChildFailed,
     SignalTimeout,
     StepFailed,
-    WorkflowCancelled,
     WorkflowCodeChanged,
 )
 from coordination.program import Program
-from coordination.task_run import TaskRun
+from coordination.task_run import TaskRun, cancelled, words
 
 
 class Machine:
@@ -51,8 +50,12 @@ class Machine:
         self.dirty: dict[str, TaskRun] = {}
         self.withdrawn: list[str] = []  # task steps that cancellation took away
         self.asked: dict[str, int] = {}  # open questions of ask_human: step -> escalations opened
+        self.reask: dict[str, str] = {}  # those whose answer was none: step -> why
+        self.open: dict[str, str] = {}  # open escalations: id -> step
+        self.closing: list[str] = []  # escalations that cancellation made void
+        self.children: dict[str, str] = {}  # started and awaited: step -> workflow id
+        self.orphans: list[str] = []  # children that are to be cancelled
         self._signals: dict[str, deque[bytes]] = {}
-        self._rejected: dict[str, BaseException] = {}
         self._abandoned: dict[str, Call] = {}  # cancelled while their entry was being written
         self.cancelled: j.CancelRequested | None = None
         self.steps_total = 0
@@ -69,9 +72,15 @@ class Machine:
         """Give up the program."""
         self._program.close()
 
-    def reject(self, step: str, error: BaseException) -> None:
-        """Give a call that was just made an error at its entry's turn."""
-        self._rejected[step] = error
+    def recall(self) -> None:
+        """Take every step that is under way for changed, because a write about it may be lost."""
+        self.dirty.update((step, run) for step, run in self.runs.items() if run.state not in ("done", "escalated"))
+
+    def cancel_outright(self, entry: j.CancelRequested) -> None:
+        """End a program that cannot be run any more as cancelled; nothing of it is compensated."""
+        self.cancelled = entry
+        self.orphans += self.children.values()
+        self._program.end(cancelled(entry))
 
     def end(self, error: BaseException) -> None:
         """End the program from outside, as if run() had raised."""
@@ -95,9 +104,14 @@ class Machine:
     @property
     def parkable(self) -> bool:
         """Whether only people, signals, children and timers can move it on."""
-        if self.new or self.dirty or self.done:
+        if self.new or self.dirty or self.reask or self.done:
             return False
         return all(run.state in ("done", "escalated") for run in self.runs.values())
+
+    def question(self, step: str) -> HumanCall | None:
+        """The question that a step waits to have answered."""
+        call = self._program.waiting.get(step)
+        return call if isinstance(call, HumanCall) else None
 
     # --- applying ------------------------------------------------------------------------
 
@@ -125,13 +139,14 @@ class Machine:
         if call is None or not call.matches(entry):
             asked = "nothing" if call is None else f"{type(call).__name__.removesuffix('Call').lower()} {call.id}"
             raise WorkflowCodeChanged(
-                f"The journal of {self._coordinator.workflow_id} holds step {step} ({_words(entry)}), but run() asked "
+                f"The journal of {self._coordinator.workflow_id} holds step {step} ({words(entry)}), but run() asked "
                 f"for {asked} there. Deploy the code it began with, or raise the version for new code; then retry."
             )
         return call
 
     def _finish(self, step: str, value: Any = None, error: BaseException | None = None) -> None:
         self.timers.pop(step, None)
+        self.children.pop(step, None)
         if self._program.answer(step, value, error):
             self.steps_done += 1
 
@@ -143,6 +158,8 @@ class Machine:
             call = self._issued(entry.step, entry)
             assert isinstance(call, TaskCall)
             run = self.runs[entry.step] = TaskRun(call)
+        elif entry.number == run.number:  # written twice, after a reply was lost
+            return
         elif entry.payload is not None:
             run.payload = entry.payload
         run.number, run.round, run.generation = entry.number, entry.round, entry.generation
@@ -212,6 +229,7 @@ class Machine:
 
     def _escalated(self, entry: j.Escalated, at_ms: int) -> None:
         run = self.runs.get(entry.step)
+        self.open[entry.escalation_id] = entry.step
         if run is not None:
             run.escalations += 1
             if run.state != "done":
@@ -219,11 +237,15 @@ class Machine:
             self.dirty.pop(entry.step, None)
         elif entry.step in self.asked:
             self.asked[entry.step] += 1
+            self.reask.pop(entry.step, None)
         elif entry.step:
             self._issued(entry.step, entry)
             self.asked[entry.step] = 1
+        if entry.step and entry.step not in self._program.waiting:  # cancelled while it was being opened
+            self.closing.append(entry.escalation_id)
 
     def _decided(self, entry: j.Decided, at_ms: int) -> None:
+        self.open.pop(entry.escalation_id, None)
         if entry.action == "fail":
             run = self.runs.get(entry.step)
             if run is not None:
@@ -254,15 +276,18 @@ class Machine:
 
     def _decided_question(self, entry: j.Decided) -> None:
         call = self._program.waiting.get(entry.step)
-        if entry.action not in ("supply", "skip") or not isinstance(call, HumanCall):
+        if not isinstance(call, HumanCall):
+            return
+        if entry.action not in ("supply", "skip"):
+            self.reask[entry.step] = f"{entry.actor} chose {entry.action}, but a question wants an answer."
             return
         try:
             value = call.decode(entry.value) if entry.value not in (None, b"null") else None
         except msgspec.MsgspecError as error:
-            self._finish(entry.step, error=StepFailed(f"The answer of {entry.actor} does not fit: {error}."))
-        else:
-            self._finish(entry.step, value)
+            self.reask[entry.step] = f"The answer of {entry.actor} does not fit: {error}."
+            return
         self.asked.pop(entry.step, None)
+        self._finish(entry.step, value)
 
     # --- timers and signals ------------------------------------------------------------------
 
@@ -272,6 +297,7 @@ class Machine:
 
     def _timer_fired(self, entry: j.TimerFired, at_ms: int) -> None:
         call = self._program.waiting.get(entry.step)
+        self.timers.pop(entry.step, None)
         if isinstance(call, SignalCall):
             self._finish(
                 entry.step, error=SignalTimeout(f"Signal {call.name!r} did not come within {call.timeout_s} s.")
@@ -318,10 +344,14 @@ class Machine:
     def _child_started(self, entry: j.ChildStarted, at_ms: int) -> None:
         call = self._issued(entry.step, entry)
         assert isinstance(call, ChildCall)
-        if entry.step in self._rejected:
-            self._finish(entry.step, error=self._rejected.pop(entry.step))
+        if entry.error is not None:
+            self._finish(entry.step, error=ChildFailed(entry.error.message))
         elif not call.wait:
             self._finish(entry.step, entry.child_id)
+        elif entry.step in self._program.waiting:
+            self.children[entry.step] = entry.child_id
+        else:  # cancelled while it was being started
+            self.orphans.append(entry.child_id)
 
     def _child_ended(self, entry: j.ChildEnded, at_ms: int) -> None:
         call = self._program.waiting.get(entry.step)
@@ -342,6 +372,9 @@ class Machine:
         if self.cancelled is not None or self.done:
             return
         self.cancelled = entry
+        self.closing += [identity for identity, step in self.open.items() if step]
+        self.orphans += self.children.values()
+        self.reask.clear()
         for step in list(self._program.waiting):
             run = self.runs.get(step)
             if run is not None:
@@ -350,31 +383,13 @@ class Machine:
                 self.withdrawn.append(step)
             if step in self.new:
                 self._abandoned[step] = self.new.pop(step)
-            self._finish(
-                step, error=WorkflowCancelled(f"Cancelled by {entry.actor or 'a client'}. {entry.reason}".strip())
-            )
-
-
-def _words(entry: j.AnyEntry) -> str:
-    name = getattr(entry, "task_type", "") or getattr(entry, "name", "") or getattr(entry, "child_type", "")
-    return f"{type(entry).__name__} {name}".strip()
+            self._finish(step, error=cancelled(entry))
 
 
 _HANDLERS: dict[type[j.Entry], Any] = {
-    j.Attempt: Machine._attempt,
-    j.Settled: Machine._settled,
-    j.Erred: Machine._erred,
-    j.TimedOut: Machine._timed_out,
-    j.RetryNow: Machine._retry_now,
-    j.Escalated: Machine._escalated,
-    j.Decided: Machine._decided,
-    j.TimerSet: Machine._timer_set,
-    j.TimerFired: Machine._timer_fired,
-    j.SignalAwaited: Machine._signal_awaited,
-    j.Signalled: Machine._signalled,
-    j.Recorded: Machine._recorded,
-    j.Progressed: Machine._progressed,
-    j.ChildStarted: Machine._child_started,
-    j.ChildEnded: Machine._child_ended,
-    j.CancelRequested: Machine._cancel,
-}
+    j.Attempt: Machine._attempt, j.Settled: Machine._settled, j.Erred: Machine._erred, j.TimedOut: Machine._timed_out,
+    j.RetryNow: Machine._retry_now, j.Escalated: Machine._escalated, j.Decided: Machine._decided,
+    j.TimerSet: Machine._timer_set, j.TimerFired: Machine._timer_fired, j.SignalAwaited: Machine._signal_awaited,
+    j.Signalled: Machine._signalled, j.Recorded: Machine._recorded, j.Progressed: Machine._progressed,
+    j.ChildStarted: Machine._child_started, j.ChildEnded: Machine._child_ended, j.CancelRequested: Machine._cancel,
+}  # fmt: skip

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import traceback
 
+from coordination import journal as j
 from coordination.calls import TaskCall
 from coordination.domain import ErrorInfo
+from coordination.errors import WorkflowCancelled
 
 _TEXT = 8_192
 
@@ -36,3 +38,14 @@ def describe(error: BaseException) -> ErrorInfo:
     """A failure of run() as it is stored."""
     text = "".join(traceback.format_exception(error))
     return ErrorInfo(type(error).__name__, str(error)[:2000], retryable=False, traceback=text[-_TEXT:])
+
+
+def cancelled(entry: j.CancelRequested) -> WorkflowCancelled:
+    """What run() sees of a cancellation."""
+    return WorkflowCancelled(f"Cancelled by {entry.actor or 'a client'}. {entry.reason}".strip())
+
+
+def words(entry: j.AnyEntry) -> str:
+    """An entry, named for people."""
+    name = getattr(entry, "task_type", "") or getattr(entry, "name", "") or getattr(entry, "child_type", "")
+    return f"{type(entry).__name__} {name}".strip()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
+from redis.exceptions import ResponseError
 
 from coordination.connection import Connection
 from coordination.domain import HostView
@@ -100,7 +101,7 @@ class Watchdog:
             started = time.monotonic()
             try:
                 await self.beat()
-            except ServerUnavailable as error:
+            except (ServerUnavailable, ResponseError) as error:  # away, or full, read-only, not able to write its disk
                 if self._host.healthy:
                     log.error(str(error), action="server_lost")
                 self._host.healthy = False
@@ -119,6 +120,7 @@ class Watchdog:
             await host.fenced()
             self._first = True
             self._beats = 0
+            await self.beat()
             return
         if said:
             await self._connection.call("EXPIRE", keys.inbox(host.id), _INBOX_TTL_S)
@@ -127,6 +129,8 @@ class Watchdog:
             host.recovered()
         counts = {name.decode(): int(count) for name, count in zip(answer[1::2], answer[2::2], strict=True)}
         counts.pop(host.id, None)
+        if not host.peers <= counts.keys():  # one has stopped, or another declared it dead: see what it leaves
+            self.rescue_soon()
         host.peers = set(counts)
         for name, count, silent_s in self._suspicion.observe(counts, time.monotonic()):
             await self._declare(name, count, silent_s)
@@ -155,7 +159,13 @@ class Watchdog:
     def rescue_soon(self) -> None:
         """Take over whatever no live host holds, without delaying a beat."""
         if self._rescue is None or self._rescue.done():
-            self._rescue = asyncio.create_task(self.rescue(), name="rescue")
+            self._rescue = asyncio.create_task(self._rescue_once(), name="rescue")
+
+    async def _rescue_once(self) -> None:
+        try:
+            await self.rescue()
+        except (ServerUnavailable, ResponseError) as error:
+            log.debug(str(error), action="rescue_failed")  # the host's own round comes soon
 
     async def rescue(self) -> None:
         """Take over the pending entries of every consumer that is not a live host."""
@@ -182,7 +192,11 @@ class Watchdog:
     async def _orphaned(self, stream: str) -> list[str]:
         answer = await self._host.connection.call("XPENDING", stream, "coordinators")
         consumers = [row[0].decode() for row in answer[3] or []]
-        return [name for name in consumers if name != self._host.id and name not in self._host.peers]
+        strangers = [name for name in consumers if name != self._host.id and name not in self._host.peers]
+        if not strangers:
+            return []
+        beats = await self._host.connection.call("HMGET", self._host.connection.keys.beats, *strangers)
+        return [name for name, beat in zip(strangers, beats, strict=True) if beat is None]
 
     async def _take(self, stream: str, mark: str, dead: str) -> int:
         host, count = self._host, 0
@@ -194,7 +208,8 @@ class Watchdog:
                 for entry, workflow in zip(found[::2], found[1::2], strict=True)
             ]
             await asyncio.gather(
-                *(host.take_up(workflow, entry, dead, workflow == suspect) for entry, workflow in entries)
+                *(host.take_up(workflow, entry, dead, workflow == suspect) for entry, workflow in entries),
+                return_exceptions=True,
             )
             count += len(entries)
             if len(entries) < min(room, _SLICE):

@@ -21,11 +21,13 @@ from coordination.calls import (
     SleepCall,
     TaskCall,
 )
+from coordination.config import Config
 from coordination.connection import Connection
-from coordination.errors import UnknownWorkflowType
+from coordination.domain import ErrorInfo
+from coordination.errors import JournalRewound, UnknownWorkflowType, WorkflowCodeChanged
 from coordination.escalations import open_no_agent, open_question
 from coordination.leases import accept, check
-from coordination.scripts import DUPLICATE
+from coordination.scripts import DUPLICATE, REFUSED, UNREAD
 from coordination.submission import Submission, submit
 from coordination.task_run import TaskRun, describe
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from coordination.execution import Execution
     from coordination.host import Host
 
-_LOOK_AGAIN_MS = 1_000
+_LEAST_LOOK_S, _MOST_LOOK_S = 1.0, 10.0  # between two looks at a task that waits in its queue
 
 
 class Batch:
@@ -109,6 +111,62 @@ async def publish(connection: Connection, batch: Batch) -> None:
         )
 
 
+async def checkpoint(host: Host, execution: Execution, batch: Batch) -> None:
+    """Write a batch under the execution's epoch, then queue its tasks.
+
+    Raises:
+        LostOwnership: Another host writes this workflow now.
+        WorkflowCodeChanged: The journal is full.
+        JournalRewound: The server has lost entries.
+    """
+    machine, keys, workflow_id = execution.machine, host.connection.keys, execution.workflow_id
+    told = (machine.steps_total, machine.steps_done, machine.retrying)
+    fields = list(batch.fields)
+    if told != execution.told:
+        fields += ["steps_total", told[0], "steps_done", told[1], "retrying", told[2]]
+    shard = keys.shard(workflow_id)
+    answer = await host.connection.script(
+        "checkpoint",
+        [keys.workflow(workflow_id), keys.journal(workflow_id), keys.deadlines(shard), keys.events(shard)],
+        [workflow_id, execution.epoch, batch.due_ms, batch.event, host.config.journal_entries,
+         len(fields) // 2, *fields, *[j.encode(entry) for entry in batch.entries]],
+    )  # fmt: skip
+    check(answer[0], workflow_id)
+    if answer[0] == UNREAD:
+        machine.recall()
+        execution.reread()
+        return
+    if answer[0] == REFUSED:
+        raise WorkflowCodeChanged(
+            f"The journal of {workflow_id} is full ({host.config.journal_entries:,} entries). "
+            "Split the work into child workflows, or raise GANGLION_JOURNAL_ENTRIES."
+        )
+    first, now_ms = answer
+    if first <= execution.seq:
+        raise JournalRewound(f"The journal of {workflow_id} lost entries after {first - 1}: replaying what is left.")
+    execution.told = told
+    for offset, entry in enumerate(batch.entries):
+        execution.written(first + offset, now_ms, entry)
+    await publish(host.connection, batch)
+
+
+async def readd_all(connection: Connection, execution: Execution) -> None:
+    """Queue every unsettled attempt again: whoever wrote it may have died before it was queued."""
+    batch = Batch(execution.workflow_id, 0)
+    for step, run in execution.machine.runs.items():
+        if run.state == "queued":
+            batch.queue(step, run)
+    await publish(connection, batch)
+
+
+def first_look_ms(run: TaskRun, config: Config) -> int:
+    """How long after queueing an attempt is looked at: it may have run out of time, or nobody may take it."""
+    limits = [run.call.timeout_s, config.no_agent_s]
+    if run.call.queue_timeout_s is not None:
+        limits.append(run.call.queue_timeout_s)
+    return int(min(limits) * 1000)
+
+
 class Writer:
     """Turns calls of run() into entries, for one host."""
 
@@ -165,12 +223,13 @@ class Writer:
         identity = f"{execution.workflow_id}/{call.id}".encode()
         child_id = f"c{hashlib.blake2b(identity, digest_size=12).hexdigest()}"
         parent = f"{execution.workflow_id} {call.id}" if call.wait else ""
+        refused = None
         try:
             wanted = Submission(child_id, call.child_type, call.payload, parent=parent, child=True)
             await submit(self._host.connection, wanted)
         except UnknownWorkflowType as error:
-            execution.machine.reject(call.id, error)
-        return j.ChildStarted(call.id, child_id, call.child_type, call.digest, call.payload)
+            refused = ErrorInfo("UnknownWorkflowType", str(error), False)
+        return j.ChildStarted(call.id, child_id, call.child_type, call.digest, call.payload, refused)
 
     async def expire(self, execution: Execution, step: str, run: TaskRun) -> int:
         """See whether an attempt has run out of time; gives when to look again, 0 for not at all."""
@@ -195,6 +254,7 @@ class Writer:
         """An attempt that no agent has claimed: ask people when none is able to, and it may not wait longer."""
         host, call = self._host, run.call
         waited_s = (now_ms - run.since_ms) / 1000
+        limit_s = host.config.no_agent_s
         if host.registry.paused(call.task_type):
             run.since_ms = now_ms
         elif call.queue_timeout_s is not None and waited_s >= call.queue_timeout_s:
@@ -202,7 +262,7 @@ class Writer:
             return 0
         elif host.registry.capable(call.task_type, call.requires):
             run.since_ms = run.since_ms if call.queue_timeout_s is not None else now_ms
-        elif waited_s >= host.config.no_agent_s:
+        elif waited_s >= limit_s:
             needs = "".join(f" with {name} = {value}" for name, value in (call.requires or {}).items())
             why = (
                 f"No live agent takes tasks of type {call.task_type!r}{needs}, for {waited_s:.0f} s now. "
@@ -210,7 +270,8 @@ class Writer:
             )
             await open_no_agent(host, execution, step, run, why)
             return 0
-        return now_ms + _LOOK_AGAIN_MS
+        again_ms = int(min(_MOST_LOOK_S, max(_LEAST_LOOK_S, call.timeout_s / 4)) * 1000)
+        return now_ms + min(again_ms, max(100, first_look_ms(run, host.config) - (now_ms - run.since_ms)))
 
     async def cancel(self, workflow_id: str, actor: str, reason: str) -> None:
         """Ask for a workflow's cancellation, once."""

@@ -12,3 +12,6 @@ local function write_task(workflow, step, task)
   redis.call('HSET', workflow, 't:' .. step, table.concat({task.generation, task.number, task.state,
     task.claims, string.format('%.0f', task.claimed), string.format('%.0f', task.deadline), task.agent}, ':'))
 end
+local function is_settled(workflow, field)
+  return string.match(redis.call('HGET', workflow, field) or '', '^%d+:%d+:s') ~= nil
+end

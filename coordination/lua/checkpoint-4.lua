@@ -1,16 +1,21 @@
 -- Appends entries to a journal under the writer's epoch, and stores fields beside them.
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 deadlines (zset), 4 events (stream)
 -- ARGV: id, epoch, due ms or 0, event kind or '', most entries, number of field-value pairs, field, value …, entries …
--- Returns {first seq, now ms} | {-1} | {-2} another epoch writes now | {-8} the journal is full
+-- Returns {first seq, now ms} | {-1} | {-2} another epoch writes now | {-7} a task it would queue is settled: read the
+--   journal first | {-8} the journal is full
 --- include answers
 --- include now
 --- include journal
+--- include task
 local epoch, seq = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq'))
 if not epoch then return {GONE} end
 if epoch ~= ARGV[2] then return {STALE} end
 local pairs_, first = tonumber(ARGV[6]), tonumber(seq) + 1
 local entries = 7 + 2 * pairs_
 if first + #ARGV - entries > tonumber(ARGV[5]) then return {REFUSED} end
+for index = 7, entries - 1, 2 do
+  if string.match(ARGV[index + 1], '^%d+:%d+:q') and is_settled(KEYS[1], ARGV[index]) then return {UNREAD} end
+end
 if pairs_ > 0 then redis.call('HSET', KEYS[1], unpack(ARGV, 7, entries - 1)) end
 for index = entries, #ARGV do append(KEYS[1], KEYS[2], now, ARGV[index]) end
 if ARGV[3] ~= '0' then

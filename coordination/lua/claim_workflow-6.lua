@@ -42,5 +42,5 @@ local kind = 'started'
 if epoch > 1 then kind = 'taken_up' end
 announce(KEYS[6], id, kind, redis.call('HGET', KEYS[1], 'seq'), now)
 local journal = {}
-if epoch > 1 then journal = redis.call('XRANGE', KEYS[2], '-', '+') end
+if tonumber(redis.call('HGET', KEYS[1], 'seq')) > 0 then journal = redis.call('XRANGE', KEYS[2], '-', '+') end
 return {1, now, epoch, redis.call('HGETALL', KEYS[1]), journal}

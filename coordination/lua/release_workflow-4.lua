@@ -5,13 +5,14 @@
 --- include answers
 --- include now
 --- include resume
-local epoch, entry = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'entry'))
+local epoch, entry, open = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'entry', 'open'))
 if not epoch then return GONE end
 if epoch ~= ARGV[2] then return STALE end
 let_go({w = KEYS[2], r = KEYS[3]}, entry)
 redis.call('HSET', KEYS[1], 'owner', '', 'parked', 1, 'entry', '')
 local delay = tonumber(ARGV[3])
 if delay > 0 then
+  if open == '0' then redis.call('HSET', KEYS[1], 'state', 'queued') end
   redis.call('ZADD', KEYS[4], string.format('%.0f', now + delay), ARGV[1])
 else
   resume(KEYS[1], KEYS[3], KEYS[4], ARGV[1], now, 30000)

@@ -13,5 +13,5 @@ for _, row in ipairs(pending) do
     redis.call('XACK', KEYS[1], 'coordinators', row[1])
   end
 end
-if #pending == 0 then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], 'coordinators', ARGV[1]) end
+if #pending < tonumber(ARGV[3]) then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], 'coordinators', ARGV[1]) end
 return found

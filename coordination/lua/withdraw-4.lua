@@ -11,7 +11,7 @@ local state, version, entry = unpack(redis.call('HMGET', KEYS[2], 'state', 'vers
 if state ~= 'open' then return DUPLICATE end
 redis.call('HSET', KEYS[2], 'state', 'withdrawn', 'version', tonumber(version) + 1, 'resolved', string.format('%.0f', now))
 redis.call('XDEL', KEYS[3], entry)
-redis.call('HINCRBY', KEYS[1], 'open', -1)
+if redis.call('HINCRBY', KEYS[1], 'open', -1) == 0 then redis.call('HSET', KEYS[1], 'state', 'running') end
 redis.call('XADD', KEYS[4], '*', 'w', ARGV[1], 'k', 'decided', 'q', redis.call('HGET', KEYS[1], 'seq'), 'x', ARGV[2],
   't', string.format('%.0f', now))
 return 1

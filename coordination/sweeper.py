@@ -1,0 +1,88 @@
+"""Looks after what time or a lost reply may have left behind, so that no workflow strands.
+
+Due members of the deadline index are looked at by whichever host comes first; entries that are
+pending here although their workflow is not in memory are taken up again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+import structlog
+from redis.exceptions import ResponseError
+
+from coordination.errors import ServerUnavailable
+from coordination.keys import COORDINATORS_GROUP
+from coordination.leases import tell_parent, to_fields
+from coordination.streams import wake
+
+if TYPE_CHECKING:
+    from coordination.host import Host
+
+log = structlog.get_logger(__name__)
+
+_SWEEP_S = 0.5
+_MOST_DUE = 200  # members of one shard in one look
+_LOST_MS = 5_000  # an entry that pends for so long without its workflow in memory is taken up again
+
+
+class Sweeper:
+    """Sweeps every shard for one host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def run(self) -> None:
+        """Look after due members of the deadline index, in every shard, until cancelled."""
+        while True:
+            await asyncio.sleep(random.uniform(0.5, 1.5) * _SWEEP_S)
+            try:
+                await asyncio.gather(*(self._sweep_shard(shard) for shard in range(self._host.connection.keys.shards)))
+            except (ServerUnavailable, ResponseError) as error:
+                log.debug(str(error), action="sweep_failed")
+
+    async def _sweep_shard(self, shard: int) -> None:
+        host, keys = self._host, self._host.connection.keys
+        due = await host.connection.call(
+            "ZRANGEBYSCORE", keys.deadlines(shard), "-inf", host.now_ms(), "LIMIT", 0, _MOST_DUE
+        )
+        live = f" {host.id} {' '.join(host.peers)} "
+        look_ms = int(host.config.look_s * 1000)
+        for raw in due:
+            workflow_id = raw.decode()
+            answer = await host.connection.script(
+                "look",
+                [keys.workflow(workflow_id), keys.workflows(shard), keys.resumes(shard), keys.deadlines(shard)],
+                [workflow_id, look_ms, live],
+            )
+            if answer[0] == 2:
+                await self._tell(answer[1].decode(), workflow_id)
+            elif answer[0] == 3:
+                await tell_parent(host.connection, workflow_id, to_fields(answer[1]))
+
+    async def _tell(self, owner: str, workflow_id: str) -> None:
+        """Make a workflow's owner read its journal."""
+        host = self._host
+        if owner != host.id:
+            await wake(host.connection, owner, workflow_id)
+        elif workflow_id in host.executions:
+            host.executions[workflow_id].deliver(None)
+        elif not host.starting:  # owned, but neither in memory nor on its way: its entry was lost
+            host.take_up_soon(workflow_id, "")
+
+    async def rescue_own(self) -> None:
+        """Entries that are pending here, but whose workflow is not in memory: a reply was lost."""
+        keys = self._host.connection.keys
+        for shard in range(keys.shards):
+            for mark, stream in (("r", keys.resumes(shard)), ("w", keys.workflows(shard))):
+                rows = await self._host.connection.call(
+                    "XPENDING", stream, COORDINATORS_GROUP, "IDLE", _LOST_MS, "-", "+", 200, self._host.id
+                )
+                for entry, *_ in rows:
+                    found = await self._host.connection.call("XRANGE", stream, entry, entry)
+                    if not found:
+                        await self._host.connection.script("acknowledge", [stream], [COORDINATORS_GROUP, entry])
+                    elif (workflow_id := found[0][1][1].decode()) not in self._host.executions:
+                        await self._host.take_up(workflow_id, mark + entry.decode())
