@@ -140,7 +140,8 @@ def submit(
             target = ("escalation", escalation_id)
             audit.record(user, "escalation.resolve", target, before=before, after=after, request=request)
     except IntegrityError:  # the same form, sent twice at the same moment
-        return Decision.objects.get(pk=decision.pk)
+        earlier = Decision.objects.get(pk=decision.pk)
+        return send(earlier) if earlier.state == "submitted" else earlier
     return send(decision)
 
 

@@ -101,7 +101,7 @@ class Relay:
             await asyncio.gather(*helpers, return_exceptions=True)
             await self.reporter.leave()
             with suppress(Exception):
-                await self.sql(connection.close)
+                await self.sql(_disconnect)
             self._sql.shutdown()
 
     async def sql(self, function: Callable[..., T], *args: Any) -> T:
@@ -206,7 +206,7 @@ class Relay:
                 await self.sql(mirror.store, snapshots, journals, escalated, hosts, read_at)
             except (OperationalError, InterfaceError) as error:
                 self._trouble(error)
-                await self.sql(connection.close)
+                await self.sql(_disconnect)
                 if self._stop.is_set():
                     raise  # unacknowledged: the next start finds it
                 await self._pause(delay_s)
@@ -308,6 +308,10 @@ class Relay:
 def _ping() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
+
+
+def _disconnect() -> None:
+    connection.close()  # looked up here, because each thread has its own
 
 
 def _nothing() -> None:

@@ -15,11 +15,13 @@ def problems(value: Any, schema: dict[str, Any] | None) -> dict[str, list[str]]:
         return {}
     found: dict[str, list[str]] = {}
     try:
+        Draft202012Validator.check_schema(schema)
         for error in sorted(Draft202012Validator(schema).iter_errors(value), key=lambda e: [str(p) for p in e.path]):
             path, text = _in_words(error)
             found.setdefault(path, []).append(text)
     except (SchemaError, Unresolvable) as error:
-        found.setdefault("", []).append(f"The agent's schema itself is wrong: {error}")
+        first = str(error).partition("\n")[0]
+        found.setdefault("", []).append(f"The agent's schema itself is wrong: {first}")
     return found
 
 

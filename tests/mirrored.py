@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from asgiref.sync import sync_to_async
+from django.db import connections
 
 from agents import AgentWorker, Task, agent
 from coordination import DistributedCoordinator, FinalError, RetryableError
@@ -112,11 +113,23 @@ async def relay(config: Config, name: str = "relay") -> AsyncIterator[Relay]:
             await task
 
 
+async def sql(work: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Do database work in a thread that leaves no connection behind."""
+
+    def done() -> Any:
+        try:
+            return work(*arguments, **options)
+        finally:
+            connections.close_all()
+
+    return await sync_to_async(done, thread_sensitive=False)()
+
+
 async def until(look: Callable[[], Any], what: str = "it is so") -> Any:
     """What a look at the database gives, once it gives something; relays tell nobody in a test."""
     deadline = time.monotonic() + WAIT_S
     while True:
-        found = await sync_to_async(look)()
+        found = await sql(look)
         if found:
             return found
         assert time.monotonic() < deadline, f"waited {WAIT_S:g} s in vain until {what}"

@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group, User
 from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -18,6 +17,7 @@ from dashboard import accounts, tokens
 from dashboard.models import ApiToken, AuditEntry, Decision, Escalation, Workflow
 from tests import mirrored
 from tests.mirrored import Word, until
+from tests.mirrored import sql as call
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,10 +43,6 @@ class Caller:
 def operator(config: Config, transactional_db: None) -> Caller:
     cache.clear()
     return Caller()
-
-
-async def call(function: Any, *arguments: Any, **options: Any) -> Any:
-    return await sync_to_async(function, thread_sensitive=False)(*arguments, **options)
 
 
 async def test_a_workflow_from_submit_to_result(config: Config, operator: Caller) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 
 from coordination import history, journal
@@ -17,7 +16,7 @@ from dashboard.models import Escalation, HostEvent, Sample, Workflow, WorkflowAr
 from dashboard.relay import Relay
 from dashboard.relay_status import RelayLag
 from tests import mirrored
-from tests.mirrored import Word, until
+from tests.mirrored import Word, sql, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,7 +32,7 @@ async def test_a_finished_workflow_is_mirrored_with_its_journal_and_leaves_redis
         row = await until(lambda: _row(workflow_id, state="completed"))
         assert (row.type, row.steps_done, row.summary) == ("mirrored_shout", 1, "blue · hello")
         assert row.duration_ms is not None
-        archive = await sync_to_async(WorkflowArchive.objects.get)(pk=workflow_id)
+        archive = await sql(WorkflowArchive.objects.get, pk=workflow_id)
         assert archive.result == '{"text":"HELLO","length":5}'
         steps = history.steps(journal.decode_archive(archive.journal))
         assert [(step.name, step.state) for step in steps] == [("mirrored_shout_task", StepState.SUCCEEDED)]
@@ -54,8 +53,8 @@ async def test_secrets_never_reach_the_history(config: Config) -> None:
     async with mirrored.host_and_worker(config) as client, mirrored.relay(config):
         workflow_id = await client.submit("mirrored_shout", Word("hello", api_key="sk_live_1234567890abcdef"))
         await until(lambda: _row(workflow_id, state="completed"))
-        archive = await sync_to_async(WorkflowArchive.objects.get)(pk=workflow_id)
-        row = await sync_to_async(Workflow.objects.get)(pk=workflow_id)
+        archive = await sql(WorkflowArchive.objects.get, pk=workflow_id)
+        row = await sql(Workflow.objects.get, pk=workflow_id)
         kept = archive.input + archive.result + row.summary + str(bytes(archive.journal))
         assert "sk_live" not in kept
         assert '"api_key":"[redacted]"' in archive.input
@@ -125,9 +124,9 @@ async def test_an_older_reading_never_overwrites_a_newer_one(config: Config) -> 
         await client.signal(workflow_id, "go", "now")
         await client.result(workflow_id, timeout_s=10)
         after = await client.get(workflow_id)
-    await sync_to_async(mirror.store)([after], {})
-    await sync_to_async(mirror.store)([before], {})
-    row = await sync_to_async(Workflow.objects.get)(pk=workflow_id)
+    await sql(mirror.store, [after], {})
+    await sql(mirror.store, [before], {})
+    row = await sql(Workflow.objects.get, pk=workflow_id)
     assert (row.state, row.seq) == ("completed", after.seq)
 
 
@@ -164,7 +163,7 @@ async def test_the_lag_is_visible(config: Config) -> None:
             reporter = Relay(connection, "measures").reporter
             lag = await reporter.report()
             assert lag.events >= 1
-            seen: RelayLag = await sync_to_async(queries.relay_lag)()
+            seen: RelayLag = await sql(queries.relay_lag)
             assert (seen.events, seen.alive) == (lag.events, True)
 
 
@@ -173,7 +172,7 @@ async def test_samples_count_each_finished_workflow_once(config: Config) -> None
         ids = [await client.submit("mirrored_shout", Word(f"w{n}")) for n in range(5)]
         await until(lambda: Workflow.objects.filter(pk__in=ids, state="completed").count() == 5)
         await relay.reporter.sample(relay.sql)
-        taken = await sync_to_async(lambda: list(Sample.objects.all()))()
+        taken = await sql(lambda: list(Sample.objects.all()))
         assert sum(sample.finished for sample in taken) == 5
         assert any(sample.p95_ms for sample in taken)
 

@@ -1,0 +1,169 @@
+"""Lists: filters, search, order, and pages that hold every row once however they are walked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import random
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from coordination.domain import WorkflowSnapshot, WorkflowState
+from dashboard import mirror, queries
+from dashboard.models import Escalation, Workflow
+from dashboard.queries import WorkflowFilter
+
+pytestmark = pytest.mark.django_db
+
+BEGIN_MS = 1_700_000_000_000
+
+
+def stored(count: int = 137) -> list[WorkflowSnapshot]:
+    """Workflows of all kinds, some submitted in the same millisecond."""
+    chance = random.Random(7)
+    snapshots = []
+    for number in range(count):
+        state = chance.choice(list(WorkflowState))
+        created = BEGIN_MS + chance.randrange(40) * 1000
+        snapshots.append(
+            WorkflowSnapshot(
+                id=f"wf-{number:04d}", type=chance.choice(["alpha", "beta"]), version=1, state=state, seq=3,
+                input={"city": chance.choice(["Berlin", "Rome"]), "order": f"A-{number}"}, created_ms=created,
+                finished_ms=created + chance.randrange(5) * 100 if state.is_final else 0,
+                owner="host-1" if state is WorkflowState.RUNNING else "", retrying=int(number % 3 == 0),
+            )
+        )  # fmt: skip
+    mirror.workflows(snapshots)
+    return snapshots
+
+
+def walk(wanted: WorkflowFilter, limit: int) -> list[str]:
+    """Every page to the end, and back again to the beginning."""
+    pages, cursor = [], ""
+    while True:
+        page = queries.workflows(wanted, cursor=cursor, limit=limit)
+        pages.append(page)
+        cursor = page.next
+        if not cursor:
+            break
+    there = [row.id for row in itertools.chain(*(page.rows for page in pages))]
+    back, cursor = [pages[-1]], pages[-1].previous
+    while cursor:
+        page = queries.workflows(wanted, cursor=cursor, limit=limit)
+        back.insert(0, page)
+        cursor = page.previous
+    assert [row.id for row in itertools.chain(*(page.rows for page in back))] == there
+    return there
+
+
+@pytest.mark.parametrize(
+    "sort", ["created", "-created", "-finished", "duration", "-duration", "type", "-type", "state"]
+)
+@pytest.mark.parametrize("states", ["", "failed", "failed,running,completed"])
+def test_walking_pages_gives_every_row_once_in_order(sort: str, states: str) -> None:
+    snapshots = stored()
+    wanted = WorkflowFilter.from_params({"sort": sort, "state": states})
+    found = walk(wanted, 10)
+    chosen = [s for s in snapshots if not states or s.state in states.split(",")]
+    if sort.lstrip("-") in ("finished", "duration"):
+        chosen = [s for s in chosen if s.finished_ms]
+    keys: dict[str, Any] = {
+        "created": lambda s: (s.created_ms, s.id),
+        "finished": lambda s: (s.finished_ms, s.id),
+        "duration": lambda s: (s.finished_ms - s.created_ms, s.id),
+        "type": lambda s: (s.type, s.created_ms, s.id),
+        "state": lambda s: (s.state, s.created_ms, s.id),
+    }
+    expected = sorted(chosen, key=keys[sort.lstrip("-")], reverse=sort.startswith("-"))
+    assert found == [s.id for s in expected]
+    assert queries.count_workflows(WorkflowFilter.from_params({"state": states}))[0] == len(
+        [s for s in snapshots if not states or s.state in states.split(",")]
+    )
+
+
+def test_filters() -> None:
+    snapshots = stored()
+
+    def ids(**params: str) -> set[str]:
+        return {row.id for row in queries.workflows(WorkflowFilter.from_params(params), limit=500).rows}
+
+    assert ids(type="alpha") == {s.id for s in snapshots if s.type == "alpha"}
+    assert ids(owner="host-1") == {s.id for s in snapshots if s.owner}
+    assert ids(needs="retrying") == {s.id for s in snapshots if s.retrying}
+    assert ids(needs="human") == {s.id for s in snapshots if s.state == "needs_human"}
+    moment = dt.datetime.fromtimestamp(BEGIN_MS / 1000 + 20, dt.UTC).isoformat()
+    assert ids(since=moment) | ids(until=moment) == {s.id for s in snapshots}
+    assert not ids(since=moment) & ids(until=moment)
+    assert ids(state="nonsense", sort="nonsense", since="nonsense") == {s.id for s in snapshots}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("wf-0017", {"wf-0017"}),
+        ("berl", "Berlin"),
+        ("ROME", "Rome"),
+        ("A-17", {"wf-0017"} | {f"wf-0{n:03d}" for n in range(170, 180)}),
+        ("rome wf-0", "Rome"),
+        ("'; drop table x; --", set()),
+        ('" OR 1 *', set()),
+        ("%", set()),
+    ],
+)
+def test_search_finds_words_and_their_beginnings(text: str, expected: Any) -> None:
+    snapshots = stored()
+    if isinstance(expected, str):
+        expected = {s.id for s in snapshots if s.input["city"] == expected}
+    found = {row.id for row in queries.workflows(WorkflowFilter.from_params({"q": text}), limit=500).rows}
+    assert found == expected & {s.id for s in snapshots}
+
+
+def test_search_forgets_what_is_deleted() -> None:
+    stored(5)
+    Workflow.objects.filter(pk="wf-0003").delete()
+    assert [row.id for row in queries.workflows(WorkflowFilter(text="wf-0003")).rows] == []
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM dashboard_workflow_text")
+            assert cursor.fetchone() == (4,)
+
+
+def test_a_filter_survives_its_query_string() -> None:
+    params = {"state": "failed,running", "type": "alpha", "q": "x y", "needs": "human", "sort": "duration"}
+    wanted = WorkflowFilter.from_params(params)
+    assert wanted.params() == params
+    assert WorkflowFilter.from_params(wanted.params()) == wanted
+    assert wanted.params(type="", text="") == {"state": "failed,running", "needs": "human", "sort": "duration"}
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "e30", "WzEsMl0", "bnVsbA", "WyJhIiwiYiIsImMiXQ"])
+def test_a_wrong_cursor_gives_the_first_page(cursor: str) -> None:
+    stored(5)
+    page = queries.workflows(WorkflowFilter(), cursor=cursor)
+    assert len(page.rows) == 5
+
+
+def test_counts_and_types() -> None:
+    snapshots = stored()
+    counts = queries.state_counts()
+    assert {state: count for state, (count, _) in counts.items()} == {
+        state.value: sum(s.state is state for s in snapshots) for state in WorkflowState
+    }
+    assert queries.workflow_types() == ["alpha", "beta"]
+
+
+def test_escalations_are_grouped_by_cause() -> None:
+    now = dt.datetime.now(dt.UTC)
+    for number in range(12):
+        Escalation.objects.create(
+            id=f"w{number}~1~1", workflow_id=f"w{number}", workflow_type="t", step="1", task_type="parse",
+            reason="final_error", state="open", fingerprint=f"cause-{number % 3 if number < 9 else 0}",
+            headline=f"headline {number}", detail={}, opened_at=now + dt.timedelta(seconds=number),
+        )  # fmt: skip
+    groups = queries.escalation_groups(queries.EscalationFilter())
+    assert [(group.fingerprint, group.count) for group in groups] == [("cause-0", 6), ("cause-1", 3), ("cause-2", 3)]
+    page = queries.escalations(queries.EscalationFilter(fingerprint="cause-1"), limit=2)
+    assert ([row.id for row in page.rows], page.has_next, page.total) == (["w1~1~1", "w4~1~1"], True, 3)
+    assert queries.open_escalations()[0] == 12
