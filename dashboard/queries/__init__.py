@@ -1,7 +1,7 @@
 """What pages and the API read: typed, cheap at a million rows, and free of secrets."""
 
 from dashboard.queries.audit import AuditFilter, AuditPage, audit
-from dashboard.queries.detail import WorkflowDetail, duration, workflow
+from dashboard.queries.detail import WorkflowDetail, archives, duration, workflow
 from dashboard.queries.escalations import (
     EscalationDetail,
     EscalationFilter,
@@ -36,6 +36,7 @@ __all__ = [
     "WorkflowDetail",
     "WorkflowFilter",
     "WorkflowPage",
+    "archives",
     "audit",
     "children",
     "count_workflows",

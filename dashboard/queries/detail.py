@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,6 +90,12 @@ def _from_history(row: Workflow, with_journal: bool, stale: bool = False) -> Wor
 
 def _json(text: str) -> Any:
     return msgspec.json.decode(text) if text else None
+
+
+def archives(workflow_ids: Iterable[str]) -> dict[str, tuple[Any, Any]]:
+    """Input and result of several workflows as the history holds them, by id."""
+    rows = WorkflowArchive.objects.filter(pk__in=list(workflow_ids)).values_list("pk", "input", "result")
+    return {workflow_id: (_json(given), _json(made)) for workflow_id, given, made in rows}
 
 
 def as_row(snapshot: WorkflowSnapshot) -> Workflow:

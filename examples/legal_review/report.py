@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
 from coordination.domain import JournalRow, StepState, StepView
 from dashboard import queries
-from dashboard.models import Escalation, Workflow, WorkflowArchive
 from examples.legal_review.shapes import (
     Contents,
     Document,
@@ -20,6 +19,9 @@ from examples.legal_review.shapes import (
     Summary,
     Supplied,
 )
+
+if TYPE_CHECKING:
+    from dashboard.models import Escalation, Workflow
 
 TYPE = "legal_review"
 
@@ -203,21 +205,13 @@ class _Head(Shape, frozen=True):
 def recent(most: int = 12) -> list[Recent]:
     """The newest reviews."""
     rows = queries.workflows(queries.WorkflowFilter(type=TYPE)).rows[:most]
-    archives = {a.pk: a for a in WorkflowArchive.objects.filter(pk__in=[row.pk for row in rows]).defer("journal")}
-    return [_recent(row, archives.get(row.pk)) for row in rows]
+    archives = queries.archives(row.pk for row in rows)
+    return [_recent(row, *archives.get(row.pk, (None, None))) for row in rows]
 
 
-def _recent(row: Workflow, archive: WorkflowArchive | None) -> Recent:
-    document = _decode(archive.input if archive else "", Document) or Document()
-    head = _decode(archive.result if archive else "", _Head) or _Head()
+def _recent(row: Workflow, given: Any, made: Any) -> Recent:
+    document, head = _as(given, Document) or Document(), _as(made, _Head) or _Head()
     file = document.file.name if document.file else ""
     counts = [(tone, sum(i.severity == name and not i.answer for i in head.issues)) for name, _, tone in _SEVERITIES]
     title = head.name or document.name or file or "Pasted text"
     return Recent(row, title, head.kind.title if head.kind else "", [(tone, n) for tone, n in counts if n])
-
-
-def _decode(text: str, kind: type[T]) -> T | None:
-    try:
-        return msgspec.json.decode(text, type=kind) if text else None
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        return None
