@@ -36,6 +36,7 @@ class Node:
     bound: forms.BoundField | None = None
     count_name: str = ""  # rows: the hidden field with their number
     is_item: bool = False  # one of the rows
+    listed: bool = False  # the schema requires it, even if only as null
 
 
 class JsonField(forms.CharField):
@@ -94,7 +95,7 @@ class SchemaForm(forms.Form):
         made.label, made.help_text = label, kind.hint
         self.fields[path] = made
         bound = self[path]
-        return Node(path, label, "field", kind.hint, must and kind.name != "boolean", bound=bound)
+        return Node(path, label, "field", kind.hint, must and kind.name != "boolean", bound=bound, listed=required)
 
     def _group(self, path: str, label: str, kind: Kind, start: Any, required: bool, depth: int) -> Node:
         needed = set(kind.schema.get("required", ()))
@@ -186,26 +187,25 @@ class SchemaForm(forms.Form):
                 return MISSING
             return filled
         raw = self.cleaned_data.get(node.path)
-        return self._leaf(kind, raw, node.required)
+        return self._leaf(kind, raw, node.listed)
 
     def _is_default(self, child: Node, filled: Mapping[str, Any]) -> bool:
         """Whether a part of an optional group says nothing: left out, an empty list, an unticked box."""
         part = filled.get(child.path.rpartition(".")[2], MISSING)
         return part is MISSING or part == [] or part is False
 
-    def _leaf(self, kind: Kind, raw: Any, required: bool) -> Any:
+    def _leaf(self, kind: Kind, raw: Any, listed: bool) -> Any:
+        nothing = None if kind.nullable and listed else MISSING
         if kind.name == "json":
             return MISSING if raw is None else raw
         if kind.name == "boolean":
             if not kind.nullable:
                 return bool(raw)
-            return {"true": True, "false": False}.get(raw, None if required else MISSING)
+            return {"true": True, "false": False}.get(raw, nothing)
         if kind.name == "choice":
-            return next((one for one in kind.options if str(one) == raw), None if kind.nullable else MISSING)
+            return next((one for one in kind.options if str(one) == raw), nothing)
         if raw is None or raw == "":
-            if kind.name == "text" and required:
-                return ""
-            return None if kind.nullable and raw is None and required else MISSING
+            return "" if kind.name == "text" and listed and not kind.nullable else nothing
         if isinstance(raw, dt.date):
             return raw.isoformat()
         return raw

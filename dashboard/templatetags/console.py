@@ -184,6 +184,15 @@ def _token(kind: str, part: str) -> SafeString:
 
 
 @register.filter
+def action_words(action: str, kind: str = "step") -> str:
+    """What an operator did, in words."""
+    if kind == "question":
+        return {"supply": "answered", "fail": "refused to answer"}.get(action, action)
+    done = {"retry": "retry", "edit": "input edited, retry", "supply": "result supplied", "skip": "skipped"}
+    return done.get(action, "let it fail")
+
+
+@register.filter
 def item(table: Any, key: str) -> Any:
     """What a table holds under a key; an empty table when it has none."""
     return table.get(key, {}) if isinstance(table, dict) else {}

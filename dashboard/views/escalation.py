@@ -107,7 +107,7 @@ def _detail(escalation_id: str) -> EscalationDetail:
 def _context(visit: Visit) -> dict[str, Any]:
     detail = _detail(visit.kwargs["escalation_id"])
     row = detail.row
-    queue = queries.escalations(EscalationFilter(), limit=30) if row.state == "open" else None
+    queue = queries.escalations(EscalationFilter(), limit=30)
     return {
         "detail": detail,
         "row": row,
@@ -116,8 +116,8 @@ def _context(visit: Visit) -> dict[str, Any]:
         "earlier_errors": detail.snapshot.errors[:-1],
         "decision": detail.decisions[0] if detail.decisions else None,
         "holder": row.claimed_by if detail.claimed_until else None,
-        "queue": queue.rows if queue else [],
-        "queue_total": queue.total if queue else 0,
+        "queue": queue.rows,
+        "queue_total": queue.total,
         "step_kind": "question" if detail.snapshot.reason in QUESTIONS else "step",
     }
 

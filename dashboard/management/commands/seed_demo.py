@@ -56,7 +56,7 @@ INPUT_SCHEMA: dict[str, Any] = {
 
 
 class Command(BaseCommand):
-    """``manage.py seed_demo --workflows 200 --escalations 40``; only ever into an empty history."""
+    """``manage.py seed_demo --workflows 200 --escalations 40``; into an empty history unless told otherwise."""
 
     help = "Fill an empty history with made-up workflows and escalations."
 
@@ -64,11 +64,12 @@ class Command(BaseCommand):
         """How much."""
         parser.add_argument("--workflows", type=int, default=200)
         parser.add_argument("--escalations", type=int, default=40)
+        parser.add_argument("--beside", action="store_true", help="write although the history is not empty")
         parser.add_argument("--seed", type=int, default=7)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write it."""
-        if Workflow.objects.exists():
+        if Workflow.objects.exists() and not options["beside"]:
             self.stderr.write("The history is not empty; nothing was written.")
             return
         seed(options["workflows"], options["escalations"], random.Random(options["seed"]))
