@@ -245,7 +245,8 @@ class Client:
                 if left_s <= 0:
                     raise ResultPending(f"Workflow {workflow_id} has not ended within {timeout_s:g} s.")
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(event.wait(), left_s)
+                    async with asyncio.timeout(left_s):
+                        await event.wait()
         finally:
             self._waiting.pop(workflow_id, None)
 

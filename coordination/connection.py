@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
-from redis.asyncio import BlockingConnectionPool
+from hiredis import pack_command
+from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import Connection as WireConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -26,8 +27,7 @@ from coordination.keys import Keys
 
 _LANES = 4  # pipelines under way at once
 _MOST = 512  # commands in one pipeline
-_BLOCKED = 64  # connections for blocked readers
-_SOCKET_TIMEOUT_S = 15.0  # longer than any BLOCK
+_EXCHANGE_S = 15.0  # for one exchange; longer than any BLOCK
 
 Command = tuple[Any, ...]
 
@@ -43,15 +43,14 @@ class Connection:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.keys = Keys(config.prefix, config.shards)
-        self._pool = BlockingConnectionPool.from_url(
+        self._pool = ConnectionPool.from_url(
             config.redis_url.replace("redis+cluster://", "redis://"),
-            max_connections=_LANES + _BLOCKED,
-            timeout=None,
             retry=Retry(NoBackoff(), 0),
-            socket_timeout=_SOCKET_TIMEOUT_S,
+            socket_timeout=None,  # redis-py would use asyncio.wait_for, which swallows cancellation before Python 3.12
             socket_connect_timeout=5.0,
             protocol=2,
         )
+        self._idle: list[WireConnection] = []  # connected, and with no reply outstanding
         self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
         self._lanes = 0
         self._scheduled = False
@@ -78,7 +77,8 @@ class Connection:
         self._closed = True
         if self._senders:
             await asyncio.wait(self._senders, timeout=5.0)
-        await self._pool.disconnect()
+        while self._idle:
+            await self._idle.pop().disconnect(nowait=True)
 
     async def __aenter__(self) -> Connection:
         return self
@@ -122,25 +122,36 @@ class Connection:
         Raises:
             ServerUnavailable: The connection broke; nothing is known to be delivered.
         """
+        wire = await self._wire()
         try:
-            wire: WireConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        except (RedisError, OSError) as error:
-            raise self._unavailable(error) from None
-        clean = False
-        try:
-            await wire.send_command(*command, check_health=False)
-            reply = await wire.read_response(disable_decoding=True)
-            clean = True
-            return reply
+            async with asyncio.timeout(_EXCHANGE_S):
+                await wire.send_command(*command, check_health=False)
+                reply = await wire.read_response(disable_decoding=True)
         except ResponseError:
-            clean = True
+            self._idle.append(wire)
             raise
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            await wire.disconnect(nowait=True)
             raise self._unavailable(error) from None
-        finally:
-            if not clean:
-                await wire.disconnect(nowait=True)
-            await self._pool.release(wire)
+        except BaseException:
+            await wire.disconnect(nowait=True)
+            raise
+        self._idle.append(wire)
+        return reply
+
+    async def _wire(self) -> WireConnection:
+        """A connection for one exchange; it goes back to ``_idle`` only when every reply was read."""
+        while self._idle:
+            wire = self._idle.pop()
+            if wire.is_connected and not await wire.can_read():
+                return wire
+            await wire.disconnect(nowait=True)
+        wire = cast(WireConnection, self._pool.make_connection())  # type: ignore[no-untyped-call]
+        try:
+            await wire.connect()  # type: ignore[no-untyped-call]
+        except (RedisError, OSError) as error:
+            raise self._unavailable(error) from None
+        return wire
 
     async def exchange(self, commands: list[Command]) -> list[Any]:
         """Run commands in order on one connection of their own, outside the batches.
@@ -176,13 +187,14 @@ class Connection:
 
     async def _exchange(self, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
         try:
-            wire: WireConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        except (RedisError, OSError) as error:
-            _fail(batch, self._unavailable(error))
+            wire = await self._wire()
+        except ServerUnavailable as error:
+            _fail(batch, error)
             return
         done = 0
         try:
-            await wire.send_packed_command(wire.pack_commands([c for c, _ in batch]), check_health=False)
+            packed = b"".join([pack_command(command) for command, _ in batch])
+            await wire.send_packed_command(packed, check_health=False)
             for _, future in batch:
                 await _resolve(wire, future)
                 done += 1
@@ -193,8 +205,11 @@ class Connection:
             await wire.disconnect(nowait=True)
             _fail(batch[done:], OutcomeUnknown("The connection to Redis was ended during a call."))
             raise
-        finally:
-            await self._pool.release(wire)
+        else:
+            if self._closed:
+                await wire.disconnect(nowait=True)
+            else:
+                self._idle.append(wire)
 
     def _unavailable(self, error: BaseException) -> ServerUnavailable:
         address = self.config.redis_url.rpartition("@")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 import typing
@@ -23,7 +24,7 @@ from coordination.calls import (
     TaskCall,
 )
 from coordination.config import current
-from coordination.errors import PayloadTooLarge, SettingsError
+from coordination.errors import PayloadTooLarge, SettingsError, StepFailed
 
 _encode = msgspec.json.Encoder().encode
 
@@ -216,10 +217,11 @@ class DistributedCoordinator:
 
 
 async def main(coordinator: DistributedCoordinator, args: tuple[Any, ...]) -> Any:
-    """``run()``, and after a failure its compensations in reverse."""
+    """``run()``, and after a failure its compensations in reverse; one that people end as failed stops no other."""
     try:
         return await coordinator.run(*args)
-    except Exception:
+    except (Exception, SystemExit):
         while coordinator._compensations:
-            await coordinator._compensations.pop()
+            with contextlib.suppress(StepFailed):
+                await coordinator._compensations.pop()
         raise

@@ -256,7 +256,9 @@ class Execution:
             await reopen_question(self._host, self, step, why)
         await tidy(self._host, self)
         batch.fields += withdrawn_records(machine)
-        if batch.entries or batch.fields:
+        if machine.retrying != self.told[2] and not batch.event:
+            batch.event = "progressed"  # a step went into backoff, which only this field tells
+        if batch.entries or batch.fields or batch.event:
             await checkpoint(self._host, self, batch)
             machine.withdrawn.clear()
             return True

@@ -26,6 +26,7 @@ class _Fold:
 
     def __init__(self) -> None:
         self.steps: dict[str, StepView] = {}
+        self.early: dict[str, list[bytes]] = {}  # signals that came before run() waited for them
         self.final: str = ""
 
     def step(self, step_id: str, kind: StepKind, name: str, at_ms: int, state: StepState) -> StepView:
@@ -86,22 +87,21 @@ class _Fold:
             case j.SignalAwaited():
                 view = self.step(entry.step, StepKind.SIGNAL, entry.name, at_ms, StepState.WAITING)
                 view.due_ms = entry.due_ms
+                if early := self.early.get(entry.name):
+                    self._finish(entry.step, at_ms, StepState.SUCCEEDED, _json(early.pop(0)))
             case j.Signalled():
-                waiting = (
-                    s
-                    for s in self.steps.values()
-                    if s.kind is StepKind.SIGNAL and s.name == entry.name and s.state is StepState.WAITING
-                )
-                first = next(waiting, None)
-                if first is not None:
-                    self._finish(first.id, at_ms, StepState.SUCCEEDED, _json(entry.value))
+                self._signalled(entry, at_ms)
             case j.Recorded():
-                self.step(entry.step, StepKind.RECORD, entry.name, at_ms, StepState.SUCCEEDED)
-                self._finish(entry.step, at_ms, StepState.SUCCEEDED, _json(entry.value))
+                view = self.step(entry.step, StepKind.RECORD, entry.name, at_ms, StepState.SUCCEEDED)
+                view.error = entry.error
+                ended = StepState.FAILED if entry.error else StepState.SUCCEEDED
+                self._finish(entry.step, at_ms, ended, _json(entry.value))
             case j.ChildStarted():
                 view = self.step(entry.step, StepKind.CHILD, entry.child_type, at_ms, StepState.WAITING)
-                view.child_id = entry.child_id
-                view.input = _json(entry.payload)
+                view.child_id = "" if entry.error else entry.child_id
+                view.input, view.error = _json(entry.payload), entry.error
+                if entry.error:
+                    self._finish(entry.step, at_ms, StepState.FAILED, None)
             case j.ChildEnded():
                 ended = StepState.SUCCEEDED if entry.state == "completed" else StepState.FAILED
                 self._finish(entry.step, at_ms, ended, _json(entry.value))
@@ -111,7 +111,8 @@ class _Fold:
                 view = self.step(entry.step, StepKind.HUMAN, entry.label or entry.reason, at_ms, StepState.ESCALATED)
                 view.state = StepState.ESCALATED
                 view.escalation_id = entry.escalation_id
-                view.next_retry_ms = 0
+                view.next_retry_ms = view.finished_ms = 0
+                view.output = None  # an answer that did not fit
                 if view.kind is StepKind.HUMAN and entry.payload is not None:
                     view.input = _json(entry.payload)
             case j.Decided():
@@ -120,6 +121,13 @@ class _Fold:
                 self.final = entry.state
             case _:
                 pass
+
+    def _signalled(self, entry: j.Signalled, at_ms: int) -> None:
+        for view in self.steps.values():
+            if view.kind is StepKind.SIGNAL and view.name == entry.name and view.state is StepState.WAITING:
+                self._finish(view.id, at_ms, StepState.SUCCEEDED, _json(entry.value))
+                return
+        self.early.setdefault(entry.name, []).append(entry.value)
 
     def _decided(self, entry: j.Decided, at_ms: int) -> None:
         if entry.action == "supply":
