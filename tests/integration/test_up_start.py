@@ -71,7 +71,8 @@ def test_the_second_start_is_soon_and_ctrl_c_leaves_nothing(stack: Stack) -> Non
     order = [stopped.index(name) for name in ("web", "legal-review", "coordinator-1", "relay", "jobs")]
     assert order == sorted(order), stopped
     assert stopped[-1] == "server" or "REDIS_URL" in stack.environ
-    assert took_s < SECOND_START_S
+    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # the promise is for a machine with nothing else to do
+    assert took_s < SECOND_START_S * busy
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
