@@ -1,0 +1,122 @@
+"""Periodic work, and that running it twice does no harm."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.utils import timezone
+
+from coordination import config as coordination_config
+from coordination.config import Config
+from coordination.domain import WorkflowSnapshot, WorkflowState
+from dashboard import accounts, jobs, mirror, schedules
+from dashboard.models import AuditEntry, Escalation, Sample, Schedule, Workflow
+from tests import mirrored
+from tests.mirrored import Word, sql
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def _schedule(cron: str = "*/5 * * * *", **values: object) -> Schedule:
+    admin = accounts.ensure_admin()
+    made = schedules.save(admin, name="often", workflow_type="mirrored_wait", cron=cron, value={"word": "x"})
+    Schedule.objects.filter(pk=made.pk).update(**values)
+    return Schedule.objects.get(pk=made.pk)
+
+
+async def test_two_beats_submit_a_due_time_once(config: Config) -> None:
+    hour_ago = timezone.now() - dt.timedelta(hours=1)
+    await sql(_schedule, created_at=hour_ago)
+    async with mirrored.client(config) as client:
+        assert await sql(jobs.run_schedules) == 1  # of twelve missed times the latest, not all
+        first = await sql(Schedule.objects.get)
+        assert (await client.get(first.last_workflow_id)).labels == {"schedule": "often"}
+        await sql(lambda: Schedule.objects.update(last_run_at=hour_ago))  # as another beat saw it
+        await sql(jobs.run_schedules)
+        again = await sql(Schedule.objects.get)
+        assert again.last_workflow_id == first.last_workflow_id
+        assert await sql(jobs.run_schedules) == 0
+        assert await sql(AuditEntry.objects.filter(action="schedule.run").count) >= 1
+
+
+def test_a_schedule_that_cannot_be_submitted_says_why_and_does_not_stop_others(config: Config) -> None:
+    bad = _schedule(created_at=timezone.now() - dt.timedelta(hours=1), input={"word": 5})
+    assert jobs.run_schedules() == 0
+    bad.refresh_from_db()
+    assert "does not fit" in bad.last_error
+    assert bad.last_run_at is not None
+
+
+def test_a_due_time_waits_for_redis(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = _schedule(created_at=timezone.now() - dt.timedelta(hours=1))
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    coordination_config.current.cache_clear()
+    assert jobs.run_schedules() == 0
+    made.refresh_from_db()
+    assert made.last_run_at is None
+    assert "does not answer" in made.last_error
+
+
+def test_times_that_are_due() -> None:
+    now = dt.datetime(2026, 3, 1, 12, 7, tzinfo=dt.UTC)
+    made = Schedule(cron="*/5 * * * *", created_at=now - dt.timedelta(hours=1), enabled=True)
+    assert schedules.due_times(made, now) == [now.replace(minute=5)]
+    made.last_run_at = now.replace(minute=5)
+    assert schedules.due_times(made, now) == []
+    assert schedules.due_times(made, now.replace(minute=10)) == [now.replace(minute=10)]
+
+
+async def test_rows_that_differ_from_redis_are_read_again(config: Config) -> None:
+    async with mirrored.host_and_worker(config) as client:
+        done = await client.submit("mirrored_shout", Word("hello"))
+        await client.result(done, timeout_s=10)
+        old = WorkflowSnapshot(id=done, type="mirrored_shout", version=1, state=WorkflowState.RUNNING, created_ms=1)
+        lost = WorkflowSnapshot(id="lost", type="mirrored_shout", version=1, state=WorkflowState.RUNNING, created_ms=1)
+        await sql(mirror.workflows, [old, lost])
+        long_ago = timezone.now() - dt.timedelta(minutes=5)
+        await sql(lambda: Workflow.objects.update(updated_at=long_ago))
+        found = await sql(jobs.check_consistency)
+        assert (found["seen"], found["healed"], found["lost"]) == (2, 1, 1)
+        healed = await sql(Workflow.objects.select_related("archive").get, pk=done)
+        assert healed.state == "completed"
+        assert healed.archive.journal
+        gone = await sql(Workflow.objects.get, pk="lost")
+        assert gone.state == "failed"
+        assert "no longer holds" in gone.error
+        assert (await sql(jobs.check_consistency))["seen"] == 0
+
+        await sql(lambda: Workflow.objects.filter(pk=done).update(finished_at=timezone.now() - dt.timedelta(minutes=5)))
+        assert await sql(jobs.sweep_finished) == 1
+        assert await sql(jobs.sweep_finished) == 0
+        assert not await client.connection.call("EXISTS", client.connection.keys.journal(done))
+
+
+def test_history_ages_out(config: Config) -> None:
+    old_ms = int((timezone.now() - dt.timedelta(days=100)).timestamp() * 1000)
+    new_ms = int(timezone.now().timestamp() * 1000)
+    mirror.store(
+        [
+            WorkflowSnapshot(
+                id=f"w{number}-{begun}", type="t", version=1, state=WorkflowState.COMPLETED, seq=1,
+                created_ms=begun, finished_ms=begun,
+            )
+            for number in range(600)
+            for begun in (old_ms, new_ms)
+        ],
+        {},
+    )  # fmt: skip
+    Escalation.objects.create(
+        id="e", workflow_id=f"w1-{old_ms}", workflow_type="t", step="1", task_type="t", reason="final_error",
+        state="resolved", fingerprint="f", headline="h", detail={}, opened_at=timezone.now(),
+    )  # fmt: skip
+    Sample.objects.create(at=timezone.now() - dt.timedelta(days=30))
+    assert jobs.age_out() == {"workflows": 600, "samples": 1}
+    assert Workflow.objects.count() == 600
+    assert not Escalation.objects.exists()
+    assert jobs.age_out() == {"workflows": 0, "samples": 0}
+
+
+def test_the_timetable_names_jobs_that_exist() -> None:
+    for entry in jobs.BEAT_SCHEDULE.values():
+        assert callable(getattr(jobs, entry["task"].rpartition(".")[2]))
