@@ -1,8 +1,8 @@
 """Forms from a JSON Schema: the subset that msgspec writes, nested as deep as it goes, without JavaScript.
 
 A schema becomes a flat Django form whose field names are dotted paths (``value.parties.0.name``) and a tree of
-nodes that a template walks. What the subset does not cover becomes a field for JSON text. The result is
-validated again against the schema by whoever takes the decision, so a form can never let too much through.
+nodes that a template walks. What the subset does not cover becomes a field for JSON text. Parts of a group that
+are ``readOnly`` are not offered and stay as they were given. The result is validated again against the schema by whoever takes the decision, so a form can never let too much through.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ class SchemaForm(forms.Form):
         self.root_schema: Mapping[str, Any] = schema or {}
         self.name, self.more_rows = name, more_rows
         self._kinds: dict[str, Kind] = {}
+        self._kept: dict[str, dict[str, Any]] = {}  # read-only parts of groups, as they were given
         self.tree = self._build(name, label_of(self.root_schema, "Value"), self.root_schema, initial, True, 0)
 
     # --- building -----------------------------------------------------------------
@@ -103,6 +104,10 @@ class SchemaForm(forms.Form):
         known = start if isinstance(start, Mapping) else {}
         whole = required and not kind.nullable
         for key, part in kind.schema.get("properties", {}).items():
+            if isinstance(part, Mapping) and part.get("readOnly"):
+                if key in known:
+                    self._kept.setdefault(path, {})[key] = known[key]
+                continue
             child = self._build(
                 f"{path}.{key}", label_of(part, key), part, known.get(key, MISSING), whole and key in needed, depth + 1
             )
@@ -185,7 +190,7 @@ class SchemaForm(forms.Form):
             telling = any(not self._is_default(child, filled) for child in node.children)
             if not telling and not node.required:
                 return MISSING
-            return filled
+            return {**filled, **self._kept.get(node.path, {})}
         raw = self.cleaned_data.get(node.path)
         return self._leaf(kind, raw, node.listed)
 

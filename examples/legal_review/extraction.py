@@ -201,11 +201,14 @@ def amounts(passages: Passages) -> list[Amount]:
 
 
 def _purpose(passages: Passages, offset: int) -> str:
+    """The purpose named nearest before a sum; in "The price of … is £5" the first of the sentence."""
     sentence = passages.sentence_at(offset)
-    label = "Amount"
-    for match in _PURPOSES.finditer(passages.flat, max(sentence.start, offset - 160), offset):
-        label = (match.lastgroup or label).replace("_", " ")
-    return label
+    found = list(_PURPOSES.finditer(passages.flat, max(sentence.start, offset - 240), offset))
+    if not found:
+        return "Amount"
+    is_subject = passages.flat[max(0, offset - 5) : offset].endswith((" is ", " are "))
+    nearest = found[0] if is_subject else found[-1]
+    return (nearest.lastgroup or "Amount").replace("_", " ")
 
 
 # --- citations ----------------------------------------------------------------------------------

@@ -75,8 +75,7 @@ def apply(question: Question, answer: Answer, facts: Facts) -> tuple[Facts, Supp
             parties = [party if not known.name and known.role == question.role else known for known in facts.parties]
             if party not in parties:
                 parties.append(party)
-            said = f"{party.name} ({party.role})" if party.role else party.name
-            supplied = Supplied("party", f"Who is the {party.role or 'other party'}", said, answer.note, question.label)
+            supplied = Supplied("party", party.role or "Other party", party.name, answer.note, question.label)
             return msgspec.structs.replace(facts, parties=parties), supplied
         case GoverningLawAnswer():
             law = Finding(answer.jurisdiction, BY_A_PERSON)

@@ -13,6 +13,7 @@ from examples.legal_review.shapes import (
     Document,
     Facts,
     Issue,
+    KeyDate,
     Kind,
     Review,
     Shape,
@@ -27,6 +28,8 @@ TYPE = "legal_review"
 
 T = TypeVar("T")
 
+_PLAIN_DATES = ("Date", "Payment")
+
 _STAGES = (
     ("read", "Read the document"),
     ("classify", "Tell its kind"),
@@ -38,7 +41,7 @@ _STAGES = (
 _SEVERITIES = (
     ("high", "Must be settled", "failed"),
     ("medium", "Should be settled", "waiting"),
-    ("low", "Note", "idle"),
+    ("low", "Worth noting", "idle"),
 )
 
 
@@ -102,9 +105,18 @@ class Report(NamedTuple):
         return [group for group in groups if group.issues]
 
     @property
-    def timeline(self) -> list[Any]:
-        """The dates that matter, the earliest first."""
-        return sorted(self.facts.dates, key=lambda date: date.date)[:24] if self.facts else []
+    def key_dates(self) -> list[KeyDate]:
+        """The dates that mean something for the whole agreement, the earliest first."""
+        return sorted((d for d in self._dates if d.label not in _PLAIN_DATES), key=lambda d: d.date)
+
+    @property
+    def other_dates(self) -> list[KeyDate]:
+        """The remaining dates, the earliest first."""
+        return sorted((d for d in self._dates if d.label in _PLAIN_DATES), key=lambda d: d.date)
+
+    @property
+    def _dates(self) -> list[KeyDate]:
+        return self.facts.dates if self.facts else []
 
     @property
     def waits(self) -> bool:

@@ -28,6 +28,9 @@ KIND_TITLES: dict[str, str] = {
 }
 
 
+READ_ONLY = {"readOnly": True}  # left to the agents: the form for operators does not offer it
+
+
 class Shape(msgspec.Struct, frozen=True, omit_defaults=True):
     """A value that is never changed once made."""
 
@@ -38,17 +41,16 @@ class Shape(msgspec.Struct, frozen=True, omit_defaults=True):
 class Document(Shape, frozen=True):
     """A contract to review: a stored file, or its text."""
 
-    name: Annotated[str, Meta(title="Name", description="How the review is headed", max_length=200)] = ""
     text: Annotated[
         str,
         Meta(
             title="Text",
             description="The contract's words. When given, they are reviewed instead of the file.",
             max_length=2_000_000,
-            extra_json_schema={"format": "textarea"},
         ),
     ] = ""
-    file: Annotated[FileRef | None, Meta(title="Stored file")] = None
+    name: Annotated[str, Meta(title="Name", description="How the review is headed.", max_length=200)] = ""
+    file: Annotated[FileRef | None, Meta(title="Stored file", extra_json_schema=READ_ONLY)] = None
 
 
 class Contents(Shape, frozen=True):
@@ -60,13 +62,12 @@ class Contents(Shape, frozen=True):
             title="Text of the document",
             description="Type or paste the words of the contract, as far as they matter for the review.",
             max_length=2_000_000,
-            extra_json_schema={"format": "textarea"},
         ),
     ] = ""
     pages: Annotated[int, Meta(title="Number of pages", ge=1, le=10_000)] = 1
-    source: Annotated[Literal["person", "document"], Meta(title="Where the text comes from")] = "person"
-    counted: Annotated[int, Meta(title="Number of words", description="0: count them", ge=0)] = 0
-    stored: Annotated[FileRef | None, Meta(title="Stored text, when it is long")] = None
+    source: Annotated[Literal["person", "document"], Meta(extra_json_schema=READ_ONLY)] = "person"
+    counted: Annotated[int, Meta(description="Words", extra_json_schema=READ_ONLY, ge=0)] = 0
+    stored: Annotated[FileRef | None, Meta(description="The text when it is long", extra_json_schema=READ_ONLY)] = None
 
     @property
     def words(self) -> int:

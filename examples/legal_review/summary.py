@@ -32,6 +32,9 @@ _TELLING = re.compile(
 )
 
 
+_DEFINITION = re.compile(r"[\d.() a-z]{0,12}[\"“][^\"”]{1,60}[\"”]\s+means")
+
+
 def summarize(text: str, kind: Kind, facts: Facts, most: int = 6) -> Summary:
     """One line about the agreement, and at most ``most`` of its sentences in order."""
     return Summary(headline(kind, facts), key_sentences(text, most))
@@ -112,4 +115,5 @@ def _worth(words: str) -> bool:
         and plain[-1:] in ".;:"
         and not re.search(r"_{3,}|Signature\s*:|Date\s*:", plain)
         and len(_terms(plain)) >= 6
+        and _DEFINITION.match(plain) is None
     )

@@ -104,7 +104,7 @@ REVIEW = register(
         name="legal-review-report",
         template="legal_review/review.html",
         context=_review,
-        partials=("review",),
+        partials=("lr-heading", "review"),
         topics=lambda visit: {f"workflow.{visit.kwargs['workflow_id']}"},
     ),
 )

@@ -181,12 +181,15 @@ def test_the_report(operator):
 def test_the_list_shows_it(viewer):
     identity = finished_review()
     page = viewer.get(START).content.decode()
-    assert f"{START}{identity}/" in page and "1 must" in page and "Services agreement" in page
+    assert f"{START}{identity}/" in page and "1 must be settled" in page and "Services agreement" in page
 
 
 def test_the_json(viewer):
     answer = viewer.get(f"{START}{finished_review()}/review.json")
-    assert answer["Content-Disposition"] == 'attachment; filename="services-agreement-for-facility-cleaning-and-maintenance.json"'
+    assert (
+        answer["Content-Disposition"]
+        == 'attachment; filename="services-agreement-for-facility-cleaning-and-maintenance.json"'
+    )
     body = json.loads(answer.content)
     assert body["supplied"][0]["by"] == "paula"
     assert body["kind"]["name"] == "services" and body["facts"]["parties"][1]["name"].startswith("Quay")

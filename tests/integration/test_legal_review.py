@@ -104,7 +104,7 @@ async def test_a_person_names_the_missing_party(legal: World) -> None:
     review = await finished(legal, identity)
     assert [(party.name, party.role) for party in review.facts.parties][1] == ("Quay House Trust", "Client")
     assert [(said.topic, said.value, said.note) for said in review.supplied] == [
-        ("party", "Quay House Trust (Client)", "covering letter")
+        ("party", "Quay House Trust", "covering letter")
     ]
     assert next(issue for issue in review.issues if issue.rule == "missing-party").answer
     assert "Quay House Trust (Client)" in review.summary.headline

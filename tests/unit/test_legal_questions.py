@@ -9,6 +9,8 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
+from coordination.files import FileRef
+from dashboard.forms import SchemaForm
 from examples.legal_review import documents, extraction, questions, validation
 from examples.legal_review.samples import BY_SLUG, SAMPLES
 from examples.legal_review.shapes import (
@@ -41,7 +43,7 @@ def test_missing_party():
     facts, supplied = questions.apply(question, answer, facts)
     assert [(party.name, party.role) for party in facts.parties][1] == ("Quay House Trust", "Client")
     assert facts.parties[1].quote == questions.BY_A_PERSON
-    assert (supplied.topic, supplied.value) == ("party", "Quay House Trust (Client)")
+    assert (supplied.title, supplied.value) == ("Client", "Quay House Trust")
     settled = questions.settle(issues, question, "Client: Quay House Trust")
     assert [issue.rule for issue in settled if issue.answer] == ["missing-party"]
     assert len(settled) == len(issues)
@@ -132,3 +134,22 @@ def test_wrong_answers_are_refused(answer, raw):
 def test_shapes_travel_as_json(value):
     assert msgspec.json.decode(msgspec.json.encode(value), type=type(value)) == value
     Draft202012Validator.check_schema(msgspec.json.schema(type(value)))
+
+
+def test_operators_type_the_words_and_the_file_stays_as_it_is():
+    ref = FileRef("a" * 64, "scan.pdf", 9, "application/pdf")
+    given = msgspec.to_builtins(Document(file=ref))
+    schema = msgspec.json.schema(Document)
+    offered = SchemaForm(schema, initial=given)
+    assert set(offered.fields) == {"value.text", "value.name"}
+    form = SchemaForm(schema, initial=given, data={"value.text": "This lease is made", "value.name": ""})
+    assert form.is_valid()
+    assert msgspec.convert(form.value(), Document) == Document(text="This lease is made", file=ref)
+
+
+def test_operators_supply_the_words_alone():
+    form = SchemaForm(msgspec.json.schema(Contents), data={"value.text": "This lease is made", "value.pages": "2"})
+    assert set(form.fields) == {"value.text", "value.pages"}
+    assert form.is_valid(), form.errors
+    found = msgspec.convert(form.value(), Contents)
+    assert (found.text, found.pages, found.source, found.words) == ("This lease is made", 2, "person", 4)
