@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from config.up import server as embedded
+from config.up.child import end_with_parent
 
 WAIT_S = 30.0
 
@@ -71,7 +72,9 @@ class RedisServer:
     def start(self) -> RedisServer:
         """Start, and return when it takes commands."""
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=end_with_parent
+            )
         deadline = time.monotonic() + WAIT_S
         while self.ask("PING") != b"+PONG\r\n":
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -235,6 +238,7 @@ def main() -> int:
     parser.add_argument("--database", choices=("postgresql",))
     parser.add_argument("command", nargs=argparse.REMAINDER)
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are ended on the way out
     environ = dict(os.environ)
     with contextlib.ExitStack() as stack:
         if chosen.redis == "cluster":

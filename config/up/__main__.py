@@ -36,7 +36,7 @@ def _run(chosen: options.Options) -> None:
             checks.redis(chosen.redis_url)
         else:
             server.program()
-        if chosen.database_url:
+        if chosen.database_url and chosen.sqlite_path is None:
             checks.database(chosen.database_url)
         try:
             asyncio.run(_supervise(Supervisor, chosen, listener.fileno()))

@@ -98,7 +98,7 @@ class Child:
                 stderr=asyncio.subprocess.STDOUT,
                 pass_fds=(writing, *self.program.descriptors),
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which keeps the order
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
             )
         except OSError as error:
             os.close(reading)
@@ -154,7 +154,7 @@ class Child:
             os.killpg(group, signal.SIGKILL)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """On Linux, let the kernel end this process when the supervisor dies by force."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PARENT_DIED, signal.SIGTERM)

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import os
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -27,6 +28,14 @@ class Options:
     hosts: int
     redis_url: str | None  # None: the embedded server
     database_url: str | None  # None: SQLite in the home folder
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The SQLite file; none when PostgreSQL is used."""
+        if self.database_url is None:
+            return self.home / "ganglion.sqlite3"
+        parts = urlsplit(self.database_url)
+        return Path(unquote(parts.path)) if parts.scheme == "sqlite" else None
 
     @property
     def address(self) -> str:

@@ -41,19 +41,29 @@ class Preparation:
     async def _tables(self) -> None:
         files = [path for package in PACKAGES for path in (ROOT / package).rglob("migrations/*.py")]
         wanted = _digest([*files, ROOT / "requirements.txt"])
-        if self._options.database_url is None and self._done.get("tables") == f"{wanted} {self._applied()}":
+        if self._done.get("tables") == f"{wanted} {self._applied()}":
             return
         await self._manage("migrate", "--no-input", "--verbosity=0")
         self._remember("tables", f"{wanted} {self._applied()}")
 
     def _applied(self) -> int:
-        """How many migrations the SQLite file knows, so that a file put back from a copy is noticed."""
-        path = self._options.home / "ganglion.sqlite3"
+        """How many migrations the database knows, so that one put back from a copy, or another one, is noticed."""
+        count = "SELECT count(*) FROM django_migrations"
+        path = self._options.sqlite_path
+        if path is None:
+            import psycopg
+
+            try:
+                with psycopg.connect(self._options.database_url or "", connect_timeout=5) as remote:
+                    row = remote.execute(count).fetchone()
+                    return int(row[0]) if row else 0
+            except psycopg.Error:
+                return 0
         if not path.exists():
             return 0
         try:
             with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-                return int(connection.execute("SELECT count(*) FROM django_migrations").fetchone()[0])
+                return int(connection.execute(count).fetchone()[0])
         except sqlite3.Error:
             return 0
 
