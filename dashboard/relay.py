@@ -8,7 +8,6 @@ the events acknowledged. So a crash at any point repeats work and loses none, an
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,20 +15,15 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
-from django.utils import timezone
 from redis.exceptions import ResponseError
 
-from coordination.commands import Commands
 from coordination.connection import Connection
-from coordination.domain import EscalationSnapshot, EscalationState, WorkflowSnapshot
 from coordination.errors import ServerUnavailable
 from coordination.inspect import Inspector
-from coordination.journal import Numbered
 from coordination.keys import RELAY_GROUP
 from coordination.streams import ensure_groups, no_group
-from dashboard import live, mirror, relay_outcomes
-from dashboard.models import HostEvent
 from dashboard.relay_batch import Batch
+from dashboard.relay_process import Processor, Reading
 from dashboard.relay_status import Reporter
 
 logger = logging.getLogger("ganglion.relay")
@@ -55,14 +49,14 @@ class Relay:
         keys = connection.keys
         self.connection = connection
         self.name = name
-        self.inspector = Inspector(connection)
-        self.commands = Commands(connection)
         self.host_stream = keys.host_events
         self.streams = [*(keys.events(shard) for shard in range(keys.shards)), self.host_stream]
-        self.reporter = Reporter(connection, self.inspector, name, self.streams)
+        self.reporter = Reporter(connection, Inspector(connection), name, self.streams)
+        self.processor = Processor(connection, self.sql, self.reporter)
         self._sql = ThreadPoolExecutor(1, thread_name_prefix="relay-sql")
         self._stop = asyncio.Event()
         self._healthy = True
+        self._committing: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
         """Finish the batch at hand, then return from ``run``."""
@@ -85,14 +79,17 @@ class Relay:
                     await ensure_groups(self.connection, self.streams, RELAY_GROUP)
                     await self.sql(_ping)
                     await self._finish_pending()
+                    await self._settled()
                     ready()
                     ready = _nothing
                     self._recovered()
                     delay_s = 0.2
                     while not self._stop.is_set():
                         await self._turn()
+                    await self._settled()
                 except (ServerUnavailable, ResponseError, DatabaseError, InterfaceError) as error:
                     self._trouble(error)
+                    await asyncio.gather(self._settled(), return_exceptions=True)
                     await self._pause(delay_s)
                     delay_s = min(delay_s * 2, BACKOFF_MAX_S)
         finally:
@@ -120,6 +117,7 @@ class Relay:
         if batch:
             await self.process(batch)
         if batch.events < READ_COUNT:
+            await self._settled()
             await self._pause(PACE_S)
 
     def _groups(self) -> list[list[str]]:
@@ -152,7 +150,7 @@ class Relay:
                 batch.add(stream, reply[1], self.host_stream)
                 if batch:
                     logger.info("taking over %d events of %s that another relay left", batch.events, stream)
-                    await self.process(batch)
+                    await self._commit(await self.processor.read(batch))
                 place = reply[0]
                 if place == b"0-0":
                     break
@@ -160,50 +158,30 @@ class Relay:
     # --- one batch ---------------------------------------------------------------------------
 
     async def process(self, batch: Batch) -> None:
-        """Mirror a batch: read, commit, tell, acknowledge, forget; repeatable as a whole."""
-        read_at = timezone.now()
-        held = await self.inspector.snapshots(sorted(batch.workflows))
-        snapshots = [snapshot for snapshot in held if snapshot is not None]
-        finished = [snapshot.id for snapshot in snapshots if snapshot.state.is_final]
-        read = await asyncio.gather(*(self.inspector.journal(workflow_id) for workflow_id in finished))
-        journals = {workflow_id: entries for workflow_id, entries in zip(finished, read, strict=True) if entries}
-        found = await asyncio.gather(*(self.inspector.escalation(name) for name in sorted(batch.escalations)))
-        escalated = [snapshot for snapshot in found if snapshot is not None]
-        await self._store(snapshots, journals, escalated, batch.hosts, read_at)
-        followed = await self._follow(snapshots, finished)
-        self.reporter.mirrored(snapshots)
-        await live.publish_async(await self._topics(batch, followed))
-        for stream, ids in batch.entries.items():
-            for first in range(0, len(ids), 1_000):
-                await self.connection.script("acknowledge", [stream], [RELAY_GROUP, *ids[first : first + 1_000]])
-        await self._forget(snapshots, journals, escalated)
+        """Mirror a batch while the next is read: at most one is being committed."""
+        try:
+            reading = await self.processor.read(batch)
+        except (ServerUnavailable, ResponseError):
+            raise
+        except Exception:
+            logger.exception("a batch cannot be read as a whole, mirroring it one by one")
+            await self._singly(batch)
+            return
+        await self._settled()
+        self._committing = asyncio.create_task(self._commit(reading), name="relay-commit")
 
-    async def _forget(
-        self,
-        snapshots: list[WorkflowSnapshot],
-        journals: dict[str, list[Numbered]],
-        escalated: list[EscalationSnapshot],
-    ) -> None:
-        """Let Redis forget what the history holds to its end; a sweep repeats what a crash leaves out."""
-        mirrored = {snapshot.id: snapshot.seq for snapshot in snapshots if snapshot.id in journals}
-        closed = [found.id for found in escalated if found.state is not EscalationState.OPEN]
-        if mirrored:
-            await self.commands.forget(mirrored)
-        await asyncio.gather(*(self.commands.forget_escalation(name) for name in closed))
+    async def _settled(self) -> None:
+        """Wait for the commit under way; its error is raised here."""
+        committing, self._committing = self._committing, None
+        if committing is not None:
+            await committing
 
-    async def _store(
-        self,
-        snapshots: list[WorkflowSnapshot],
-        journals: dict[str, list[Numbered]],
-        escalated: list[EscalationSnapshot],
-        hosts: list[HostEvent],
-        read_at: dt.datetime,
-    ) -> None:
+    async def _commit(self, reading: Reading) -> None:
         """Commit a batch, waiting as long as the database is locked or away."""
         delay_s = 0.1
         while True:
             try:
-                await self.sql(mirror.store, snapshots, journals, escalated, hosts, read_at)
+                await self.processor.commit(reading)
             except (OperationalError, InterfaceError) as error:
                 self._trouble(error)
                 await self.sql(_disconnect)
@@ -211,69 +189,23 @@ class Relay:
                     raise  # unacknowledged: the next start finds it
                 await self._pause(delay_s)
                 delay_s = min(delay_s * 2, BACKOFF_MAX_S)
-            except DatabaseError as error:
-                logger.error("a row does not fit the database, storing the batch one by one: %s", error)
-                await self._store_singly(snapshots, journals, escalated, hosts)
-                return
             else:
                 self._recovered()
                 return
 
-    async def _store_singly(
-        self,
-        snapshots: list[WorkflowSnapshot],
-        journals: dict[str, list[Numbered]],
-        escalated: list[EscalationSnapshot],
-        hosts: list[HostEvent],
-    ) -> None:
-        """One row that cannot be stored must not hold up the others."""
-        parts: list[tuple[str, list[WorkflowSnapshot], list[EscalationSnapshot]]] = [
-            *((snapshot.id, [snapshot], []) for snapshot in snapshots),
-            *((found.id, [], [found]) for found in escalated),
-        ]
-        for name, workflow, escalation in parts:
+    async def _singly(self, batch: Batch) -> None:
+        """One object that cannot be read must not hold up the others."""
+        await self._settled()
+        parts = [Batch(workflows={name}) for name in sorted(batch.workflows)]
+        parts += [Batch(escalations={name}) for name in sorted(batch.escalations)]
+        for part in (*parts, Batch(hosts=batch.hosts)):
             try:
-                await self.sql(mirror.store, workflow, journals, escalation)
-            except (OperationalError, InterfaceError):
+                await self._commit(await self.processor.read(part))
+            except (ServerUnavailable, ResponseError, DatabaseError, InterfaceError):
                 raise
-            except DatabaseError as error:
-                journals.pop(name, None)  # so that it is not forgotten in Redis either
-                logger.error("%s stays out of the history: %s", name, error)
-        await self.sql(mirror.store, [], {}, [], hosts)
-
-    async def _follow(self, snapshots: list[WorkflowSnapshot], finished: list[str]) -> set[str]:
-        """Let escalations learn what became of their workflow; returns those that changed."""
-        if not snapshots:
-            return set()
-        waiting = await self.sql(relay_outcomes.find, [snapshot.id for snapshot in snapshots], finished)
-        if not waiting:
-            return set()
-        by_id = {snapshot.id: snapshot for snapshot in snapshots}
-        outcomes: dict[str, str] = {}
-        left = sorted({escalation.workflow_id for escalation in waiting if escalation.state == "open"})
-        for escalation in waiting:
-            if escalation.state == "open":
-                continue
-            steps = await self.inspector.steps(escalation.workflow_id)
-            known = relay_outcomes.outcome(escalation, by_id[escalation.workflow_id], steps)
-            if known != "dispatched":
-                outcomes[escalation.id] = known
-        await self.sql(relay_outcomes.write, outcomes)
-        if left:
-            await self.sql(mirror.withdraw, left)
-        return {*outcomes, *(escalation.id for escalation in waiting if escalation.state == "open")}
-
-    async def _topics(self, batch: Batch, followed: set[str]) -> set[str]:
-        topics: set[str] = set()
-        if batch.workflows:
-            topics |= {"workflows", "overview"} | {f"workflow.{name}" for name in batch.workflows}
-        if batch.escalations or followed:
-            topics |= {"escalations", "overview"}
-            topics |= {f"escalation.{name}" for name in batch.escalations | followed}
-        if batch.hosts:
-            topics |= {"coordinators", "overview"}
-        watched = await live.watched(self.connection)
-        return topics if watched is None else {topic for topic in topics if live.group(topic) in watched}
+            except Exception:
+                logger.exception("%s stays out of the history", *(part.workflows or part.escalations or {"a host"}))
+        await self.processor.acknowledge(batch)
 
     # --- outages -------------------------------------------------------------------------------
 

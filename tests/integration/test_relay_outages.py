@@ -126,6 +126,20 @@ def test_it_stops_at_once_and_says_what_is_wrong_with_settings(config: Config, t
     assert "GANGLION_SHARDS='none'" in ran.stderr
 
 
+async def test_one_object_that_cannot_be_read_does_not_hold_up_the_others(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with mirrored.client(config) as client:
+        for name in ("good-1", "spoilt", "good-2"):
+            await client.submit("mirrored_wait", Word("x"), workflow_id=name)
+        await client.connection.call("HSET", client.connection.keys.workflow("spoilt"), "state", "nonsense")
+        async with mirrored.relay(config):
+            await until(lambda: Workflow.objects.filter(pk__in=["good-1", "good-2"]).count() == 2)
+        events = [client.connection.keys.events(shard) for shard in range(config.shards)]
+        assert sum([await client.connection.call("XLEN", stream) for stream in events]) == 0
+    assert any("spoilt stays out of the history" in line for line in caplog.messages)
+
+
 def test_rows_of_a_batch_are_stored_together_or_not_at_all(config: Config) -> None:
     fine = WorkflowSnapshot(id="fine", type="t", version=1, state=WorkflowState.RUNNING, created_ms=1)
     with pytest.raises(AttributeError):

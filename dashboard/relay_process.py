@@ -1,0 +1,165 @@
+"""One batch of events: read what they are about, commit it, tell pages, acknowledge, forget."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.utils import timezone
+
+from coordination.commands import Commands
+from coordination.connection import Connection
+from coordination.domain import EscalationSnapshot, EscalationState, WorkflowSnapshot
+from coordination.inspect import Inspector
+from coordination.journal import Numbered
+from coordination.keys import RELAY_GROUP
+from dashboard import live, mirror, relay_outcomes
+from dashboard.relay_batch import Batch
+from dashboard.relay_status import Reporter
+
+logger = logging.getLogger("ganglion.relay")
+
+RunSql = Callable[..., Awaitable[Any]]
+_ACKNOWLEDGED = 1_000  # entries in one call
+
+
+@dataclass(slots=True)
+class Reading:
+    """A batch, and what Redis held of its objects."""
+
+    batch: Batch
+    read_at: dt.datetime
+    snapshots: list[WorkflowSnapshot]
+    journals: dict[str, list[Numbered]]  # of those that have finished
+    escalated: list[EscalationSnapshot]
+
+    @property
+    def finished(self) -> list[str]:
+        """The workflows that have ended."""
+        return [snapshot.id for snapshot in self.snapshots if snapshot.state.is_final]
+
+
+class Processor:
+    """Mirrors batches; every part may be repeated.
+
+    Args:
+        connection: To Redis.
+        sql: Runs database work on the relay's thread.
+        reporter: Counts what was mirrored.
+    """
+
+    def __init__(self, connection: Connection, sql: RunSql, reporter: Reporter) -> None:
+        self.connection = connection
+        self.inspector = Inspector(connection)
+        self.commands = Commands(connection)
+        self.sql = sql
+        self.reporter = reporter
+
+    async def read(self, batch: Batch) -> Reading:
+        """What Redis holds now of the objects that a batch names."""
+        read_at = timezone.now()
+        held = await self.inspector.snapshots(sorted(batch.workflows))
+        snapshots = [snapshot for snapshot in held if snapshot is not None]
+        finished = [snapshot.id for snapshot in snapshots if snapshot.state.is_final]
+        journals = await asyncio.gather(*(self.inspector.journal(workflow_id) for workflow_id in finished))
+        found = await asyncio.gather(*(self.inspector.escalation(name) for name in sorted(batch.escalations)))
+        return Reading(
+            batch,
+            read_at,
+            snapshots,
+            {workflow_id: entries for workflow_id, entries in zip(finished, journals, strict=True) if entries},
+            [snapshot for snapshot in found if snapshot is not None],
+        )
+
+    async def commit(self, reading: Reading) -> None:
+        """Store, tell pages, acknowledge, forget, in this order.
+
+        Raises:
+            OperationalError: The database is locked or away; nothing was acknowledged.
+        """
+        await self._store(reading)
+        followed = await self._follow(reading.snapshots, reading.finished)
+        self.reporter.mirrored(reading.snapshots)
+        await live.publish_async(await self._topics(reading.batch, followed))
+        await self.acknowledge(reading.batch)
+        await self._forget(reading)
+
+    async def acknowledge(self, batch: Batch) -> None:
+        """Take a batch's events off their streams."""
+        for stream, ids in batch.entries.items():
+            for first in range(0, len(ids), _ACKNOWLEDGED):
+                part = ids[first : first + _ACKNOWLEDGED]
+                await self.connection.script("acknowledge", [stream], [RELAY_GROUP, *part])
+
+    async def _store(self, reading: Reading) -> None:
+        stored = (reading.snapshots, reading.journals, reading.escalated, reading.batch.hosts, reading.read_at)
+        try:
+            await self.sql(mirror.store, *stored)
+        except (OperationalError, InterfaceError):
+            raise
+        except DatabaseError as error:
+            logger.error("a row does not fit the database, storing the batch one by one: %s", error)
+            await self._store_singly(reading)
+
+    async def _store_singly(self, reading: Reading) -> None:
+        """One row that cannot be stored must not hold up the others."""
+        parts: list[tuple[str, list[WorkflowSnapshot], list[EscalationSnapshot]]] = [
+            *((snapshot.id, [snapshot], []) for snapshot in reading.snapshots),
+            *((found.id, [], [found]) for found in reading.escalated),
+        ]
+        for name, workflow, escalation in parts:
+            try:
+                await self.sql(mirror.store, workflow, reading.journals, escalation, (), reading.read_at)
+            except (OperationalError, InterfaceError):
+                raise
+            except DatabaseError as error:
+                reading.journals.pop(name, None)  # so that it is not forgotten in Redis either
+                logger.error("%s stays out of the history: %s", name, error)
+        await self.sql(mirror.store, [], {}, [], reading.batch.hosts)
+
+    async def _forget(self, reading: Reading) -> None:
+        """Let Redis forget what the history holds to its end; a sweep repeats what a crash leaves out."""
+        mirrored = {snapshot.id: snapshot.seq for snapshot in reading.snapshots if snapshot.id in reading.journals}
+        closed = [found.id for found in reading.escalated if found.state is not EscalationState.OPEN]
+        if mirrored:
+            await self.commands.forget(mirrored)
+        await asyncio.gather(*(self.commands.forget_escalation(name) for name in closed))
+
+    async def _follow(self, snapshots: list[WorkflowSnapshot], finished: list[str]) -> set[str]:
+        """Let escalations learn what became of their workflow; returns those that changed."""
+        if not snapshots:
+            return set()
+        waiting = await self.sql(relay_outcomes.find, [snapshot.id for snapshot in snapshots], finished)
+        if not waiting:
+            return set()
+        by_id = {snapshot.id: snapshot for snapshot in snapshots}
+        outcomes: dict[str, str] = {}
+        left = sorted({escalation.workflow_id for escalation in waiting if escalation.state == "open"})
+        for escalation in waiting:
+            if escalation.state == "open":
+                continue
+            steps = await self.inspector.steps(escalation.workflow_id)
+            known = relay_outcomes.outcome(escalation, by_id[escalation.workflow_id], steps)
+            if known != "dispatched":
+                outcomes[escalation.id] = known
+        await self.sql(relay_outcomes.write, outcomes)
+        if left:
+            await self.sql(mirror.withdraw, left)
+        return {*outcomes, *(escalation.id for escalation in waiting if escalation.state == "open")}
+
+    async def _topics(self, batch: Batch, followed: set[str]) -> set[str]:
+        topics: set[str] = set()
+        if batch.workflows:
+            topics |= {"workflows", "overview"} | {f"workflow.{name}" for name in batch.workflows}
+        if batch.escalations or followed:
+            topics |= {"escalations", "overview"}
+            topics |= {f"escalation.{name}" for name in batch.escalations | followed}
+        if batch.hosts:
+            topics |= {"coordinators", "overview"}
+        watched = await live.watched(self.connection)
+        return topics if watched is None else {topic for topic in topics if live.group(topic) in watched}
