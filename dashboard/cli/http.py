@@ -44,11 +44,22 @@ def token() -> str:
         ) from None
 
 
+def address() -> str:
+    """GANGLION_URL, else where the latest bin/up on the data folder answers, else bin/up's usual address."""
+    given = os.environ.get("GANGLION_URL")
+    if given:
+        return given.rstrip("/")
+    try:
+        return (home() / "up.lock").read_text().split()[1]  # process id and address
+    except (OSError, IndexError):
+        return DEFAULT_URL
+
+
 class Api:
     """One console's API."""
 
     def __init__(self) -> None:
-        self.url = os.environ.get("GANGLION_URL", DEFAULT_URL).rstrip("/")
+        self.url = address()
 
     def get(self, path: str, **query: Any) -> Any:
         """Read."""
