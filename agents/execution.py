@@ -218,7 +218,9 @@ class Executor:
         long = [
             running
             for running in self._ledger.running.values()
-            if running.task is not None and not running.ended and now - running.started_at > 1.0
+            if running.task is not None
+            and not running.ended
+            and now - running.started_at > min(1.0, running.delivery.timeout_s / 3)
         ]
         await asyncio.gather(*(self._renew(running) for running in long))
 

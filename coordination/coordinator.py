@@ -24,7 +24,7 @@ from coordination.calls import (
     TaskCall,
 )
 from coordination.config import current
-from coordination.errors import PayloadTooLarge, SettingsError, StepFailed
+from coordination.errors import InvalidPayload, PayloadTooLarge, SettingsError, StepFailed
 
 _encode = msgspec.json.Encoder().encode
 
@@ -38,8 +38,12 @@ def encode_payload(value: Any, what: str) -> bytes:
 
     Raises:
         PayloadTooLarge: Says how large it is and what to do.
+        InvalidPayload: JSON cannot carry it.
     """
-    raw = _encode(value)
+    try:
+        raw = _encode(value)
+    except (TypeError, ValueError, msgspec.MsgspecError) as error:
+        raise InvalidPayload(f"{what} cannot be written as JSON: {error}.") from None
     limit = current().payload_bytes
     if len(raw) > limit:
         raise PayloadTooLarge(

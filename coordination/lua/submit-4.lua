@@ -1,8 +1,8 @@
 -- Accepts a workflow exactly once: state, index and queue entry in one script.
 -- KEYS: 1 workflow (hash), 2 workflows (stream), 3 deadlines (zset), 4 events (stream)
--- ARGV: id, type, version, input JSON, most entries in the stream or 0 for a child, first look ms,
+-- ARGV: id, type, version, input JSON, most that may wait in the stream or 0 for a child, first look ms,
 --   whole deadline ms or 0, waiting client or '', then further field, value …
--- Returns {1, now ms} accepted | {-4, state} there already | {-8, entries} refused: the backlog is full
+-- Returns {1, now ms} accepted | {-4, state} there already | {-8, waiting} refused: the backlog is full
 --- include answers
 --- include now
 --- include journal
@@ -16,8 +16,12 @@ if known then
 end
 local most = tonumber(ARGV[5])
 if most > 0 then
-  local entries = redis.call('XLEN', KEYS[2])
-  if entries >= most then return {REFUSED, entries} end
+  local waiting = redis.call('XLEN', KEYS[2])
+  if waiting >= most then -- those that a host has taken are no backlog
+    local pending = redis.pcall('XPENDING', KEYS[2], 'coordinators')
+    if not pending.err then waiting = waiting - pending[1] end
+  end
+  if waiting >= most then return {REFUSED, waiting} end
 end
 local entry = redis.call('XADD', KEYS[2], '*', 'w', id)
 redis.call('HSET', KEYS[1], 'type', ARGV[2], 'version', ARGV[3], 'state', 'queued', 'input', ARGV[4], 'epoch', 0,
