@@ -227,8 +227,9 @@ class Relay:
         self._healthy = True
 
     async def _pause(self, seconds: float) -> None:
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
 
     async def _repeat(self, work: Callable[[], Any], every_s: float) -> None:
         while True:

@@ -105,7 +105,8 @@ async def relay(config: Config, name: str = "relay") -> AsyncIterator[Relay]:
         running = Relay(connection, name)
         ready = asyncio.Event()
         task = asyncio.create_task(running.run(ready.set), name="relay")
-        await asyncio.wait_for(ready.wait(), WAIT_S)
+        async with asyncio.timeout(WAIT_S):
+            await ready.wait()
         try:
             yield running
         finally:

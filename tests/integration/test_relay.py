@@ -149,8 +149,8 @@ async def test_pages_are_told_only_of_what_is_watched(config: Config) -> None:
             await client.submit("mirrored_wait", Word("x"), workflow_id="watched")
             told = set()
             while told != {"workflows", "workflow.watched"}:
-                message = await asyncio.wait_for(layer.receive(channel), mirrored.WAIT_S)
-                told.add(message["topic"])
+                async with asyncio.timeout(mirrored.WAIT_S):
+                    told.add((await layer.receive(channel))["topic"])
             assert "workflow.unwatched" not in await live.watched(relay.connection)
     finally:
         await layer.flush()
