@@ -57,6 +57,8 @@ class Fetcher:
         self._found: deque[Entry] = deque()  # pending here, not yet in a slot
         self._asides: set[asyncio.Task[None]] = set()
         self._turn = 0
+        self._more = True  # whether a look without waiting is worth it
+        self._hot: set[str] = set()  # types that gave all that was asked of them
         self._scanned_at = time.monotonic()
         self.paused: frozenset[str] = frozenset()
         self.draining = False
@@ -99,9 +101,11 @@ class Fetcher:
         active = self._active()
         if self._ledger.free() <= 0 or not active:
             await self._wait_for_slot()
-            return
-        if not await self._fetch(active):
-            await self._block(active)
+            self._more = True
+        elif self._more:
+            self._more = await self._fetch(active)
+        else:
+            self._more = await self._block(active)
 
     def _active(self) -> list[str]:
         """The types that may be fetched now and have room, each turn beginning with another."""
@@ -126,23 +130,43 @@ class Fetcher:
 
     async def _fetch(self, active: list[str]) -> bool:
         """Start what waits; returns whether more may be waiting."""
-        free = self._ledger.free()
-        asked = active[:free]
-        quota = {name: max(1, min(free // len(asked), self._ledger.free_for(self._handlers[name]))) for name in asked}
-        replies = await asyncio.gather(*(self._ask(name, quota[name]) for name in asked), return_exceptions=True)
-        full = len(asked) < len(active)
+        quotas = self._quotas(active)
+        replies = await asyncio.gather(*(self._ask(name, quotas[name]) for name in quotas), return_exceptions=True)
         failure: BaseException | None = None
-        for name, reply in zip(asked, replies, strict=True):
+        for (name, quota), reply in zip(quotas.items(), replies, strict=True):
             if isinstance(reply, BaseException):
                 failure = reply
                 continue
             for entry in reply:
                 self._start(entry)
-            full = full or len(reply) >= quota[name]
+            self._note(name, len(reply) >= quota)
         if failure is not None:
             raise failure
         self._outage.succeeded()
-        return full
+        return len(quotas) < len(active) or not self._hot.isdisjoint(quotas)
+
+    def _quotas(self, active: list[str]) -> dict[str, int]:
+        """How many tasks to ask of each type: most of those that had most, together no more than fit into slots."""
+        free = self._ledger.free()
+        processes = self._ledger.processes - self._ledger.in_processes
+        asked = active[:free]
+        hot = sum(name in self._hot for name in asked)
+        share = (free - len(asked) + hot) // hot if hot else 1
+        quotas = {}
+        for name in asked:
+            quota = share if name in self._hot else 1
+            if self._handlers[name].kind == "process":
+                quota = min(quota, processes)
+                processes -= quota
+            if quota:
+                quotas[name] = quota
+        return quotas
+
+    def _note(self, task_type: str, more: bool) -> None:
+        if more:
+            self._hot.add(task_type)
+        else:
+            self._hot.discard(task_type)
 
     async def _ask(self, task_type: str, most: int) -> list[Entry]:
         queues = self.queues(task_type)
@@ -154,9 +178,9 @@ class Fetcher:
             raise ResponseError(reply[0].decode())
         return entries
 
-    async def _block(self, active: list[str]) -> None:
-        """Wait a moment for the next entry. What comes beyond the free slots goes back at once."""
-        streams = [queue for name in active for queue in self.queues(name)]
+    async def _block(self, active: list[str]) -> bool:
+        """Wait a moment for the next entry; what has no slot goes back. Returns whether more may be waiting."""
+        streams = {queue: name for name in active for queue in self.queues(name)}
         count = max(1, self._ledger.free() // len(streams))
         reply = await self._connection.blocking(
             "XREADGROUP", "GROUP", AGENTS_GROUP, self._ledger.instance, "COUNT", count, "BLOCK", BLOCK_MS,
@@ -164,22 +188,26 @@ class Fetcher:
         )  # fmt: skip
         self._outage.succeeded()
         excess = []
+        more = False
         for stream, found in reply or ():
             queue = stream.decode()
+            task_type = streams[queue]
+            if len(found) >= count:
+                more = True
+                self._hot.add(task_type)
             for entry_id, fields in found:
-                if self._wanted(queue):
+                if self._wanted(task_type):
                     self._start((queue, entry_id, fields))
                 else:
                     excess.append((queue, entry_id, fields))
         await self._give_back(excess)
+        return more
 
-    def _wanted(self, queue: str) -> bool:
+    def _wanted(self, task_type: str) -> bool:
         """Whether an entry that came late may still be started."""
-        if self.stopping.is_set() or self.draining or self._ledger.free() <= 0:
+        if self.stopping.is_set() or self.draining or task_type in self.paused:
             return False
-        task_type = queue.partition("{")[2].partition("}")[0]
-        handler = self._handlers.get(task_type)
-        return handler is not None and task_type not in self.paused and self._ledger.free_for(handler) > 0
+        return self._ledger.free() > 0 and self._ledger.free_for(self._handlers[task_type]) > 0
 
     def _start(self, entry: Entry) -> None:
         queue, entry_id, fields = entry
