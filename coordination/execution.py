@@ -211,11 +211,8 @@ class Execution:
             self.seq = item.seq
             if not self._broken:
                 self.machine.apply(item)
-            elif isinstance(item.entry, j.Decided) and not item.entry.step:
-                self._unbreak(item.entry)
-            elif isinstance(item.entry, j.CancelRequested):
-                self._broken = False
-                self.machine.cancel_outright(item.entry)
+            else:
+                self._apply_broken(item.entry)
         for stale in [seq for seq in buffer if seq <= self.seq]:
             del buffer[stale]
 
@@ -325,16 +322,12 @@ class Execution:
             if run.state == "backoff":
                 machine.dirty[step] = run
             elif run.state == "queued":
-                await self._look_at(step, run)
+                if due_ms := await host.writer.expire(self, step, run):
+                    self._due(due_ms)
         if self._reread or self._buffer or machine.dirty:
             await self._turn()
         elif 0 < self._park_ms() <= now_ms + 50:
             await self._park()
-
-    async def _look_at(self, step: str, run: Any) -> None:
-        due_ms = await self._host.writer.expire(self, step, run)
-        if due_ms:
-            self._due(due_ms)
 
     async def _park(self) -> None:
         dues = [*self._timers().values(), self._deadline_ms() or self._host.now_ms() + _DAY_MS]
@@ -365,6 +358,18 @@ class Execution:
             return
         log.warning("workflow cannot be replayed", action="broken", workflow=self.workflow_id, why=str(error))
         await open_program(self._host, self, sum(isinstance(entry, j.Escalated) for entry in asked) + 1, error)
+
+    def _apply_broken(self, entry: j.AnyEntry) -> None:
+        """Only people move a program on that cannot be run."""
+        if isinstance(entry, j.Escalated):
+            self.machine.open[entry.escalation_id] = entry.step
+        elif isinstance(entry, j.Decided):
+            self.machine.open.pop(entry.escalation_id, None)
+            if not entry.step:
+                self._unbreak(entry)
+        elif isinstance(entry, j.CancelRequested):
+            self._broken = False
+            self.machine.cancel_outright(entry)
 
     def _unbreak(self, entry: j.Decided) -> None:
         """A person decided about the program: replay it anew, or end it."""
