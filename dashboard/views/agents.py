@@ -7,18 +7,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from asgiref.sync import async_to_sync
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
+from agents import addresses
 from coordination import client as core
+from coordination.config import current
 from coordination.domain import AgentView, QueueView, RemoteAgent
-from coordination.errors import GanglionError, ServerUnavailable
+from coordination.errors import AgentError, GanglionError, ServerUnavailable
 from dashboard import operations, queries
 from dashboard.forms import SchemaForm
 from dashboard.pages import LivePage, Visit, register
 from dashboard.roles import admin_required, operator_required, viewer_required
+from dashboard.views.posting import post_only
 
 
 @dataclass
@@ -131,7 +135,7 @@ def _act(request: HttpRequest, act: Callable[[], None], words: str, instance: st
     return redirect("agent", instance=instance) if instance else redirect("agents")
 
 
-@require_POST
+@post_only("agents")
 @operator_required
 def pause(request: HttpRequest, task_type: str) -> HttpResponse:
     """Stop agents from taking tasks of a type."""
@@ -139,14 +143,14 @@ def pause(request: HttpRequest, task_type: str) -> HttpResponse:
     return _act(request, lambda: operations.pause_type(request.user, task_type, "", request), words)
 
 
-@require_POST
+@post_only("agents")
 @operator_required
 def resume(request: HttpRequest, task_type: str) -> HttpResponse:
     """Let agents take tasks of a type again."""
     return _act(request, lambda: operations.resume_type(request.user, task_type, request), f"{task_type} goes on.")
 
 
-@require_POST
+@post_only("agents")
 @operator_required
 def drain(request: HttpRequest, instance: str) -> HttpResponse:
     """Let an instance finish what it runs and take nothing new."""
@@ -154,7 +158,7 @@ def drain(request: HttpRequest, instance: str) -> HttpResponse:
     return _act(request, lambda: operations.drain_agent(request.user, instance, request), words, instance)
 
 
-@require_POST
+@post_only("agents")
 @operator_required
 def undrain(request: HttpRequest, instance: str) -> HttpResponse:
     """Let an instance take tasks again."""
@@ -178,7 +182,7 @@ def _capabilities(text: str) -> dict[str, list[str]]:
     return found
 
 
-@require_POST
+@post_only("agents")
 @admin_required
 def register_remote(request: HttpRequest) -> HttpResponse:
     """Register a remote HTTP agent; what does not fit is said beside the form."""
@@ -195,8 +199,9 @@ def register_remote(request: HttpRequest) -> HttpResponse:
             concurrency=int(said["concurrency"] or 4),
             timeout_s=float(said["timeout_s"] or 30),
         )
+        async_to_sync(addresses.check)(remote.url, addresses.Policy.of(current()))
         operations.register_remote(request.user, remote, request)
-    except (GanglionError, ValueError) as error:
+    except (GanglionError, AgentError, ValueError) as error:
         fault = str(error)
         if fault.startswith(("invalid literal", "could not convert")):
             fault = "Concurrency and time limit are numbers."
@@ -209,7 +214,7 @@ def register_remote(request: HttpRequest) -> HttpResponse:
     return redirect("agents")
 
 
-@require_POST
+@post_only("agents")
 @admin_required
 def remove_remote(request: HttpRequest, name: str) -> HttpResponse:
     """Stop running a remote agent."""

@@ -11,7 +11,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
 from coordination.domain import Action, EscalationSnapshot, Reason
 from coordination.errors import DecisionConflict, EscalationNotFound, ServerUnavailable
@@ -20,6 +20,7 @@ from dashboard.forms import MISSING, SchemaForm
 from dashboard.pages import LivePage, Visit, register
 from dashboard.queries import EscalationDetail, EscalationFilter
 from dashboard.roles import operator_required, viewer_required
+from dashboard.views.posting import post_only
 
 QUESTIONS = (Reason.HUMAN_INPUT_REQUESTED, Reason.APPROVAL_REQUIRED)
 PARTS = ("input", "errors")
@@ -181,7 +182,7 @@ def download(request: HttpRequest, escalation_id: str, part: str) -> HttpRespons
     return response
 
 
-@require_POST
+@post_only("escalation", "escalation_id")
 @operator_required
 def claim(request: HttpRequest, escalation_id: str) -> HttpResponse:
     """Take it for a few minutes, so that nobody else starts on it."""
@@ -192,7 +193,7 @@ def claim(request: HttpRequest, escalation_id: str) -> HttpResponse:
     return redirect("escalation", escalation_id=escalation_id)
 
 
-@require_POST
+@post_only("escalation", "escalation_id")
 @operator_required
 def release(request: HttpRequest, escalation_id: str) -> HttpResponse:
     """Give one's claim back."""
@@ -213,7 +214,7 @@ def _is_blank(data: Mapping[str, str]) -> bool:
     return not any(text.strip() for name, text in fields.items() if not name.endswith(".rows"))
 
 
-@require_POST
+@post_only("escalation", "escalation_id")
 @operator_required
 def resolve(request: HttpRequest, escalation_id: str) -> HttpResponse:
     """Take the decision that the form holds; what does not fit is said at its field, nothing typed is lost."""
@@ -251,13 +252,13 @@ def resolve(request: HttpRequest, escalation_id: str) -> HttpResponse:
         return _respond(request, escalation_id, action, form, 422, fault=fault)
     except (DecisionConflict, EscalationNotFound) as error:
         fault = f"{error} Your decision was not taken; what you typed is still here."
-        return _respond(request, escalation_id, action, form, 409, fault=fault)
+        return _respond(request, escalation_id, action, form, 409, fault=fault, typed=payload)
     except ServerUnavailable:
         fault = "Redis does not answer, and this escalation cannot be checked without it. Try again in a moment."
         return _respond(request, escalation_id, action, form, 503, fault=fault)
     if decision.state == "conflict":
         fault = f"{decision.answer} Your decision was not taken; what you typed is still here."
-        return _respond(request, escalation_id, action, form, 409, fault=fault)
+        return _respond(request, escalation_id, action, form, 409, fault=fault, typed=payload)
     if request.POST.get("then") == "next":
         following = _detail(escalation_id).next_id
         if following:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from django.contrib import messages
 from django.contrib.auth import password_validation, update_session_auth_hash
 from django.contrib.auth.models import User
@@ -17,6 +19,7 @@ from dashboard import accounts, audit, tokens
 from dashboard.models import ApiToken
 from dashboard.roles import ROLES, admin_required, allowed, role_of, viewer_required
 from dashboard.views.frame import THEME_COOKIE, THEMES
+from dashboard.views.posting import post_only
 
 YEAR_S = 31_536_000
 
@@ -34,10 +37,27 @@ def _page(request: HttpRequest, **more: object) -> HttpResponse:
         if allowed(user, "administer")
         else []
     )
-    context = {"tokens": mine, "people": people, "roles": ROLES, "scopes": ApiToken.SCOPES, "role": role_of(user)}
+    context = {
+        "once": secrets.token_urlsafe(12),
+        "tokens": mine,
+        "people": people,
+        "roles": ROLES,
+        "scopes": ApiToken.SCOPES,
+        "role": role_of(user),
+    }
     response = render(request, "dashboard/settings.html", {**context, **more})
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _sent_before(request: HttpRequest) -> bool:
+    """Whether this very form was sent already, as a reloaded page does; what it made cannot be shown again."""
+    key = request.POST.get("once", "")
+    known: list[str] = request.session.get("forms_sent", [])
+    if key in known:
+        return True
+    request.session["forms_sent"] = [*known[-19:], key] if key else known
+    return False
 
 
 @require_GET
@@ -59,7 +79,7 @@ def theme(request: HttpRequest) -> HttpResponse:
     return response
 
 
-@require_POST
+@post_only("settings")
 @viewer_required
 @sensitive_post_parameters()
 def password(request: HttpRequest) -> HttpResponse:
@@ -82,10 +102,12 @@ def password(request: HttpRequest) -> HttpResponse:
     return redirect("settings")
 
 
-@require_POST
+@post_only("settings")
 @viewer_required
 def create_token(request: HttpRequest) -> HttpResponse:
     """Make an API token and show its text this once."""
+    if _sent_before(request):
+        return redirect("settings")
     days = request.POST.get("days", "")
     try:
         token, raw = tokens.create(
@@ -100,7 +122,7 @@ def create_token(request: HttpRequest) -> HttpResponse:
     return _page(request, new_token=token, new_token_text=raw)
 
 
-@require_POST
+@post_only("settings")
 @viewer_required
 def revoke_token(request: HttpRequest, token_id: int) -> HttpResponse:
     """End one of one's own tokens; administrators may end anybody's."""
@@ -115,7 +137,7 @@ def revoke_token(request: HttpRequest, token_id: int) -> HttpResponse:
     return redirect("settings")
 
 
-@require_POST
+@post_only("settings")
 @admin_required
 def create_person(request: HttpRequest) -> HttpResponse:
     """Add a person and show the link that lets them in once."""
@@ -128,7 +150,7 @@ def create_person(request: HttpRequest) -> HttpResponse:
     return _page(request, link_for=person, link=_link(request, person))
 
 
-@require_POST
+@post_only("settings")
 @admin_required
 def change_person(request: HttpRequest, user_id: int) -> HttpResponse:
     """Change a person's role, keep them out or let them in, or make a login link."""

@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
 from coordination.domain import StepKind, StepState, StepView
 from coordination.errors import GanglionError
@@ -21,6 +21,7 @@ from dashboard import graph, operations, queries, timeline
 from dashboard.pages import LivePage, Visit, register
 from dashboard.queries import WorkflowDetail
 from dashboard.roles import operator_required, viewer_required
+from dashboard.views.posting import post_only
 
 TABS = (("steps", "Steps"), ("timeline", "Timeline"), ("journal", "Journal"), ("data", "Input and result"))
 JOURNAL_ROWS = 200
@@ -180,7 +181,7 @@ def _act(request: HttpRequest, workflow_id: str, act: Callable[[], None], words:
     return redirect("workflow", workflow_id=workflow_id)
 
 
-@require_POST
+@post_only("workflow", "workflow_id")
 @operator_required
 def cancel(request: HttpRequest, workflow_id: str) -> HttpResponse:
     """Ask for the cancellation; tasks under way are told, compensations run."""
@@ -189,7 +190,7 @@ def cancel(request: HttpRequest, workflow_id: str) -> HttpResponse:
     return _act(request, workflow_id, lambda: operations.cancel(request.user, workflow_id, reason, request), words)
 
 
-@require_POST
+@post_only("workflow", "workflow_id")
 @operator_required
 def signal(request: HttpRequest, workflow_id: str) -> HttpResponse:
     """Deliver a signal with an optional JSON payload."""
@@ -206,7 +207,7 @@ def signal(request: HttpRequest, workflow_id: str) -> HttpResponse:
     return _act(request, workflow_id, send, f"The signal {name} is delivered.")
 
 
-@require_POST
+@post_only("workflow", "workflow_id")
 @operator_required
 def retry_now(request: HttpRequest, workflow_id: str) -> HttpResponse:
     """End a step's backoff."""

@@ -1,4 +1,4 @@
-"""Drawings of steps: every step is there and can be reached, nothing from outside is markup, nothing is styled inline."""
+"""Drawings of steps: all of them are there, nothing from outside is markup, nothing is styled inline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dashboard import charts, graph, timeline
 
 def step(ident: str, name: str = "extract", state: StepState = StepState.SUCCEEDED) -> StepView:
     attempts = [AttemptView(1, "failed", "a-1", 10, 40, 90), AttemptView(2, "succeeded", "a-2", 100, 150, 300)]
-    return StepView(id=ident, kind=StepKind.TASK, name=name, state=state, attempts=attempts, started_ms=10, finished_ms=300)
+    return StepView(
+        id=ident, kind=StepKind.TASK, name=name, state=state, attempts=attempts, started_ms=10, finished_ms=300
+    )
 
 
 def drawn(steps: list[StepView], selected: str = "") -> str:

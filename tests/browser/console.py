@@ -1,0 +1,23 @@
+"""Steps that several tests of the console take."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.stack import Stack
+
+
+def reviewed(page: Page, stack: Stack, sample: str) -> str:
+    """Run one of the legal samples and wait until it has ended or asks; returns the workflow's id."""
+    page.goto(f"{stack.url}/runs/legal-review/")
+    card = page.locator("li, article, .line, form, section.sample", has_text=sample).last
+    card.get_by_role("button", name="Run").click()
+    expect(page).to_have_url(re.compile(r"/runs/legal-review/[^/]+/$"))
+    workflow = page.url.rstrip("/").rpartition("/")[2]
+    page.goto(f"{stack.url}/workflows/{workflow}/")
+    expect(page.locator("#wf-head .chip").first).to_have_text(
+        re.compile("Completed|Needs a human|Failed"), timeout=60_000
+    )
+    return workflow
