@@ -170,7 +170,8 @@ _SCALES = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 _PURPOSES = re.compile(
     r"(?P<Rent>\brent\b)|(?P<Deposit>deposit)|(?P<Service_charge>service charge)|(?P<Salary>salary|wage)|"
     r"(?P<Bonus>bonus)|(?P<Purchase_price>purchase price|consideration)|(?P<Price>\bprice)|(?P<Principal>principal|"
-    r"commitment|facility|loan\b)|(?P<Instalment>instal(?:l)?ment)|(?P<Rebuilding_cost>rebuild)|(?P<Balance>\bbalance\b)|(?P<Insurance>insur)|(?P<Liability_limit>liabilit)|"
+    r"commitment|facility|loan\b)|(?P<Instalment>instal(?:l)?ment)|"
+    r"(?P<Rebuilding_cost>(?:cost of )?rebuilding)|(?P<Balance>\bbalance\b)|(?P<Insurance>insur)|(?P<Liability_limit>liabilit)|"
     r"(?P<Penalty>penalt|liquidated|late (?:fee|charge))|(?P<Fee>\bfees?\b|charges?\b)|(?P<Expenses>expens|costs?\b)|"
     r"(?P<Valuation>valu)|(?P<Threshold>exceed|threshold)",
     re.I,
