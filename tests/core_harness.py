@@ -17,7 +17,7 @@ from coordination.journal import Escalated, Numbered
 from tests import agent_tasks
 from tests.core_app import agents as core_agents
 
-TYPES = ["core_facts", "core_add", "core_flaky", "core_wait", "core_long", "core_undo", "core_shape"]
+TYPES = ["core_tick", "core_facts", "core_add", "core_flaky", "core_wait", "core_long", "core_undo", "core_shape"]
 
 until = agent_tasks.until
 

@@ -102,3 +102,11 @@ async def undo(task: Task, what: str) -> None:
 async def shape(task: Task, value: int) -> int:
     """Return something of another shape than declared when told so by 13."""
     return "thirteen" if value == 13 else value  # type: ignore[return-value]
+
+
+@agent("core_tick")
+async def tick(task: Task, number: int) -> int:
+    """Take a moment, and count."""
+    calls[task.idempotency_key] += 1
+    await asyncio.sleep(0.08)
+    return number
