@@ -57,9 +57,9 @@ class Workflow(models.Model):
             models.Index(fields=["type", "state", "created_at", "id"], name="wf_type_state"),
             models.Index(fields=["finished_at", "id"], name="wf_finished"),
             models.Index(fields=["duration_ms", "id"], name="wf_duration"),
-            models.Index(fields=["parent_id", "created_at"], name="wf_parent", condition=~models.Q(parent_id="")),
-            models.Index(fields=["owner", "created_at"], name="wf_owner", condition=~models.Q(owner="")),
-            models.Index(fields=["created_at"], name="wf_retrying", condition=models.Q(retrying__gt=0)),
+            models.Index(fields=["parent_id", "created_at", "id"], name="wf_parent", condition=~models.Q(parent_id="")),
+            models.Index(fields=["owner", "created_at", "id"], name="wf_owner", condition=~models.Q(owner="")),
+            models.Index(fields=["created_at", "id"], name="wf_retrying", condition=models.Q(retrying__gt=0)),
         ]
 
     def __str__(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from django.http import HttpRequest
 from ninja import Router, Status
 
@@ -27,7 +26,7 @@ class NotFound(BadRequest):
 @router.get("/agents", auth=may("view"), response=list[dict[str, Any]], summary="List agent instances")
 def agents(request: HttpRequest) -> Any:
     """Every agent instance in the service registry."""
-    return msgspec.to_builtins(core.sync().inspect.agents())
+    return shapes.full(core.sync().inspect.agents())
 
 
 @router.get("/agents/{instance}", auth=may("view"), response=dict[str, Any], summary="Read an agent instance")
@@ -36,7 +35,7 @@ def agent(request: HttpRequest, instance: str) -> Any:
     found = next((view for view in core.sync().inspect.agents() if view.id == instance), None)
     if found is None:
         raise NotFound(f"No agent instance {instance!r} is registered; it may have stopped.")
-    return msgspec.to_builtins(found)
+    return shapes.full(found)
 
 
 @router.post("/agents/{instance}/drain", auth=may("operate"), response={202: None}, summary="Drain an instance")
@@ -56,7 +55,7 @@ def undrain(request: HttpRequest, instance: str) -> Any:
 @router.get("/queues", auth=may("view"), response=list[dict[str, Any]], summary="List task queues")
 def queues(request: HttpRequest) -> Any:
     """Every task type's queue: waiting, delivered, oldest, agents, paused."""
-    return msgspec.to_builtins(core.sync().inspect.queues())
+    return shapes.full(core.sync().inspect.queues())
 
 
 @router.post("/queues/{task_type}/pause", auth=may("operate"), response={202: None}, summary="Pause a task type")
@@ -76,13 +75,13 @@ def resume(request: HttpRequest, task_type: str) -> Any:
 @router.get("/coordinators", auth=may("view"), response=list[dict[str, Any]], summary="List coordinator hosts")
 def coordinators(request: HttpRequest) -> Any:
     """Every coordinator host."""
-    return msgspec.to_builtins(core.sync().inspect.hosts())
+    return shapes.full(core.sync().inspect.hosts())
 
 
 @router.get("/remote-agents", auth=may("view"), response=list[dict[str, Any]], summary="List remote agents")
 def remote_agents(request: HttpRequest) -> Any:
     """Every registered remote HTTP agent."""
-    return msgspec.to_builtins(core.sync().inspect.remote_agents())
+    return shapes.full(core.sync().inspect.remote_agents())
 
 
 @router.post("/remote-agents", auth=may("administer"), response={201: None}, summary="Register a remote agent")
@@ -113,6 +112,6 @@ def status(request: HttpRequest) -> Any:
         "hosts": len([host for host in seen.hosts if host.alive]),
         "agents": len([view for view in seen.agents if view.alive]),
         "tasks_waiting": sum(queue.waiting for queue in seen.queues),
-        "relay": {**msgspec.to_builtins(seen.relay), "alive": seen.relay.alive},
+        "relay": {**shapes.full(seen.relay), "alive": seen.relay.alive},
         "server": seen.server,
     }

@@ -6,8 +6,20 @@ import datetime as dt
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from ninja import Schema
 from pydantic import Field
+
+
+def full(value: Any) -> Any:
+    """Structs as JSON built-ins with every field, those at their defaults included."""
+    if isinstance(value, msgspec.Struct):
+        return {name: full(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, list | tuple):
+        return [full(item) for item in value]
+    if isinstance(value, dict):
+        return {str(name): full(item) for name, item in value.items()}
+    return msgspec.to_builtins(value)
 
 
 class Problem(Schema):

@@ -83,9 +83,9 @@ def get_workflow(request: HttpRequest, workflow_id: str, include: str = "") -> A
         **_columns(detail.row),
         "input": detail.input,
         "result": detail.result,
-        "failure": msgspec.to_builtins(detail.error) if detail.error else None,
-        "steps": msgspec.to_builtins(detail.steps),
-        "journal": msgspec.to_builtins(detail.journal) if wants_journal else None,
+        "failure": shapes.full(detail.error) if detail.error else None,
+        "steps": shapes.full(detail.steps),
+        "journal": shapes.full(detail.journal) if wants_journal else None,
         "stale": detail.stale,
     }
 
@@ -112,7 +112,7 @@ def get_result(request: HttpRequest, workflow_id: str, wait_s: float = 0.0) -> A
         words = "waits for a person" if snapshot.state is WorkflowState.NEEDS_HUMAN else f"is {snapshot.state}"
         raise ResultPending(f"Workflow {workflow_id} {words}; it has no result yet.")
     shown = snapshot if allowed(caller(request), "operate") else redact(snapshot)
-    error = msgspec.to_builtins(shown.error) if shown.error else None
+    error = shapes.full(shown.error) if shown.error else None
     return {"id": workflow_id, "state": snapshot.state.value, "result": shown.result, "error": error}
 
 
@@ -134,7 +134,7 @@ def _from_history(workflow_id: str) -> dict[str, Any]:
         raise WorkflowNotFound(f"There is no workflow {workflow_id!r}.")
     if detail.row.finished_at is None:
         raise ResultPending(f"Workflow {workflow_id} is {detail.row.state}; it has no result yet.")
-    error = msgspec.to_builtins(detail.error) if detail.error else None
+    error = shapes.full(detail.error) if detail.error else None
     return {"id": workflow_id, "state": detail.row.state, "result": detail.result, "error": error}
 
 

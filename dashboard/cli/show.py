@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,8 @@ def console() -> Console:
     """The terminal."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200  # nobody looks: leave nothing out
+    return Console(highlight=False, width=wide)
 
 
 def as_json(value: Any) -> None:
@@ -55,8 +57,10 @@ def table(columns: list[str], rows: list[list[Any]], empty: str) -> None:
     from rich.table import Table
 
     drawn: Table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for number, name in enumerate(columns):
-        drawn.add_column(name, no_wrap=number == 0, overflow="fold")
+    last = len(columns) - 1
+    for number, name in enumerate(columns):  # only the last gives way: ids are there to be copied
+        widest = max(len(str(row[number])) for row in rows) if number < last else len(name)
+        drawn.add_column(name, no_wrap=True, overflow="ellipsis", min_width=max(widest, len(name)))
     for row in rows:
         drawn.add_row(*(_cell(value) for value in row))
     console().print(drawn)
@@ -137,10 +141,10 @@ def workflow(item: dict[str, Any]) -> None:
 def escalations(page: dict[str, Any]) -> None:
     """A page of the queue."""
     rows = [
-        [item["id"], item["state"], item["reason"].replace("_", " "), age(item["opened_at"]), item["headline"][:100]]
+        [item["id"], age(item["opened_at"]), item["outcome"] or item["state"], item["headline"]]
         for item in page["items"]
     ]
-    table(["id", "state", "reason", "age", "what"], rows, "Nothing waits for people.")
+    table(["id", "age", "state", "what"], rows, "Nothing waits for people.")
 
 
 def escalation(item: dict[str, Any]) -> None:
@@ -162,15 +166,14 @@ def agents(views: list[dict[str, Any]]) -> None:
         [
             view["id"],
             view["health"],
-            ", ".join(view["types"]),
             f"{view.get('load', 0)}/{view.get('concurrency', 1)}",
             view.get("done", 0),
             view.get("failed", 0),
-            view.get("version", ""),
+            ", ".join(view["types"]),
         ]
         for view in views
     ]
-    table(["agent", "health", "types", "load", "done", "failed", "version"], rows, "No agent is registered.")
+    table(["agent", "health", "load", "done", "failed", "types"], rows, "No agent is registered.")
 
 
 def queues(views: list[dict[str, Any]]) -> None:

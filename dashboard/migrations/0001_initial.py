@@ -219,15 +219,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='workflow',
-            index=models.Index(condition=models.Q(('parent_id', ''), _negated=True), fields=['parent_id', 'created_at'], name='wf_parent'),
+            index=models.Index(condition=models.Q(('parent_id', ''), _negated=True), fields=['parent_id', 'created_at', 'id'], name='wf_parent'),
         ),
         migrations.AddIndex(
             model_name='workflow',
-            index=models.Index(condition=models.Q(('owner', ''), _negated=True), fields=['owner', 'created_at'], name='wf_owner'),
+            index=models.Index(condition=models.Q(('owner', ''), _negated=True), fields=['owner', 'created_at', 'id'], name='wf_owner'),
         ),
         migrations.AddIndex(
             model_name='workflow',
-            index=models.Index(condition=models.Q(('retrying__gt', 0)), fields=['created_at'], name='wf_retrying'),
+            index=models.Index(condition=models.Q(('retrying__gt', 0)), fields=['created_at', 'id'], name='wf_retrying'),
         ),
         migrations.AddIndex(
             model_name='escalation',

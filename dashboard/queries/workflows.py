@@ -150,20 +150,25 @@ def _search(rows: QuerySet[Workflow], text: str) -> QuerySet[Workflow]:
     return rows.filter(RawSQL(sql, (match,), output_field=BooleanField()))
 
 
+def _where(rows: QuerySet[Workflow], condition: str) -> QuerySet[Workflow]:
+    """Narrow down by a partial index's own condition; SQLite knows it only when it is written out."""
+    return rows.filter(RawSQL(condition, (), output_field=BooleanField()))
+
+
 def _narrow(wanted: WorkflowFilter) -> QuerySet[Workflow]:
     rows = Workflow.objects.all()
     if wanted.type:
         rows = rows.filter(type=wanted.type)
     if wanted.owner:
-        rows = rows.exclude(owner="").filter(owner=wanted.owner)
+        rows = _where(rows, "NOT (dashboard_workflow.owner = '')").filter(owner=wanted.owner)
     if wanted.parent:
-        rows = rows.exclude(parent_id="").filter(parent_id=wanted.parent)
+        rows = _where(rows, "NOT (dashboard_workflow.parent_id = '')").filter(parent_id=wanted.parent)
     if wanted.since:
         rows = rows.filter(created_at__gte=wanted.since)
     if wanted.until:
         rows = rows.filter(created_at__lt=wanted.until)
     if wanted.needs == "retrying":
-        rows = rows.filter(retrying__gt=0)
+        rows = _where(rows, "dashboard_workflow.retrying > 0")
     elif wanted.needs == "human":
         rows = rows.filter(state=WorkflowState.NEEDS_HUMAN)
     elif wanted.needs == "no_agent":
@@ -276,5 +281,5 @@ def state_counts() -> dict[str, tuple[int, bool]]:
 
 def children(workflow_id: str, limit: int = 100) -> list[Workflow]:
     """The child workflows of a workflow, oldest first."""
-    rows = Workflow.objects.exclude(parent_id="").filter(parent_id=workflow_id)
+    rows = _where(Workflow.objects.all(), "NOT (dashboard_workflow.parent_id = '')").filter(parent_id=workflow_id)
     return list(rows.order_by("created_at", "id")[:limit])
