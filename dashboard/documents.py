@@ -75,7 +75,8 @@ def _kind(data: bytes, name: str, welcome: tuple[str, ...]) -> str | None:
                 return "docx" if "word/document.xml" in archive.namelist() else None
         except zipfile.BadZipFile:
             return None
-    if b"\x00" in data[:65_536] and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    start = data[:65_536]  # a stray NUL makes no text a binary file
+    if start.count(b"\x00") * 100 > len(start) and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return None
     suffix = name.rpartition(".")[2].lower()
     suffix = "txt" if suffix in ("text", "md", "log") else suffix

@@ -35,8 +35,8 @@ class Status(StrEnum):
 class Row(msgspec.Struct, frozen=True):
     """One line of a feed, as the carrier wrote it."""
 
-    feed: str
-    line: Annotated[int, Meta(description="1 is the first line of the file.")]
+    feed: Annotated[str, Meta(extra_json_schema={"readOnly": True})]
+    line: Annotated[int, Meta(extra_json_schema={"readOnly": True})]  # 1 is the first line of the file
     text: Annotated[str, Meta(title="Row", description="As its carrier writes it.", max_length=4_000)]
 
 
