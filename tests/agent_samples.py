@@ -63,6 +63,23 @@ async def slow(task: Task, seconds: float) -> int:
     return os.getpid()
 
 
+class Effect(msgspec.Struct):
+    """Something to do in the world outside."""
+
+    ledger: str  # a file
+    number: int
+    seconds: float = 0.0
+
+
+@agent("sample_effect")
+async def effect(task: Task, order: Effect) -> int:
+    """Write a line under the task's key, then dawdle, so that a kill hits between effect and report."""
+    with open(order.ledger, "a", encoding="ascii") as ledger:
+        ledger.write(f"{task.idempotency_key} {task.number} {os.getpid()}\n")
+    await asyncio.sleep(order.seconds)
+    return order.number * 2
+
+
 @agent("sample_fails")
 async def fails(task: Task, how: str) -> Facts:
     """Fail in so many ways."""
