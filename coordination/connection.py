@@ -194,10 +194,11 @@ class Connection:
         done = 0
         try:
             packed = b"".join([pack_command(command) for command, _ in batch])
-            await wire.send_packed_command(packed, check_health=False)
-            for _, future in batch:
-                await _resolve(wire, future)
-                done += 1
+            async with asyncio.timeout(_EXCHANGE_S):
+                await wire.send_packed_command(packed, check_health=False)
+                for _, future in batch:
+                    await _resolve(wire, future)
+                    done += 1
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             await wire.disconnect(nowait=True)
             _fail(batch[done:], OutcomeUnknown(f"The connection to Redis broke during a call: {error}."))
