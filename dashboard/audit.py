@@ -46,7 +46,7 @@ def record(
     """
     object_type, object_id = target if isinstance(target, tuple) else (target._meta.model_name or "", str(target.pk))
     with transaction.atomic():
-        _lock()
+        reserve()
         last = AuditEntry.objects.order_by("-pk").values_list("hash", flat=True).first()
         entry = AuditEntry(
             at=timezone.now(),
@@ -70,8 +70,13 @@ def address_of(request: HttpRequest | None) -> str:
     return str(request.META.get("REMOTE_ADDR", ""))[:45] if request is not None else ""
 
 
-def _lock() -> None:
-    # SQLite needs none: its transactions take the write lock when they begin.
+def reserve() -> None:
+    """Make sure, within a transaction, that an entry can be written before anything is done that needs one.
+
+    Raises:
+        OperationalError: The database is locked or away.
+    """
+    # SQLite's transactions take the write lock when they begin; so they need nothing here.
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])

@@ -7,25 +7,29 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 from celery import shared_task
 from celery.schedules import crontab
+from django.core.cache import cache
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from coordination import catalog
 from coordination import client as core
 from coordination.config import current
-from coordination.domain import FINAL_STATES, WorkflowState
+from coordination.domain import WorkflowState
 from coordination.errors import GanglionError, TryAgain
 from coordination.keys import Keys
 from dashboard import audit, decisions, live, mirror, relay_status, schedules
-from dashboard.models import Escalation, HostEvent, LoginFailure, LoginLink, Sample, Schedule, Workflow
+from dashboard.models import Escalation, HostEvent, LoginFailure, LoginLink, Sample, Schedule, Workflow, WorkflowArchive
 
 logger = logging.getLogger("ganglion.jobs")
 
 BATCH = 500
+MOST = 20_000  # rows that one run of a job looks at
 SAMPLE_DAYS = 14
 SETTLED = dt.timedelta(minutes=1)  # younger changes are the relay's business
 LAG_WARNING_MS = 30_000
@@ -87,6 +91,8 @@ def resend_decisions() -> int:
     return decisions.resend()
 
 
+_LIVING = (WorkflowState.QUEUED, WorkflowState.RUNNING, WorkflowState.WAITING, WorkflowState.NEEDS_HUMAN)
+
 # --- consistency --------------------------------------------------------------------------------
 
 
@@ -101,25 +107,41 @@ def check_consistency() -> dict[str, int]:
     elif lag.lag_ms > LAG_WARNING_MS:
         logger.warning("the history is %.0f s behind (%d events): add a relay", lag.lag_ms / 1000, lag.events)
     healed = lost = seen = 0
-    place = ""
-    while ids := _living_after(place):
-        place = ids[-1]
-        seen += len(ids)
-        fixed, gone = _heal(ids)
-        healed, lost = healed + fixed, lost + gone
+    for state in _LIVING:
+        for ids in _walk(f"consistency:{state}", _living(state), "created_at"):
+            seen += len(ids)
+            fixed, gone = _heal(ids, may_close=lag.alive)
+            healed, lost = healed + fixed, lost + gone
     if healed or lost:
         logger.warning("consistency: %d workflows were read again, %d are gone from Redis", healed, lost)
         live.publish(["workflows", "overview", "escalations"])
     return {"seen": seen, "healed": healed, "lost": lost, "lag_ms": lag.lag_ms}
 
 
-def _living_after(place: str) -> list[str]:
-    rows = Workflow.objects.filter(finished_at=None, updated_at__lt=timezone.now() - SETTLED, pk__gt=place)
-    return list(rows.exclude(state__in=FINAL_STATES).order_by("pk").values_list("pk", flat=True)[:BATCH])
+def _living(state: WorkflowState) -> QuerySet[Workflow]:
+    return Workflow.objects.filter(state=state, updated_at__lt=timezone.now() - SETTLED)
 
 
-def _heal(ids: list[str]) -> tuple[int, int]:
-    """Bring rows to what Redis holds; a workflow that Redis has lost is closed as failed, saying so."""
+def _walk(name: str, rows: QuerySet[Workflow], column: str) -> Iterator[list[str]]:
+    """Ids in the order of a column, in batches; a run looks at ``MOST`` rows, and the next goes on from there."""
+    place = cache.get(name)
+    for _ in range(MOST // BATCH):
+        later = rows.filter(**{f"{column}__gte": place}) if place else rows
+        found = list(later.order_by(column, "pk").values_list("pk", column)[:BATCH])
+        if found:
+            yield [pk for pk, _ in found]
+        if len(found) < BATCH or found[-1][1] == place:
+            cache.delete(name)
+            return
+        place = found[-1][1]
+    cache.set(name, place, 3_600)
+
+
+def _heal(ids: list[str], *, may_close: bool) -> tuple[int, int]:
+    """Bring rows to what Redis holds; a workflow that Redis has lost is closed as failed, saying so.
+
+    Only a server that a relay reports to may lose workflows: another one is the wrong server.
+    """
     inspect = core.sync().inspect
     snapshots = [snapshot for snapshot in inspect.snapshots(ids) if snapshot is not None]
     stored = {pk: (generation, seq) for pk, generation, seq in _places(ids)}
@@ -133,7 +155,7 @@ def _heal(ids: list[str]) -> tuple[int, int]:
         found = [inspect.escalation(name) for name in names]
         mirror.escalations([snapshot for snapshot in found if snapshot is not None])
     missing = sorted(set(ids) - {snapshot.id for snapshot in snapshots})
-    return len(newer), _close(missing)
+    return len(newer), _close(missing) if may_close else 0
 
 
 def _places(ids: list[str]) -> list[tuple[str, int, int]]:
@@ -160,12 +182,14 @@ def sweep_finished() -> int:
     client = core.sync()
     since = timezone.now() - dt.timedelta(seconds=current().result_ttl_s) - dt.timedelta(hours=1)
     rows = Workflow.objects.filter(finished_at__gt=since, finished_at__lt=timezone.now() - SETTLED)
-    rows = rows.filter(archive__journal__isnull=False).order_by("finished_at", "pk")
-    swept, place = 0, 0
-    while ids := list(rows.values_list("pk", flat=True)[place : place + BATCH]):
-        place += len(ids)
+    rows = rows.filter(archive__journal__isnull=False)
+    swept = 0
+    for ids in _walk("sweep", rows, "finished_at"):
         left = [found for found in client.inspect.snapshots(ids) if found is not None and found.state.is_final]
-        waiting = {found.id: found.seq for found in left if client.call("EXISTS", _journal_key(found.id))}
+        # What has been forgotten has lost its input, so that only a few must be asked for.
+        bare = set(WorkflowArchive.objects.filter(pk__in=ids, input="").values_list("pk", flat=True))
+        asked = [found for found in left if found.input is not None or found.id in bare]
+        waiting = {found.id: found.seq for found in asked if client.call("EXISTS", _journal_key(found.id))}
         if waiting:
             swept += client.commands.forget(waiting)
     if swept:

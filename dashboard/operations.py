@@ -43,7 +43,8 @@ def submit(
 ) -> str:
     """Accept a workflow exactly once for each key; returns its id.
 
-    Submissions are no audit entries of their own kind of volume: one line, without the input.
+    The audit log gets one entry without the input. It is reserved first, so that nothing is accepted that
+    cannot be written down.
 
     Raises:
         UnknownWorkflowType: Nothing installed defines it.
@@ -52,10 +53,12 @@ def submit(
         AdmissionRefused: Too much is waiting already.
         ServerUnavailable: Redis does not answer.
     """
-    new_id = core.sync().submit(
-        workflow_type, value, key=key, workflow_id=workflow_id, deadline_s=deadline_s, labels=labels
-    )
-    audit.record(user, "workflow.submit", ("workflow", new_id), after={"type": workflow_type}, request=request)
+    with transaction.atomic():
+        audit.reserve()
+        new_id = core.sync().submit(
+            workflow_type, value, key=key, workflow_id=workflow_id, deadline_s=deadline_s, labels=labels
+        )
+        audit.record(user, "workflow.submit", ("workflow", new_id), after={"type": workflow_type}, request=request)
     live.publish_on_commit("workflows", "overview")
     return new_id
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.cache import cache
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
@@ -41,7 +41,6 @@ class Caller:
 
 @pytest.fixture
 def operator(config: Config, transactional_db: None) -> Caller:
-    cache.clear()
     return Caller()
 
 
@@ -217,6 +216,7 @@ def test_a_session_needs_a_csrf_token(operator: Caller) -> None:
 
 def test_calls_are_limited(operator: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dashboard.api.limits.check.__defaults__", (3,))
+    monkeypatch.setattr("dashboard.api.limits.cache", LocMemCache("calls", {}))
     answers = [operator.get("/workflows") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert int(answers[-1]["Retry-After"]) >= 1

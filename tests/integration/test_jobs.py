@@ -12,6 +12,7 @@ from coordination.config import Config
 from coordination.domain import WorkflowSnapshot, WorkflowState
 from dashboard import accounts, jobs, mirror, schedules
 from dashboard.models import AuditEntry, Escalation, Sample, Schedule, Workflow
+from dashboard.relay import Relay
 from tests import mirrored
 from tests.mirrored import Word, sql
 
@@ -77,7 +78,11 @@ async def test_rows_that_differ_from_redis_are_read_again(config: Config) -> Non
         long_ago = timezone.now() - dt.timedelta(minutes=5)
         await sql(lambda: Workflow.objects.update(updated_at=long_ago))
         found = await sql(jobs.check_consistency)
-        assert (found["seen"], found["healed"], found["lost"]) == (2, 1, 1)
+        # without a relay's report this may be the wrong server: nothing is closed
+        assert (found["seen"], found["healed"], found["lost"]) == (2, 1, 0)
+        await Relay(client.connection, "relay").reporter.report()
+        found = await sql(jobs.check_consistency)
+        assert (found["seen"], found["healed"], found["lost"]) == (1, 0, 1)
         healed = await sql(Workflow.objects.select_related("archive").get, pk=done)
         assert healed.state == "completed"
         assert healed.archive.journal
