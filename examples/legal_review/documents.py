@@ -184,6 +184,7 @@ def tidy(text: str) -> str:
     """The same words without control characters, ligatures and trailing blanks."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\xa0", " ").replace("\xad", "")
     text = text.replace("\ufb01", "fi").replace("\ufb02", "fl").replace("\ufb00", "ff")
+    text = text.replace("**", "")  # bold type of Markdown
     text = re.sub(r"[\x00-\x08\x0b\x0e-\x1f\x7f]|[\ud800-\udfff]", "", text)
     text = re.sub(r"[ \t]+", " ", text)
     return re.sub(r" ?\n ?", "\n", text).strip()
@@ -212,7 +213,7 @@ def _decode(data: bytes) -> str | None:
 def _open_pdf(data: bytes, limits: Limits) -> PdfReader:
     import pypdf
 
-    logging.getLogger("pypdf").setLevel(logging.ERROR)  # it reports each oddity of a file
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it reports each oddity of a file
     try:
         reader = pypdf.PdfReader(io.BytesIO(data), strict=False)
         if reader.is_encrypted and not reader.decrypt(""):

@@ -8,6 +8,7 @@ stays empty, never guessed.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from decimal import Decimal
 
 from examples.legal_review import dates, parties
@@ -15,6 +16,7 @@ from examples.legal_review.passages import Passages
 from examples.legal_review.shapes import Amount, Citation, Facts, Finding, Term
 
 _MOST = 40  # of each list
+_AGAIN = 5  # times that the same sum is looked at
 _CITED = 400_000  # characters searched for citations
 
 NUMBERS = {
@@ -169,11 +171,11 @@ _CURRENCIES = {
 _SCALES = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 _PURPOSES = re.compile(
     r"(?P<Rent>\brent\b)|(?P<Deposit>deposit)|(?P<Service_charge>service charge)|(?P<Salary>salary|wage)|"
-    r"(?P<Bonus>bonus)|(?P<Purchase_price>purchase price|consideration)|(?P<Price>\bprice)|(?P<Principal>principal|"
-    r"commitment|facility|loan\b)|(?P<Instalment>instal(?:l)?ment)|"
-    r"(?P<Rebuilding_cost>(?:cost of )?rebuilding)|(?P<Balance>\bbalance\b)|(?P<Insurance>insur)|(?P<Liability_limit>liabilit)|"
-    r"(?P<Penalty>penalt|liquidated|late (?:fee|charge))|(?P<Fee>\bfees?\b|charges?\b)|(?P<Expenses>expens|costs?\b)|"
-    r"(?P<Valuation>valu)|(?P<Threshold>exceed|threshold)",
+    r"(?P<Bonus>bonus)|(?P<Purchase_price>purchase price|consideration)|(?P<Price>\bprice)|"
+    r"(?P<Principal>principal|commitment|facility|loan\b)|(?P<Instalment>instal(?:l)?ment)|"
+    r"(?P<Rebuilding_cost>(?:cost of )?rebuilding)|(?P<Balance>\bbalance\b)|(?P<Insurance>insur)|"
+    r"(?P<Liability_limit>liabilit)|(?P<Penalty>penalt|liquidated|late (?:fee|charge))|(?P<Fee>\bfees?\b|charges?\b)|"
+    r"(?P<Expenses>expens|costs?\b)|(?P<Valuation>valu)|(?P<Threshold>exceed|threshold)",
     re.I,
 )
 
@@ -184,7 +186,11 @@ def amounts(passages: Passages) -> list[Amount]:
 
     found: list[Amount] = []
     seen: set[tuple[str, str, str]] = set()
+    written: Counter[str] = Counter()
     for match in _SUM.finditer(passages.flat):
+        written[match.group()] += 1
+        if written[match.group()] > _AGAIN:
+            continue
         price = Price.fromstring(match["figure"] or match["figure2"])
         if price.amount is None:
             continue

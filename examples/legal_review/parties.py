@@ -32,23 +32,30 @@ _LABEL = re.compile(
     re.I | re.M,
 )
 _NO_PARTY = re.compile(
-    r"agreement|lease$|contract$|deed|date|part(?:y|ies)$|term$|purpose|premises|property|loan$|facility|note$|"
+    r"agreement|lease$|contract$|deed|date|^part(?:y|ies)$|term$|purpose|premises|property|loan$|facility|note$|"
     r"services$|goods|project|schedule|transaction|confidential|group",
     re.I,
 )
 _BLANK = re.compile(
-    r"_{3,}|\.{5,}|…{2,}|\[[^\]]{0,60}\]|●|<[^>]{0,40}>|\bT\.?B\.?[AC]\b|\bto be (?:confirmed|named|inserted)\b", re.I
+    r"_{3,}|\.{5,}|…{2,}|\[[^\]]{0,60}\]|●|<[^>]{0,40}>|\{\{[^}]{0,60}\}\}|\bT\.?B\.?[AC]\b|"
+    r"\bto be (?:confirmed|named|inserted)\b",
+    re.I,
 )
 _ENUMERATOR = re.compile(
     r"^[\s,;:.]*(?:and|or|between|by)?[\s,;:]*(?:\(?(?:\d{1,2}|[a-zA-Z]|[ivx]{1,4})[.)]\s+)?(?:and\s+)?", re.I
 )
 _TAIL = re.compile(
     r"\s*(?:,\s+(?:an?|the|of|whose|which|with|having|incorporated|organi[sz]ed|born|residing|registered|acting|"
-    r"represented|company|a company|trading|established)\b|,?\s+(?:(?:of|at)\s+)?\d|\s+whose\b|\s+having\b|"
-    r"\s+of\s+[A-Z][a-z]|"
-    r"\s*\((?:company|registered|registration|reg\.|no\.|number)\b|\s*[;:]|\s+incorporated\b|\s+residing\b)",
+    r"represented|company|a company|trading|established|husband|wife|jointly|together)\b|\s*\([\"“]|"
+    r",?\s+(?:(?:of|at)\s+)?\d|\s+whose\b|\s+having\b|\s+of\s+[A-Z][a-z]|"
+    r"\s*\((?i:company|registered|registration|reg\.|no\.|number)\b|\s*[;:]|\s+incorporated\b|\s+residing\b)",
 )
+_AND_LINE = re.compile(r"\n\s*and\b[: \t]*(?=\s)", re.I)
 _PERSON_OR_FIRM = r"[A-Z][\w.&'’-]*(?:[ ,]+(?:[A-Z(&][\w.&'’()-]*|of|and Sons|plc|de|van|von|for)){0,7}"
+_NOTE = re.compile(
+    rf"\bundersigned,?\s+({_PERSON_OR_FIRM}),[^.]{{0,200}}?promises?\s+to\s+pay\s+to\s+(?:the\s+order\s+of\s+)?"
+    rf"({_PERSON_OR_FIRM})"
+)
 _PLAIN = re.compile(rf"\bbetween\s+({_PERSON_OR_FIRM})\s+and\s+({_PERSON_OR_FIRM})")
 
 
@@ -62,6 +69,8 @@ def find_parties(passages: Passages) -> list[Party]:
             break
     if len(found) < 2:
         found = _merge(found, _by_labels(passages))
+    if len(found) < 2:
+        found = _merge(found, _of_a_note(passages))
     if len(found) < 2:
         plain = _PLAIN.search(head)
         if plain is not None:
@@ -78,6 +87,15 @@ def missing_roles(parties: list[Party]) -> list[str]:
     return missing
 
 
+def _of_a_note(passages: Passages) -> list[Party]:
+    """Who promises whom to pay, in a promissory note."""
+    note = _NOTE.search(passages.flat, 0, _HEAD)
+    if note is None:
+        return []
+    quote = passages.quote(note.start(), note.end())
+    return [Party(_name(note[1]), "Maker", quote), Party(_name(note[2]), "Payee", quote)]
+
+
 def _by_roles(passages: Passages, start: int) -> list[Party]:
     """Parties introduced as: Name, whatever describes it (the "Role")."""
     flat = passages.flat
@@ -86,6 +104,7 @@ def _by_roles(passages: Passages, start: int) -> list[Party]:
     found: list[Party] = []
     seen = start
     for role in _ROLE.finditer(flat, start, end):
+        seen = _after_and(passages.text, seen, role.start())
         words = flat[seen : role.start()]
         title = role[1].strip()
         if _NO_PARTY.search(title):
@@ -102,6 +121,14 @@ def _by_roles(passages: Passages, start: int) -> list[Party]:
             found.append(Party("" if blank and not name else name, title, passages.quote(begin, role.end())))
         seen = role.end()
     return found
+
+
+def _after_and(text: str, start: int, end: int) -> int:
+    """Where the next party begins: behind an "and" on a line of its own, past the address of the one before."""
+    last = start
+    for line in _AND_LINE.finditer(text, start, end):
+        last = line.end()
+    return last
 
 
 def _by_labels(passages: Passages) -> list[Party]:

@@ -54,8 +54,15 @@ class Checked:
 def validate(text: str, kind: KindName = "other") -> list[Issue]:
     """Every issue of a document, the severest first."""
     checked = Checked(text, kind)
+    if kind == "other" and _is_no_contract(checked):
+        reason = "It names no parties, no governing law and no place to sign, so the rules were not applied."
+        return [Issue("not-a-contract", "high", "This does not look like a contract", reason)]
     issues = [issue for rule in RULES for issue in rule(checked)]
     return sorted(issues, key=lambda issue: _ORDER[issue.severity])
+
+
+def _is_no_contract(checked: Checked) -> bool:
+    return not checked.facts.parties and checked.facts.governing_law is None and not _SIGNED.search(checked.flat)
 
 
 # --- what no contract can do without -------------------------------------------------------
@@ -151,7 +158,9 @@ def dangling_reference(checked: Checked) -> Iterator[Issue]:
         yield Issue("dangling-reference", "medium", f"{reference} does not exist", reason, evidence)
 
 
-_PLACEHOLDER = re.compile(r"\[(?:●|•|\.{2,}|…|_+|(?:insert|name|date|amount)[^\]]{0,60})\]|●|\bTB[CD]\b", re.I)
+_PLACEHOLDER = re.compile(
+    r"\[(?:●|•|\.{2,}|…|_+|(?:insert|name|date|amount)[^\]]{0,60})\]|\{\{[^}]{1,60}\}\}|●|\bTB[CD]\b", re.I
+)
 _LINE = re.compile(r"_{4,}")
 _SIGNING = re.compile(r"sign|by:|name:|title:|date:|witness", re.I)
 

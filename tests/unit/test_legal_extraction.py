@@ -111,6 +111,14 @@ def test_every_quote_stands_in_the_document_on_its_page(slug):
         ("An agreement between Alpha Works Limited and Beta Stores plc", [("Alpha Works Limited", ""), ("Beta Stores plc", "")]),
         ('between [Name of Lender] (the "Lender") and Orla Finn (the "Borrower")', [("", "Lender"), ("Orla Finn", "Borrower")]),
         ('between ●, a company ("Supplier"), and Orla Finn ("Customer")', [("", "Supplier"), ("Orla Finn", "Customer")]),
+        (
+            'between:\n\nPine LLC ("Consultant")\n12 Elm Ave\nChico, CA 95926\n\nand\n\nOak Corporation ("Client")\nReno',
+            [("Pine LLC", "Consultant"), ("Oak Corporation", "Client")],
+        ),
+        ("BETWEEN:\tAda Byron (the \"Lender\"), of 4 Low Rd\nAND:\tOak Ltd. (the \"Borrower\")", [("Ada Byron", "Lender"), ("Oak Ltd.", "Borrower")]),
+        ("Between (1) PINE LIMITED (Company No. 0123456) whose office is here (\"the Supplier\"); and (2) MR OAK of 2 Bird Road (\"the Customer\")", [("PINE LIMITED", "Supplier"), ("MR OAK", "Customer")]),
+        ('between {{party_a}} ("Landlord") and {{party_b}} ("Tenant")', [("", "Landlord"), ("", "Tenant")]),
+        ("The undersigned, Amy Zed, promises to pay to the order of Bert Yarrow the sum of $5.", [("Amy Zed", "Maker"), ("Bert Yarrow", "Payee")]),
         ("Nobody is mentioned here.", []),
     ],
 )  # fmt: skip

@@ -124,4 +124,12 @@ def test_documents_without_numbers_have_no_dangling_references():
 
 
 def test_nothing_at_all():
-    assert {issue.rule for issue in validate("")} == {"missing-signature-block", "missing-party", "no-governing-law"}
+    assert {issue.rule for issue in validate("", "nda")} == {
+        "missing-signature-block", "missing-party", "no-governing-law"
+    }  # fmt: skip
+
+
+def test_what_is_no_contract_is_not_measured_as_one():
+    for text in ("", "Heat the oven and slice the onions. Add butter."):
+        assert [issue.rule for issue in validate(text, "other")] == ["not-a-contract"]
+    assert validate(CLEAN, "other") == []
