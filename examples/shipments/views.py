@@ -37,6 +37,7 @@ def _board(visit: Visit) -> dict[str, Any]:
         "page": page,
         "page_query": wanted.query(),
         "exceptions": exceptions[:8],
+        "causes": len(exceptions),
         "waiting": sum(group.count for group in exceptions),
         "feeds": reads.recent_feeds(),
         "late_query": wanted.query(late="" if wanted.late else "1"),
