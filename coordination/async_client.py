@@ -252,7 +252,6 @@ class Client:
 
     async def _listen(self) -> None:
         inbox, last = self.connection.keys.inbox(self._id), b"0"
-        await self.connection.call("DEL", inbox)
         while True:
             try:
                 answer = await self.connection.blocking(
@@ -267,8 +266,9 @@ class Client:
                     if event is not None:
                         event.set()
                 last = entries[-1][0]
-                await self.connection.call("XTRIM", inbox, "MINID", last)
-                await self.connection.call("EXPIRE", inbox, 600)
+                with contextlib.suppress(ServerUnavailable):
+                    await self.connection.call("XTRIM", inbox, "MINID", last)
+                    await self.connection.call("EXPIRE", inbox, 600)
 
     # --- talking to a workflow ------------------------------------------------------------
 

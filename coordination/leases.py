@@ -150,9 +150,9 @@ async def tell_parent(connection: Connection, child_id: str, fields: dict[str, b
         msgspec.json.decode(error, type=ErrorInfo) if error else None,
     )
     await accept(connection, parent, f"g:child:{child_id}", entry, "progressed")
-    keys = connection.keys
+    keys, shard = connection.keys, connection.keys.shard(child_id)
     await connection.script(
-        "confirm_child", [keys.workflow(child_id), keys.deadlines(keys.shard(child_id))], [child_id]
+        "confirm_child", [keys.workflow(child_id), keys.deadlines(shard), keys.events(shard)], [child_id]
     )
 
 

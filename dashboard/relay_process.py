@@ -77,7 +77,7 @@ class Processor:
         )
 
     async def commit(self, reading: Reading) -> None:
-        """Store, tell pages, acknowledge, forget, in this order.
+        """Store, tell pages, forget, acknowledge, in this order, so that a crash repeats what is left.
 
         Raises:
             OperationalError: The database is locked or away; nothing was acknowledged.
@@ -86,8 +86,8 @@ class Processor:
         followed = await self._follow(reading.snapshots, reading.finished)
         self.reporter.mirrored(reading.snapshots)
         await live.publish_async(await self._topics(reading.batch, followed))
-        await self.acknowledge(reading.batch)
         await self._forget(reading)
+        await self.acknowledge(reading.batch)
 
     async def acknowledge(self, batch: Batch) -> None:
         """Take a batch's events off their streams."""
@@ -123,7 +123,7 @@ class Processor:
         await self.sql(mirror.store, [], {}, [], reading.batch.hosts)
 
     async def _forget(self, reading: Reading) -> None:
-        """Let Redis forget what the history holds to its end; a sweep repeats what a crash leaves out."""
+        """Let Redis forget what the history holds to its end."""
         mirrored = {snapshot.id: snapshot.seq for snapshot in reading.snapshots if snapshot.id in reading.journals}
         closed = [found.id for found in reading.escalated if found.state is not EscalationState.OPEN]
         if mirrored:

@@ -6,9 +6,11 @@
 --- include now
 --- include journal
 --- include resume
-local epoch, seq, entry, parent, waiters = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'entry', 'parent', 'waiters'))
+local epoch, seq, entry, parent, waiters, state =
+  unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'entry', 'parent', 'waiters', 'state'))
 if not epoch then return {GONE} end
 if epoch ~= ARGV[2] then return {STALE} end
+if FINAL[state] then return {1, '', parent or '', now} end -- this host's own end, whose answer was lost
 if seq ~= ARGV[3] then return {UNREAD} end
 let_go({w = KEYS[3], r = KEYS[4]}, entry)
 seq = append(KEYS[1], KEYS[2], now, ARGV[7])

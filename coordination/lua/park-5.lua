@@ -6,9 +6,10 @@
 --- include now
 --- include journal
 --- include resume
-local epoch, seq, entry, open = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'entry', 'open'))
+local epoch, seq, entry, open, owner = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'entry', 'open', 'owner'))
 if not epoch then return GONE end
 if epoch ~= ARGV[2] then return STALE end
+if owner == '' then return 1 end -- this host's own parking, whose answer was lost
 if seq ~= ARGV[3] then return UNREAD end
 let_go({w = KEYS[2], r = KEYS[3]}, entry)
 redis.call('HSET', KEYS[1], 'owner', '', 'parked', 1, 'entry', '')
