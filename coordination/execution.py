@@ -321,9 +321,8 @@ class Execution:
         for step, run in list(machine.runs.items()):
             if run.state == "backoff":
                 machine.dirty[step] = run
-            elif run.state == "queued":
-                if due_ms := await host.writer.expire(self, step, run):
-                    self._due(due_ms)
+            elif run.state == "queued" and (due_ms := await host.writer.expire(self, step, run)):
+                self._due(due_ms)
         if self._reread or self._buffer or machine.dirty:
             await self._turn()
         elif 0 < self._park_ms() <= now_ms + 50:

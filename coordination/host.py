@@ -82,6 +82,8 @@ class Host:
         self._skew_ms = 0.0
         self.suspects = Suspects(self)
         self._starting: set[asyncio.Task[None]] = set()
+        self._claiming: set[str] = set()  # workflows whose claim is under way
+        self._missed: set[str] = set()  # those of them that were told of an entry meanwhile
         self._new_life()
 
     def _new_life(self) -> None:
@@ -212,6 +214,7 @@ class Host:
             previous: Its owner, when that is known to be dead.
             crashed: The owner died while it ran this workflow alone.
         """
+        self._claiming.add(workflow_id)
         try:
             lease = await self.leases.claim(workflow_id, entry, previous)
             if lease is not None:
@@ -220,6 +223,9 @@ class Host:
             log.debug(str(error), action="not_taken_up", workflow=workflow_id)
         except Exception:
             log.exception("workflow could not be taken up", action="bug", workflow=workflow_id)
+        finally:
+            self._claiming.discard(workflow_id)
+            self._missed.discard(workflow_id)
 
     @property
     def starting(self) -> bool:
@@ -246,6 +252,8 @@ class Host:
             machine = Machine(DistributedCoordinator(lease.workflow_id), (), 0, 0)
             trouble = error
         execution = self.executions[lease.workflow_id] = Execution(self, lease, machine)
+        if lease.workflow_id in self._missed:
+            execution.reread()
         if trouble is not None:
             await execution.ask(trouble)
         elif previous_stalls(lease):
@@ -327,10 +335,12 @@ class Host:
                 self.connection.call("XTRIM", inbox, "MINID", self._read_to).add_done_callback(_seen)
 
     def _hand_on(self, fields: list[bytes]) -> None:
-        execution = self.executions.get(fields[1].decode())
+        workflow_id = fields[1].decode()
+        execution = self.executions.get(workflow_id)
         if execution is None:
-            return
-        if len(fields) < 8:
+            if workflow_id in self._claiming:  # it came after the claim and before the claim's answer
+                self._missed.add(workflow_id)
+        elif len(fields) < 8:
             execution.deliver(None)
         else:
             execution.deliver(j.Numbered(int(fields[3]), int(fields[5]), j.decode(fields[7])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -12,6 +13,10 @@ from coordination.async_client import Client
 from coordination.config import Config, current
 from coordination.connection import Connection
 from coordination.domain import WorkflowSnapshot
+from coordination.errors import ServerUnavailable
+
+READ_S = 3.0  # a reader waits this long for a server that does not answer
+REST_S = 2.0  # and is told at once for this long afterwards
 
 
 class _Waits:
@@ -42,6 +47,25 @@ class SyncClient:
         self._lock = threading.Lock()
         self._client: Client | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._silent_until = 0.0  # monotonic
+
+    def _read(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """The result of a read; a server that hangs costs readers a bounded time, and only the first of them.
+
+        Raises:
+            ServerUnavailable: The server does not answer, or did not a moment ago.
+        """
+        assert self._loop is not None
+        if time.monotonic() < self._silent_until:
+            coroutine.close()
+            raise ServerUnavailable("The Redis server does not answer.")
+        waiting = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return waiting.result(READ_S)
+        except TimeoutError:
+            waiting.cancel()
+            self._silent_until = time.monotonic() + REST_S
+            raise ServerUnavailable(f"The Redis server has not answered for {READ_S:g} s.") from None
 
     def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         assert self._loop is not None
@@ -64,7 +88,7 @@ class SyncClient:
     @property
     def inspect(self) -> Any:
         """``Inspector`` without ``await``."""
-        return _Waits(self._connected().inspect, self._run)
+        return _Waits(self._connected().inspect, self._read)
 
     @property
     def commands(self) -> Any:
@@ -97,13 +121,13 @@ class SyncClient:
         self._run(self._connected().cancel(workflow_id, actor=actor, reason=reason))
 
     def call(self, *command: Any) -> Any:
-        """One command, as ``Connection.call``."""
+        """One reading command, as ``Connection.call``."""
         connection = self._connected().connection
 
         async def call() -> Any:
             return await connection.call(*command)
 
-        return self._run(call())
+        return self._read(call())
 
     def close(self) -> None:
         """Close the connection and end the thread."""

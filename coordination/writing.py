@@ -262,6 +262,7 @@ class Writer:
             return 0
         elif host.registry.capable(call.task_type, call.requires):
             run.since_ms = run.since_ms if call.queue_timeout_s is not None else now_ms
+            await self._find_again(execution, step, run)
         elif waited_s >= limit_s:
             needs = "".join(f" with {name} = {value}" for name, value in (call.requires or {}).items())
             why = (
@@ -272,6 +273,14 @@ class Writer:
             return 0
         again_ms = int(min(_MOST_LOOK_S, max(_LEAST_LOOK_S, call.timeout_s / 4)) * 1000)
         return now_ms + min(again_ms, max(100, first_look_ms(run, host.config) - (now_ms - run.since_ms)))
+
+    async def _find_again(self, execution: Execution, step: str, run: TaskRun) -> None:
+        """Queue an attempt again whose queue is empty: somebody deleted it, or its server lost it."""
+        connection, task_type = self._host.connection, run.call.task_type
+        if not await connection.call("XLEN", connection.keys.agent_queue(task_type, run.call.priority)):
+            batch = Batch(execution.workflow_id, 0)
+            batch.queue(step, run)
+            await publish(connection, batch)
 
     async def cancel(self, workflow_id: str, actor: str, reason: str) -> None:
         """Ask for a workflow's cancellation, once."""

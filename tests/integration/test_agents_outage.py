@@ -15,7 +15,7 @@ from agents.handlers import Handler
 from agents.task import Task
 from coordination.config import Config
 from coordination.connection import Connection
-from tests.agent_tasks import add, new_type, nothing_left, outcome, process, record, serving, until
+from tests.agent_tasks import Outcome, add, new_type, nothing_left, outcome, process, record, serving, until
 from tests.servers import RedisServer
 
 
@@ -70,7 +70,7 @@ async def test_results_are_held_until_the_server_is_back(
         assert worker.instance == instance
 
 
-async def _outcome(config: Config, workflow: str) -> object:
+async def _outcome(config: Config, workflow: str) -> Outcome:
     async with await Connection.open(config) as connection:
         return await outcome(connection, workflow)
 

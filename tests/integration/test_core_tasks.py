@@ -260,3 +260,15 @@ async def test_priorities_have_queues_of_their_own(core: World, priority: str) -
     event(release, "held").set()
     await core.agents()
     assert await core.client.result(identity, timeout_s=5) == "held"
+
+
+async def test_a_task_whose_queue_was_deleted_is_queued_again(core: World) -> None:
+    await core.host()
+    identity = await core.client.submit("core_hold", {"timeout_s": 0.5})
+    await core.entry(identity, j.Attempt)
+    queue = core.connection.keys.agent_queue("core_wait")
+    await until(lambda: core.connection.call("DEL", queue))
+    event(release, "held").set()
+    await core.agents()
+    assert await core.client.result(identity, timeout_s=5) == "held"
+    assert len(await core.journal(identity, j.Attempt)) == 1

@@ -236,3 +236,25 @@ async def test_signals_race_with_parking_and_none_is_lost(core: World, tune: Tun
         await asyncio.sleep(0.045)
     for identity in identities:
         assert await core.client.result(identity, timeout_s=10) == list(range(12))
+
+
+async def test_an_entry_that_comes_while_a_claim_is_answered_is_not_missed(core: World) -> None:
+    host = await core.host()
+    identity = await core.client.submit("core_signals", None)
+    await core.entry(identity, j.SignalAwaited)
+    claim, claimed, go_on = host.leases.claim, asyncio.Event(), asyncio.Event()
+
+    async def slow(*args: Any) -> Any:
+        lease = await claim(*args)
+        claimed.set()
+        await go_on.wait()
+        return lease
+
+    host.leases.claim = slow  # type: ignore[method-assign]
+    await host.executions[identity].stop()
+    await claimed.wait()
+    await core.client.signal(identity, "go", 1)
+    await core.client.signal(identity, "go", 2)
+    await until(lambda: identity in host._missed)
+    go_on.set()
+    assert await core.client.result(identity, timeout_s=3) == [1, 2]

@@ -206,7 +206,10 @@ async def test_answers_that_are_no_results(
 
 
 async def test_an_agent_that_never_answers(debug: Config, remote: Remote) -> None:
-    remote.answer = lambda request, body: remote.over.wait(20) and None
+    def silent(request: BaseHTTPRequestHandler, _: Any) -> None:
+        remote.over.wait(20)
+
+    remote.answer = silent
     began = time.monotonic()
     with pytest.raises(RetryableError, match=r"did not answer within 0\.4 s"):
         await try_call(debug, remote.agent(timeout_s=0.4), "t", 1)
