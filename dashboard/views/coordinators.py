@@ -21,8 +21,8 @@ _heard: dict[str, tuple[int, float]] = {}  # host -> its count of beats, and whe
 def _beats(hosts: list[HostView]) -> list[tuple[HostView, int, int]]:
     """Each host with its count of beats and for how many ms it has not grown, as this process has seen it."""
     client = core.sync()
-    raw = client.call("ZRANGE", client.connection.keys.beats, 0, -1, "WITHSCORES") if hosts else []
-    counts = {name.decode(): int(float(count)) for name, count in zip(raw[::2], raw[1::2], strict=True)}
+    raw = client.call("HGETALL", client.connection.keys.beats) if hosts else []
+    counts = {name.decode(): int(count) for name, count in zip(raw[::2], raw[1::2], strict=True)}
     now = time.monotonic()
     found = []
     for host in hosts:

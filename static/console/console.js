@@ -88,7 +88,10 @@
     lastSeq = frame.seq;
     lastHeard = Date.now(); closed = false;
     if (frame.at) skew = frame.at - Date.now();
-    if (frame.note !== undefined) note = frame.note;
+    if (frame.note !== undefined) {
+      note = frame.note;
+      if (!note) document.getElementById("frame-notices")?.replaceChildren();
+    }
     if (frame.count !== undefined) showCount(frame.count);
     if (frame.leave) { location.assign(frame.leave); return; }
     showLive();
