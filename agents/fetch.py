@@ -14,7 +14,7 @@ from agents.acknowledgement import Acknowledger
 from agents.execution import Executor
 from agents.handlers import Handler
 from agents.ledger import Ledger
-from agents.outage import Outage, backoff_s
+from agents.outage import Outage, backoff_s, heard
 from coordination.connection import Connection
 from coordination.errors import InvalidPayload, TryAgain
 from coordination.keys import AGENTS_GROUP, PRIORITIES
@@ -121,10 +121,7 @@ class Fetcher:
         self._ledger.freed.clear()
         if self._active() and self._ledger.free() > 0:
             return
-        try:
-            await asyncio.wait_for(self._ledger.freed.wait(), BLOCK_MS / 1000)
-        except TimeoutError:
-            pass
+        await heard(self._ledger.freed, BLOCK_MS / 1000)
 
     # --- reading ------------------------------------------------------------------------
 
@@ -233,10 +230,7 @@ class Fetcher:
             except (TryAgain, RedisError) as second:
                 error = second
         self._outage.failed(error, len(self._ledger.running))
-        try:
-            await asyncio.wait_for(self.stopping.wait(), backoff_s(tries))
-        except TimeoutError:
-            pass
+        await heard(self.stopping, backoff_s(tries))
 
     async def _rescan(self) -> None:
         """Find entries that are pending here and that nobody here works on."""

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from agents.caller import Caller
 from agents.handlers import Handler, InvalidResult
-from agents.outage import Outage
+from agents.outage import Outage, heard
 from agents.task import Task
 from agents.worker import AgentWorker
 from coordination import catalog
@@ -161,7 +161,4 @@ class Gateway:
             log.exception("remote agent's instance failed", action="remote.failed", remote=name, error=str(error))
 
     async def _pause(self) -> None:
-        try:
-            await asyncio.wait_for(self._stop.wait(), LOOK_S)
-        except TimeoutError:
-            pass
+        await heard(self._stop, LOOK_S)

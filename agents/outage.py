@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 
@@ -40,3 +41,12 @@ def backoff_s(tries: int, most_s: float = 2.0) -> float:
     """Seconds before the next try: 50 ms doubled each time, at most ``most_s``, half of it random."""
     whole = min(most_s, 0.05 * 2.0 ** min(tries, 10))
     return float(whole * (0.5 + 0.5 * random.random()))
+
+
+async def heard(event: asyncio.Event, within_s: float) -> bool:
+    """Wait for an event, at most so long; returns whether it came."""
+    try:
+        async with asyncio.timeout(within_s):  # wait_for loses a cancellation before Python 3.12
+            return await event.wait()
+    except TimeoutError:
+        return False

@@ -19,7 +19,7 @@ from agents.execution import Executor
 from agents.fetch import Fetcher
 from agents.handlers import Handler, find, register
 from agents.ledger import Ledger
-from agents.outage import Outage, backoff_s
+from agents.outage import Outage, backoff_s, heard
 from agents.reclaim import Reclaimer
 from agents.registration import Registrar
 from agents.routing import Router
@@ -255,10 +255,7 @@ class AgentWorker:
 
     async def _next_end(self, until: float) -> None:
         self.ledger.freed.clear()
-        try:
-            await asyncio.wait_for(self.ledger.freed.wait(), max(0.0, until - time.monotonic()))
-        except TimeoutError:
-            pass
+        await heard(self.ledger.freed, max(0.0, until - time.monotonic()))
 
     async def _leave(self, registrar: Registrar) -> None:
         try:
@@ -274,10 +271,7 @@ class AgentWorker:
         )
 
     async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stop.wait(), seconds)
-        except TimeoutError:
-            pass
+        await heard(self._stop, seconds)
 
 
 def _bound(cls: type[AgentWorker]) -> Callable[..., Any]:
