@@ -13,6 +13,7 @@ from examples.shipments.carriers import CARRIERS, code_of
 from examples.shipments.updates import Row
 
 LINE_BYTES = 4_000  # a longer line is cut, and then fails as a broken row
+_CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r\f")
 _BOM = b"\xef\xbb\xbf"
 _KINDS = (
     (b"PK\x03\x04", "a workbook or an archive"),
@@ -31,6 +32,9 @@ def complaint(data: bytes) -> str:
     for start, kind in _KINDS:
         if data.startswith(start):
             return f"This is {kind}, not a CSV file. Export it as CSV, in UTF-8 or as the carrier sends it."
+    start = data[:65_536]
+    if len(start.translate(None, _CONTROLS)) < 0.97 * len(start):  # a few stray ones make no text a binary file
+        return "This is no text, and so no CSV file. Export it as CSV, in UTF-8 or as the carrier sends it."
     if next(rows(data, "check"), None) is None:
         return "The feed has no rows: all its lines are empty or begin with #."
     return ""

@@ -102,10 +102,15 @@ def test_reading_goes_on_where_it_stopped() -> None:
         (b"PK\x03\x04...", "workbook"),
         ("NORDEX;1".encode("utf-16"), "UTF-16"),
         (b"# only\n\n", "no rows"),
+        (b"\x89PNG\r\n" + bytes(range(256)) * 9, "no text"),
     ],
 )
 def test_what_is_no_feed_is_refused_in_words(data: bytes, words: str) -> None:
     assert words in feed.complaint(data)
+
+
+def test_a_sample_can_be_a_feed() -> None:
+    assert feed.complaint(sample.feed(500, bad_share=0.2)) == ""
 
 
 def test_a_sample_is_the_same_for_the_same_seed() -> None:
