@@ -66,9 +66,10 @@ async def test_a_decision_taken_while_redis_is_away_is_sent_when_it_is_back(
 
 async def test_of_two_people_one_wins_and_the_other_is_told(config: Config) -> None:
     ann, bob = await sql(_user, "ann"), await sql(_user, "bob")
-    async with mirrored.host_and_worker(config) as client, mirrored.relay(config):
+    async with mirrored.host_and_worker(config) as client:
         workflow_id = await client.submit("mirrored_ask", Word("x"))
-        found = await until(lambda: Escalation.objects.filter(workflow_id=workflow_id).first())
+        async with mirrored.relay(config):
+            found = await until(lambda: Escalation.objects.filter(workflow_id=workflow_id).first())
         # another console has decided, and this one's history does not know it yet
         payload = {"text": "theirs", "length": 6}
         first = await sql(decisions.submit, found.id, version=1, action="supply", payload=payload, user=bob)
