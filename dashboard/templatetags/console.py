@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 from django import template
+from django.apps import apps
 from django.contrib.staticfiles.storage import staticfiles_storage
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -292,3 +294,16 @@ def console_frame(context: template.Context) -> Any:
     from dashboard.views.frame import frame
 
     return frame(context.get("request"))
+
+
+@register.filter
+def own_page(workflow_type: str, workflow_id: str) -> str:
+    """The address of the page that an application shows its workflow on, or an empty string.
+
+    An application names it in its AppConfig: ``workflow_pages = {"legal_review": "legal_review:review"}``.
+    """
+    for application in apps.get_app_configs():
+        route = getattr(application, "workflow_pages", {}).get(workflow_type)
+        if route:
+            return reverse(route, args=[workflow_id])
+    return ""

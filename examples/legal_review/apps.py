@@ -9,3 +9,4 @@ class LegalReviewConfig(AppConfig):
     name = "examples.legal_review"
     label = "legal_review"
     verbose_name = "Legal review"
+    workflow_pages = {"legal_review": "legal_review:review"}  # where the console links to
