@@ -9,4 +9,5 @@ class ShipmentsConfig(AppConfig):
     name = "examples.shipments"
     label = "shipments"
     verbose_name = "Shipments"
+    workflow_pages = {"shipment_batch": "shipments:feed"}  # where the console links to
     default_auto_field = "django.db.models.BigAutoField"
