@@ -47,7 +47,8 @@ def options() -> argparse.Namespace:
 async def run(choice: argparse.Namespace, crew: Crew) -> Report:
     """Drive, break, settle, check."""
     report = Report(seed=choice.seed, minutes=choice.minutes)
-    async with Client.open() as client, await Connection.open() as connection:
+    direct = msgspec.structs.replace(current(), redis_url=crew.server.url)
+    async with Client.open() as client, await Connection.open(direct) as connection:
         driver = Driver(client, choice.seed, choice.in_flight)
         faults = Faults(crew, connection, choice.seed, choice.every)
         driving = asyncio.create_task(driver.run(), name="drive")
@@ -66,7 +67,7 @@ async def run(choice: argparse.Namespace, crew: Crew) -> Report:
         check(report, crew, driver, faults.fired)
         await check_server(report, connection)
         never = [name for name in faults.kinds if name not in report.faults]
-        if choice.minutes >= 1.5 and never:
+        if choice.minutes >= 2 and never:
             report.broken.append(f"never fired: {', '.join(never)}")
     return report
 

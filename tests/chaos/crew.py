@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+from tests.chaos.proxy import Proxy
 from tests.servers import RedisServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,9 +84,10 @@ class Crew:
     def __init__(self, folder: Path, hosts: int, agents: int) -> None:
         self.folder = folder
         self.server = RedisServer(folder / "redis", path=folder / "redis.sock", appendonly="yes")
+        self.proxy = Proxy(folder / "proxy.sock", folder / "redis.sock")
         self.environ = {
             **os.environ,
-            "REDIS_URL": f"unix://{folder / 'redis.sock'}",
+            "REDIS_URL": f"unix://{folder / 'proxy.sock'}",
             "GANGLION_HOME": str(folder / "home"),
             "GANGLION_EXTRA_APPS": "tests.chaos.app",
             "GANGLION_CHAOS_LEDGER": str(folder / "ledger.sock"),
@@ -120,6 +122,7 @@ class Crew:
         """Start everything."""
         (self.folder / "home").mkdir(parents=True)
         self.server.start()
+        self.proxy.start()
         migrate = [sys.executable, str(ROOT / "manage.py"), "migrate", "-v", "0"]
         subprocess.run(migrate, env=self.environ, check=True, cwd=ROOT)
         for member in (self.ledger, *self.members):
@@ -137,4 +140,5 @@ class Crew:
         self._keeper.join()
         for member in (*self.members, self.ledger):
             member.stop()
+        self.proxy.stop()
         self.server.stop()

@@ -42,12 +42,15 @@ class Faults:
             "server_sigkill": self._server_sigkill,
             "server_frozen": self._server_frozen,
             "connections_cut": self._connections_cut,
+            "network_slow": self._network_slow,
+            "network_silent": self._network_silent,
+            "replies_dropped": self._replies_dropped,
         }
 
     async def run(self) -> None:
-        """Fire until cancelled; half of them are kills of coordinator hosts."""
+        """Fire until cancelled; kills of coordinator hosts stand between the others."""
         while True:
-            bag = [*self.kinds, *["host_sigkill"] * (len(self.kinds) - 2)]
+            bag = [*self.kinds, *["host_sigkill"] * (len(self.kinds) // 2)]
             self._rng.shuffle(bag)
             for name in bag:
                 await asyncio.sleep(self._every_s)
@@ -103,5 +106,28 @@ class Faults:
         self._crew.server.send(signal.SIGCONT)
 
     async def _connections_cut(self) -> None:
-        self._note("connections_cut", "server")
-        await self._connection.exchange([("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")])
+        self._note("connections_cut", "network")
+        self._crew.proxy.cut()
+
+    async def _network_slow(self) -> None:
+        """Every packet takes 60 ms longer, for 3 s."""
+        self._note("network_slow", "network")
+        self._crew.proxy.delay_s = 0.06
+        await asyncio.sleep(3)
+        self._crew.proxy.delay_s = 0.0
+
+    async def _network_silent(self) -> None:
+        """Connections stay open, but nothing arrives for 4 s; then they break."""
+        self._note("network_silent", "network")
+        self._crew.proxy.silent = True
+        await asyncio.sleep(4)
+        self._crew.proxy.cut()
+        self._crew.proxy.silent = False
+
+    async def _replies_dropped(self) -> None:
+        """The server executes, but its replies are lost, for half a second; then connections break."""
+        self._note("replies_dropped", "network")
+        self._crew.proxy.deaf = True
+        await asyncio.sleep(0.5)
+        self._crew.proxy.cut()
+        self._crew.proxy.deaf = False

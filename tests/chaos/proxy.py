@@ -1,0 +1,86 @@
+"""A proxy in front of the server that delays, cuts, half-opens and drops replies after execution."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+_CHUNK = 65_536
+
+
+class Proxy:
+    """Carries bytes between two Unix sockets, in a thread of its own, as honestly as it is told to.
+
+    Attributes:
+        delay_s: Added to every chunk in both directions.
+        silent: Whether nothing is carried any more, while connections stay open (half-open).
+        deaf: Whether requests still reach the server, but replies are thrown away.
+    """
+
+    def __init__(self, path: Path, server: Path) -> None:
+        self._path = path
+        self._server = server
+        self.delay_s = 0.0
+        self.silent = False
+        self.deaf = False
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+
+    def start(self) -> None:
+        """Listen."""
+        self._thread.start()
+        listening = asyncio.start_unix_server(self._carry, path=str(self._path))
+        asyncio.run_coroutine_threadsafe(listening, self._loop).result(10)
+
+    def stop(self) -> None:
+        """Cut everything and end."""
+        self.cut()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    def cut(self) -> None:
+        """End every connection without a goodbye."""
+        self._loop.call_soon_threadsafe(self._abort)
+
+    def _abort(self) -> None:
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            server_reader, server_writer = await asyncio.open_unix_connection(str(self._server))
+        except OSError:
+            writer.transport.abort()
+            self._writers.discard(writer)
+            return
+        self._writers.add(server_writer)
+        carriers = [
+            asyncio.create_task(self._pour(reader, server_writer, lambda: False)),
+            asyncio.create_task(self._pour(server_reader, writer, lambda: self.deaf)),
+        ]
+        await asyncio.wait(carriers, return_when=asyncio.FIRST_COMPLETED)
+        for carrier in carriers:
+            carrier.cancel()
+        for end in (writer, server_writer):
+            self._writers.discard(end)
+            end.transport.abort()
+
+    async def _pour(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dropped: Callable[[], bool]
+    ) -> None:
+        try:
+            while data := await reader.read(_CHUNK):
+                if self.delay_s:
+                    await asyncio.sleep(self.delay_s)
+                while self.silent:
+                    await asyncio.sleep(0.02)
+                if dropped():
+                    continue
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            return
