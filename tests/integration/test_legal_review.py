@@ -30,12 +30,11 @@ def trained():
 
 @pytest.fixture
 async def legal(core: World, trained, monkeypatch) -> World:
-    """Two hosts and two workers of the review, with a trained classifier."""
+    """Two hosts and a worker of the review, with a trained classifier."""
     monkeypatch.setattr(classification, "model", lambda: trained)
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "config.settings")  # for the agents' processes: this test's own home
     await core.host("one")
     await core.host("two")
-    await core.agents(*TYPES)
     await core.agents(*TYPES)
     return core
 
@@ -193,6 +192,7 @@ async def test_input_of_another_shape_is_refused_at_once(core: World) -> None:
 
 
 async def test_many_reviews_together(legal: World) -> None:
+    await legal.agents(*TYPES)
     slugs = ["mutual-nda", "employment-contract", "loan-agreement"] * 4
     identities = [await submit(legal, sample(slug)) for slug in slugs]
     reviews = await asyncio.gather(*(finished(legal, identity) for identity in identities))
