@@ -125,13 +125,13 @@ class Host:
         seconds, micros = await self.connection.call("TIME")
         self.note_time(int(seconds) * 1000 + int(micros) // 1000)
         self.started_ms = self.now_ms()
+        self._sweeper = Sweeper(self)
         await self._make_groups()
         async with await Connection.open(self.config) as beats:
             self._watchdog = Watchdog(self, beats)
             await self.registry.refresh()
             await self._watchdog.beat()
             await self._tell("started")
-            self._sweeper = Sweeper(self)
             guard = LoopGuard(self, self.config.blocked_s)
             loops = (
                 self._watchdog.run, guard.run, self._fetch, self._listen, self._sweeper.run, self._refresh,
@@ -279,8 +279,11 @@ class Host:
 
     async def _make_groups(self) -> None:
         keys = self.connection.keys
-        streams = [stream(shard) for shard in range(keys.shards) for stream in (keys.workflows, keys.resumes)]
-        await ensure_groups(self.connection, streams, COORDINATORS_GROUP)
+        for make in (keys.workflows, keys.resumes):
+            streams = [make(shard) for shard in range(keys.shards)]
+            made = await ensure_groups(self.connection, streams, COORDINATORS_GROUP)
+            for shard in (streams.index(stream) for stream in made):
+                await self._sweeper.look_at_all(shard)
 
     async def _fetch(self) -> None:
         """Read resumed and new workflows while there is room."""

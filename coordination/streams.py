@@ -34,18 +34,21 @@ async def wake(
     await connection.call(*command)
 
 
-async def ensure_group(connection: Connection, stream: str, group: str) -> None:
-    """Make the group exist, from the stream's beginning, so that nothing added before is lost."""
+async def ensure_group(connection: Connection, stream: str, group: str) -> bool:
+    """Make the group exist, from the stream's beginning, so that nothing added before is lost; True when it did not."""
     try:
         await connection.call("XGROUP", "CREATE", stream, group, "0", "MKSTREAM")
     except ResponseError as error:
         if not str(error).startswith("BUSYGROUP"):
             raise
+        return False
+    return True
 
 
-async def ensure_groups(connection: Connection, streams: list[str], group: str) -> None:
-    """Make one group exist on many streams."""
-    await asyncio.gather(*(ensure_group(connection, stream, group) for stream in streams))
+async def ensure_groups(connection: Connection, streams: list[str], group: str) -> list[str]:
+    """Make one group exist on many streams; gives those that did not have it."""
+    made = await asyncio.gather(*(ensure_group(connection, stream, group) for stream in streams))
+    return [stream for stream, is_new in zip(streams, made, strict=True) if is_new]
 
 
 def no_group(error: ResponseError) -> bool:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _SWEEP_S = 0.5
+_SLICE = 1_000
 _MOST_DUE = 200  # members of one shard in one look
 _LOST_MS = 5_000  # an entry that pends for so long without its workflow in memory is taken up again
 
@@ -42,6 +43,14 @@ class Sweeper:
                 await asyncio.gather(*(self._sweep_shard(shard) for shard in range(self._host.connection.keys.shards)))
             except (ServerUnavailable, ResponseError) as error:
                 log.debug(str(error), action="sweep_failed")
+
+    async def look_at_all(self, shard: int) -> None:
+        """Make every live workflow of a shard due, because the streams that name them were lost."""
+        call, deadlines = self._host.connection.call, self._host.connection.keys.deadlines(shard)
+        members = await call("ZRANGE", deadlines, 0, -1)
+        for at in range(0, len(members), _SLICE):
+            scores = [part for member in members[at : at + _SLICE] for part in (self._host.now_ms(), member)]
+            await call("ZADD", deadlines, "XX", *scores)
 
     async def _sweep_shard(self, shard: int) -> None:
         host, keys = self._host, self._host.connection.keys

@@ -22,7 +22,10 @@ end
 if owner ~= '' and string.find(ARGV[3], ' ' .. owner .. ' ', 1, true) then return {2, owner} end
 local stream = ({w = KEYS[2], r = KEYS[3]})[string.sub(entry, 1, 1)]
 local where = string.sub(entry, 2)
-if stream and #redis.call('XRANGE', stream, where, where) == 1 then return {4} end
+if stream and #redis.call('XRANGE', stream, where, where) == 1 then
+  redis.call('ZADD', KEYS[4], string.format('%.0f', now + 3600000), id)
+  return {4}
+end
 redis.call('HSET', KEYS[1], 'parked', 1, 'owner', '')
 resume(KEYS[1], KEYS[3], KEYS[4], id, now, look)
 return {1}

@@ -155,7 +155,12 @@ def test_errors_have_one_shape(operator: Caller) -> None:
             403,
             "forbidden",
         ),
+        (operator.http.delete("/api/workflows"), 405, "method_not_allowed"),
+        (operator.post("/workflows", {"type": "mirrored_shout", "input": "x" * 3_000_000}), 413, "payload_too_large"),
+        (operator.http.get("/api/workflows/%00"), 404, "not_found"),
+        (operator.get("/workflows", limit=9999), 422, "invalid_request"),
     ]
+    assert operator.get("/workflows", q="\x00", type="\x00").status_code == 200
     for answer, status, code in cases:
         assert (answer.status_code, answer.json()["code"]) == (status, code), answer.content
         assert answer.json()["message"]
