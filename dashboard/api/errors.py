@@ -6,12 +6,13 @@ import logging
 import math
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import DatabaseError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from coordination.config import current
 from coordination.errors import GanglionError
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ STATUS = {
     "workflow_not_found": 404,
     "escalation_not_found": 404,
     "not_found": 404,
+    "method_not_allowed": 405,
     "decision_conflict": 409,
     "workflow_finished": 409,
     "gone": 410,
@@ -39,6 +41,18 @@ STATUS = {
     "bad_request": 400,
     "bad_setting": 400,
 }
+
+
+class MethodRefused(GanglionError):
+    """This address does not take this method. See /api/docs."""
+
+    code = "method_not_allowed"
+
+
+class NothingHere(GanglionError):
+    """There is nothing at this address. See /api/docs."""
+
+    code = "not_found"
 
 
 def install(api: NinjaAPI) -> None:
@@ -90,6 +104,14 @@ def install(api: NinjaAPI) -> None:
     def refused_early(request: HttpRequest, error: HttpError | type[HttpError]) -> HttpResponse:
         assert isinstance(error, HttpError)
         return answer(request, error.status_code, "bad_request", str(error))
+
+    @api.exception_handler(RequestDataTooBig)
+    def too_big(request: HttpRequest, error: Any) -> HttpResponse:
+        limit = current().payload_bytes
+        message = (
+            f"The request is too large; payloads may have {limit:,} bytes. Store a document and pass its reference."
+        )
+        return answer(request, 413, "payload_too_large", message)
 
     @api.exception_handler(DatabaseError)
     def database(request: HttpRequest, error: Any) -> HttpResponse:

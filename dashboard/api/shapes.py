@@ -38,7 +38,7 @@ class Submission(Schema):
     input: Any = None
     key: str | None = Field(None, max_length=200, description="The same key never starts a second workflow.")
     id: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    deadline_s: float | None = Field(None, gt=0)
+    deadline_s: float | None = Field(None, gt=0, le=315_360_000)
     labels: dict[str, str] = {}
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.urls import path
+from django.urls import URLPattern, include, path
+from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 
 from dashboard.api import errors, escalations, fleet, rest, workflows
@@ -94,12 +96,32 @@ def _kind(details: dict[str, Any]) -> str:
 
 def nothing(request: HttpRequest, rest: str = "") -> HttpResponse:
     """What does not exist is told as every other error."""
-    return api.on_exception(request, Http404("There is nothing at this address. See /api/docs."))
+    return api.on_exception(request, errors.NothingHere())
 
 
+def _plain(pattern: URLPattern) -> URLPattern:
+    """Let what Django Ninja itself refuses look as every other error; no address holds a NUL."""
+    view = pattern.callback
+
+    @csrf_exempt
+    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if "\x00" in request.path:
+            return nothing(request)
+        response: HttpResponseBase = view(request, *args, **kwargs)
+        if response.status_code == 405:
+            answer = api.on_exception(request, errors.MethodRefused())
+            answer["Allow"] = response.headers.get("Allow", "")
+            return answer
+        return response
+
+    pattern.callback = checked
+    return pattern
+
+
+operations, _, namespace = api.urls
 urlpatterns = [
     path("openapi.json", openapi, name="openapi"),
     path("docs", docs, name="api-docs"),
-    path("", api.urls),
-    path("<path:rest>", nothing),
+    path("", include(([_plain(pattern) for pattern in operations], "ninja"), namespace=namespace)),
+    path("<path:rest>", csrf_exempt(nothing)),
 ]

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from dashboard.models import AuditEntry
+from dashboard.queries.workflows import without_nul
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class AuditFilter:
     @classmethod
     def from_params(cls, params: Mapping[str, str]) -> AuditFilter:
         """Read a filter from a query string (``actor action object id``)."""
+        params = without_nul(params)
         names = {"actor": "actor", "action": "action", "object_type": "object", "object_id": "id"}
         return cls(**{name: params.get(key, "").strip()[:150] for name, key in names.items()})
 

@@ -39,6 +39,8 @@ class WorkflowDetail:
 
 def workflow(workflow_id: str, *, with_journal: bool = True) -> WorkflowDetail | None:
     """One workflow in full, or nothing when neither Redis nor the history knows it."""
+    if "\x00" in workflow_id:
+        return None
     row = Workflow.objects.filter(pk=workflow_id).first()
     if row is None or row.finished_at is None:
         try:

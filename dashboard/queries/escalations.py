@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from coordination.domain import EscalationSnapshot, EscalationState, Reason
 from dashboard.models import Decision, Escalation
+from dashboard.queries.workflows import without_nul
 
 COUNT_CAP = 10_000
 PAGE_ROWS = 50
@@ -35,6 +36,7 @@ class EscalationFilter:
     @classmethod
     def from_params(cls, params: Mapping[str, str]) -> EscalationFilter:
         """Read a filter from a query string (``state reason type task cause claim q sort``); misfits are left out."""
+        params = without_nul(params)
         state = params.get("state", "") or "open"
         return cls(
             state=state if state in {*EscalationState, "all"} else "open",
@@ -180,6 +182,8 @@ def escalation_groups(
 
 def escalation(escalation_id: str) -> EscalationDetail | None:
     """One escalation in full, or nothing when no relay has mirrored it (yet)."""
+    if "\x00" in escalation_id:
+        return None
     row = Escalation.objects.select_related("claimed_by").filter(pk=escalation_id).first()
     if row is None:
         return None

@@ -60,9 +60,9 @@ class WorkflowFilter:
             params: ``state`` (comma list), ``type``, ``q``, ``needs``, ``owner``, ``parent``, ``since``, ``until``
                 (ISO dates), ``sort`` (a key of ``SORTS``, ``-`` before it for descending).
         """
+        params, getlist = without_nul(params), getattr(params, "getlist", None)
         known = {state.value for state in WorkflowState}
         # A QueryDict holds repeated fields, as the checkboxes of a form send them.
-        getlist = getattr(params, "getlist", None)
         raw = ",".join(getlist("state")) if getlist else params.get("state", "")
         sort = params.get("sort", "") or "-created"
         name = sort.removeprefix("-")
@@ -116,6 +116,11 @@ class WorkflowPage:
     previous: str = ""
     total: int = 0  # at most COUNT_CAP
     capped: bool = False  # there are more than ``total``
+
+
+def without_nul(params: Mapping[str, str]) -> dict[str, str]:
+    """Query parameters without the one character that PostgreSQL cannot look for."""
+    return {name: value.replace("\x00", "") for name, value in params.items()}
 
 
 def _when(text: str) -> dt.datetime | None:
