@@ -108,9 +108,7 @@ def install(api: NinjaAPI) -> None:
     @api.exception_handler(RequestDataTooBig)
     def too_big(request: HttpRequest, error: Any) -> HttpResponse:
         limit = current().payload_bytes
-        message = (
-            f"The request is too large; payloads may have {limit:,} bytes. Store a document and pass its reference."
-        )
+        message = f"Payloads may have {limit:,} bytes at most. Store a document and pass its reference."
         return answer(request, 413, "payload_too_large", message)
 
     @api.exception_handler(DatabaseError)

@@ -122,6 +122,12 @@ operations, _, namespace = api.urls
 urlpatterns = [
     path("openapi.json", openapi, name="openapi"),
     path("docs", docs, name="api-docs"),
-    path("", include(([_plain(pattern) for pattern in operations], "ninja"), namespace=namespace)),
+    path(
+        "",
+        include(
+            ([_plain(pattern) for pattern in operations if isinstance(pattern, URLPattern)], "ninja"),
+            namespace=namespace,
+        ),
+    ),
     path("<path:rest>", csrf_exempt(nothing)),
 ]
