@@ -28,7 +28,8 @@ def blocks(text: str, more: Iterable[str] = ()) -> Iterator[str]:
 def with_contents(parts: list[str]) -> list[str]:
     """A document behind a cover and a list of its headings."""
     listed = [part[2:] for part in parts if part.startswith("# Schedule") or (part[:2] == "# " and part[2].isdigit())]
-    return [parts[0], "15 June 2026", "---", "Contents", *listed, "---", *parts]
+    cover = ["15 June 2026", "Meridian Harbour Bank plc as Lender", "Aldersgate Storage Holdings Limited as Borrower"]
+    return [parts[0], *cover, "Aldersgate Group Limited as Guarantor", "---", "Contents", *listed, "---", *parts]
 
 
 def pdf(parts: list[str], *, footer: str, size: float = 11.0) -> bytes:
@@ -96,6 +97,7 @@ def scan(text: str) -> bytes:
     """A PDF that holds nothing but a slightly crooked, speckled picture of a page."""
     import random
 
+    import reportlab
     from PIL import Image, ImageDraw, ImageFont
     from reportlab.lib.pagesizes import A4
     from reportlab.lib.utils import ImageReader
@@ -103,7 +105,7 @@ def scan(text: str) -> bytes:
 
     page = Image.new("L", (1240, 1754), 250)
     draw = ImageDraw.Draw(page)
-    font = ImageFont.load_default(27)
+    font = ImageFont.truetype(str(Path(reportlab.__file__).parent / "fonts" / "Vera.ttf"), 23)
     for number, line in enumerate(text.splitlines()):
         draw.text((150, 150 + number * 40), line, fill=35, font=font)
     page = page.rotate(0.6, fillcolor=250, resample=Image.Resampling.BICUBIC)

@@ -111,10 +111,10 @@ def test_pages_and_characters_are_limited():
 def test_zip_bomb_is_refused_before_it_unpacks():
     bomb = docx(b"<w/>", ("word/media/big.bin", bytes(40 * 2**20)))
     assert len(bomb) < 100_000
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(documents.TooLarge, match="unpacks to more"):
         documents.read(bomb)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_zip_with_a_lying_header_stays_within_what_it_declares():
@@ -174,7 +174,7 @@ def test_mutated_files_cost_little_and_never_surprise(slug):
     original = BY_SLUG[slug].path.read_bytes()
     chance = random.Random(slug)
     limits = Limits(seconds=2)
-    began = time.monotonic()
+    began = time.process_time()
     outcomes = set()
     for _ in range(60):
         data = bytearray(original)
@@ -190,14 +190,14 @@ def test_mutated_files_cost_little_and_never_surprise(slug):
             case 3:
                 a, b = sorted(chance.randrange(len(data)) for _ in range(2))
                 data[a:b] = data[a:b][::-1]
-        one = time.monotonic()
+        one = time.process_time()
         try:
             outcomes.add(documents.read(bytes(data), limits).format)
         except UnreadableDocument as error:
             assert 10 < len(str(error)) < 400
             outcomes.add(type(error))
-        assert time.monotonic() - one < 5
-    assert time.monotonic() - began < 60
+        assert time.process_time() - one < 5
+    assert time.process_time() - began < 60
     assert outcomes
 
 

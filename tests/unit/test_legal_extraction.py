@@ -55,9 +55,9 @@ def test_services_agreement_has_a_party_without_name():
 
 
 def test_loan_of_forty_pages():
-    began = time.monotonic()
+    began = time.process_time()
     facts = facts_of("loan-agreement")
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
     assert [role for _, role in pairs(facts)] == ["Lender", "Borrower", "Guarantor"]
     assert facts.governing_law.value == "England and Wales"
     assert ("Maturity Date", datetime.date(2036, 6, 30)) in [(date.label, date.date) for date in facts.dates]
@@ -307,11 +307,11 @@ def test_what_is_no_amount(text):
 def test_hostile_text_costs_time_by_its_length_alone(text):
     from examples.legal_review import summary, validation
 
-    began = time.monotonic()
+    began = time.process_time()
     extraction.extract(text)
     validation.validate(text)
     summary.key_sentences(text)
-    assert time.monotonic() - began < 12
+    assert time.process_time() - began < 12
 
 
 def test_random_text_never_surprises():

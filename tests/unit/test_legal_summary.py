@@ -61,9 +61,9 @@ def test_long_documents_are_summarised_in_bounded_time():
         f"{n}.2 The price for lot {n * 7} is paid within {n % 60} days after the delivery has been accepted in writing."
         for n in range(4_000)
     )
-    began = time.monotonic()
+    began = time.process_time()
     assert 1 <= len(summary.key_sentences(text)) <= 6
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize(
