@@ -13,17 +13,17 @@ from typing import Any, cast
 
 from hiredis import pack_command
 from redis.asyncio import ConnectionPool
-from redis.asyncio.connection import Connection as WireConnection
+from redis.asyncio.connection import Connection as Link
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import NoScriptError, RedisError
 
 from coordination import scripts
 from coordination.config import Config, current
 from coordination.errors import OutcomeUnknown, ServerUnavailable
 from coordination.keys import Keys
+from coordination.wire import Wire
 
 _LANES = 4  # pipelines under way at once
 _MOST = 512  # commands in one pipeline
@@ -44,18 +44,27 @@ class Connection:
         self.config = config
         self.keys = Keys(config.prefix, config.shards)
         self._pool = ConnectionPool.from_url(
-            config.redis_url.replace("redis+cluster://", "redis://"),
+            config.redis_url,
             retry=Retry(NoBackoff(), 0),
             socket_timeout=None,  # redis-py would use asyncio.wait_for, which swallows cancellation before Python 3.12
             socket_connect_timeout=5.0,
             protocol=2,
         )
-        self._idle: list[WireConnection] = []  # connected, and with no reply outstanding
+        self._idle: list[Wire] = []  # connected, and with no reply outstanding
         self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
         self._lanes = 0
         self._scheduled = False
         self._senders: set[asyncio.Task[None]] = set()
         self._closed = False
+
+    @classmethod
+    def of(cls, config: Config) -> Connection:
+        """What the address asks for: one server, or with redis+cluster:// a cluster. Connects with the first call."""
+        if config.redis_url.startswith("redis+cluster://"):
+            from coordination.cluster import ClusterConnection
+
+            return ClusterConnection(config)
+        return cls(config)
 
     @classmethod
     async def open(cls, config: Config | None = None) -> Connection:
@@ -64,7 +73,7 @@ class Connection:
         Raises:
             ServerUnavailable: The server does not answer; says at which address.
         """
-        connection = cls(config or current())
+        connection = cls.of(config or current())
         try:
             await connection.call("PING")
         except ServerUnavailable:
@@ -78,7 +87,7 @@ class Connection:
         if self._senders:
             await asyncio.wait(self._senders, timeout=5.0)
         while self._idle:
-            await self._idle.pop().disconnect(nowait=True)
+            await self._idle.pop().close()
 
     async def __aenter__(self) -> Connection:
         return self
@@ -123,35 +132,40 @@ class Connection:
             ServerUnavailable: The connection broke; nothing is known to be delivered.
         """
         wire = await self._wire()
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(_EXCHANGE_S):
-                await wire.send_command(*command, check_health=False)
-                reply = await wire.read_response(disable_decoding=True)
-        except ResponseError:
-            self._idle.append(wire)
-            raise
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-            await wire.disconnect(nowait=True)
+                await wire.exchange(pack_command(command), [reply])
+        except (RedisConnectionError, OSError) as error:
+            await wire.close()
             raise self._unavailable(error) from None
         except BaseException:
-            await wire.disconnect(nowait=True)
+            await wire.close()
             raise
         self._idle.append(wire)
-        return reply
+        return reply.result()
 
-    async def _wire(self) -> WireConnection:
+    async def finish_blocking(self, group: str, consumer: str) -> list[Any]:
+        """What reads of a consumer delivered that went on after ``blocking`` returned; only on a cluster they do."""
+        return []
+
+    def one_key_for_each_node(self, name: str) -> list[str]:
+        """Keys with this beginning, one at every server."""
+        return [name]
+
+    async def _wire(self) -> Wire:
         """A connection for one exchange; it goes back to ``_idle`` only when every reply was read."""
         while self._idle:
             wire = self._idle.pop()
-            if wire.is_connected and not await wire.can_read():
+            if wire.usable:
                 return wire
-            await wire.disconnect(nowait=True)
-        wire = cast(WireConnection, self._pool.make_connection())  # type: ignore[no-untyped-call]
+            await wire.close()
+        link = cast(Link, self._pool.make_connection())  # type: ignore[no-untyped-call]
         try:
-            await wire.connect()  # type: ignore[no-untyped-call]
+            await link.connect()  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:
             raise self._unavailable(error) from None
-        return wire
+        return Wire(link)
 
     async def exchange(self, commands: list[Command]) -> list[Any]:
         """Run commands in order on one connection of their own, outside the batches.
@@ -191,41 +205,26 @@ class Connection:
         except ServerUnavailable as error:
             _fail(batch, error)
             return
-        done = 0
         try:
             packed = b"".join([pack_command(command) for command, _ in batch])
             async with asyncio.timeout(_EXCHANGE_S):
-                await wire.send_packed_command(packed, check_health=False)
-                for _, future in batch:
-                    await _resolve(wire, future)
-                    done += 1
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-            await wire.disconnect(nowait=True)
-            _fail(batch[done:], OutcomeUnknown(f"The connection to Redis broke during a call: {error}."))
+                await wire.exchange(packed, [future for _, future in batch])
+        except (RedisConnectionError, OSError) as error:
+            await wire.close()
+            _fail(batch, OutcomeUnknown(f"The connection to Redis broke during a call: {error}."))
         except BaseException:
-            await wire.disconnect(nowait=True)
-            _fail(batch[done:], OutcomeUnknown("The connection to Redis was ended during a call."))
+            await wire.close()
+            _fail(batch, OutcomeUnknown("The connection to Redis was ended during a call."))
             raise
         else:
             if self._closed:
-                await wire.disconnect(nowait=True)
+                await wire.close()
             else:
                 self._idle.append(wire)
 
     def _unavailable(self, error: BaseException) -> ServerUnavailable:
         address = self.config.redis_url.rpartition("@")[2]
         return ServerUnavailable(f"Redis at {address} does not answer: {error}. Check REDIS_URL and the server.")
-
-
-async def _resolve(wire: WireConnection, future: asyncio.Future[Any]) -> None:
-    try:
-        reply = await wire.read_response(disable_decoding=True)
-    except ResponseError as error:
-        if not future.done():
-            future.set_exception(error)
-        return
-    if not future.done():
-        future.set_result(reply)
 
 
 def _fail(batch: list[tuple[Command, asyncio.Future[Any]]], error: Exception) -> None:
