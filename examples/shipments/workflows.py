@@ -6,6 +6,9 @@ from coordination import DistributedCoordinator
 from coordination.errors import StepFailed
 from examples.shipments.updates import Arrival, Batch, BatchOutcome, Feed, Match, Outcome, Row, Slice, Update
 
+DATABASE_RETRIES = 10  # some minutes: a database that restarts is no reason to ask people about every row
+BACKLOG_RETRIES = 100  # a full backlog empties by itself
+
 
 class ShipmentUpdate(DistributedCoordinator):
     """Handles one row of a feed: parse, match, estimate the arrival, notify.
@@ -22,10 +25,10 @@ class ShipmentUpdate(DistributedCoordinator):
         try:
             outcome = await self._handle(row)
         except StepFailed:
-            await self.dispatch_task("leave_out", row)
+            await self.dispatch_task("leave_out", row, max_retries=DATABASE_RETRIES)
             raise
         if outcome is None:
-            await self.dispatch_task("leave_out", row)
+            await self.dispatch_task("leave_out", row, max_retries=DATABASE_RETRIES)
             return Outcome(left_out=True)
         return outcome
 
@@ -40,7 +43,7 @@ class ShipmentUpdate(DistributedCoordinator):
         arrival: Arrival | None = await self.dispatch_task("estimate_arrival", match)
         if arrival is None:
             return None
-        outcome: Outcome | None = await self.dispatch_task("notify", arrival)
+        outcome: Outcome | None = await self.dispatch_task("notify", arrival, max_retries=DATABASE_RETRIES)
         return outcome
 
 
@@ -52,7 +55,7 @@ class ShipmentBatch(DistributedCoordinator):
     """
 
     version = 1
-    max_retries, timeout_s = 5, 60.0
+    max_retries, timeout_s = 3, 60.0
 
     async def run(self, batch: Batch) -> BatchOutcome:
         """Take the feed in."""
@@ -61,6 +64,9 @@ class ShipmentBatch(DistributedCoordinator):
             return BatchOutcome(started=0)
         at = Slice(feed=feed)
         while at.offset < feed.file.size:
-            at = await self.dispatch_task("start_updates", at)
+            after: Slice | None = await self.dispatch_task("start_updates", at, max_retries=BACKLOG_RETRIES)
+            if after is None:  # a person ended the feed here
+                break
+            at = after
             await self.progress(f"{at.started:,} of {feed.rows:,} rows started")
         return BatchOutcome(started=at.started)
