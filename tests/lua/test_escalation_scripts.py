@@ -1,0 +1,153 @@
+"""Escalations are opened once and decided once, whoever asks and however often."""
+
+from __future__ import annotations
+
+import asyncio
+
+import hypothesis
+from hypothesis import strategies as st
+
+from coordination import journal as j
+from coordination.scripts import CONFLICT, DUPLICATE, FINISHED
+from tests.lua_bench import ENTRY, Bench
+
+
+async def opened(bench: Bench) -> tuple[str, str]:
+    identity = await bench.running()
+    escalation = f"{identity}~1~1"
+    assert (await bench.escalate(identity, 1, escalation))[0] == 1
+    return identity, escalation
+
+
+async def test_it_opens_once_with_the_workflows_state(bench: Bench) -> None:
+    identity = await bench.running()
+    escalation = f"{identity}~1~1"
+    answers = await asyncio.gather(*(bench.escalate(identity, 1, escalation) for _ in range(20)))
+    assert sorted(answer[0] for answer in answers) == [DUPLICATE] * 19 + [1]
+    fields = await bench.fields(identity)
+    assert (fields["state"], fields["open"]) == (b"needs_human", b"1")
+    assert await bench.length(bench.keys.escalation_queue(0)) == 1
+    assert len(await bench.entries(identity)) == 1
+
+
+async def test_one_of_a_hundred_deciders_wins(bench: Bench) -> None:
+    identity, escalation = await opened(bench)
+    answers = await asyncio.gather(*(bench.decide(identity, escalation, f"d{number}") for number in range(100)))
+    codes = [answer[0] for answer in answers]
+    assert codes.count(1) == 1 and codes.count(CONFLICT) == 99
+    winner = f"actor of d{codes.index(1)}".encode()
+    assert {tuple(answer[1:]) for answer in answers if answer[0] == CONFLICT} == {(b"resolved", winner)}
+    decided = [item.entry for item in await bench.entries(identity) if isinstance(item.entry, j.Decided)]
+    assert [entry.actor.encode() for entry in decided] == [winner]
+    fields = await bench.fields(identity)
+    assert (fields["state"], fields["open"]) == (b"running", b"0")
+    assert await bench.length(bench.keys.escalation_queue(0)) == 0
+
+
+async def test_the_same_decision_gets_its_answer_again(bench: Bench) -> None:
+    identity, escalation = await opened(bench)
+    answers = await asyncio.gather(*(bench.decide(identity, escalation, "same", action="skip") for _ in range(30)))
+    assert sorted(answer[0] for answer in answers) == [DUPLICATE] * 29 + [1]
+    assert {answer[1] for answer in answers if answer[0] == DUPLICATE} == {b"skip"}
+
+
+async def test_another_version_is_a_conflict(bench: Bench) -> None:
+    identity, escalation = await opened(bench)
+    assert await bench.decide(identity, escalation, "d", version=2) == [CONFLICT, b"open", b""]
+
+
+async def test_a_decision_resumes_a_parked_workflow(bench: Bench) -> None:
+    identity, escalation = await opened(bench)
+    await bench.park(identity, 1, 1)
+    assert (await bench.fields(identity))["state"] == b"needs_human"
+    assert (await bench.decide(identity, escalation, "d"))[0] == 1
+    assert (await bench.fields(identity))["state"] == b"queued"
+    assert [workflow for _, workflow in await bench.read("h2", bench.keys.resumes(0))] == [identity]
+
+
+async def test_a_decision_of_a_workflow_that_ended_is_refused(bench: Bench) -> None:
+    identity, escalation = await opened(bench)
+    await bench.finish(identity, 1, 1)
+    assert await bench.decide(identity, escalation, "d") == [FINISHED]
+
+
+async def test_what_was_withdrawn_cannot_be_decided(bench: Bench) -> None:
+    identity, escalation = await opened(bench)
+    assert await bench.withdraw(identity, 1, escalation) == 1
+    assert await bench.withdraw(identity, 1, escalation) == DUPLICATE
+    assert (await bench.decide(identity, escalation, "d"))[:2] == [CONFLICT, b"withdrawn"]
+    fields = await bench.fields(identity)
+    assert (fields["state"], fields["open"]) == (b"running", b"0")
+    assert await bench.length(bench.keys.escalation_queue(0)) == 0
+
+
+async def test_a_decision_outlives_a_takeover(bench: Bench) -> None:
+    identity, escalation = await opened(bench)
+    await bench.claim(identity, "h2", previous="h1")
+    answer = await bench.decide(identity, escalation, "d")
+    assert answer[:2] == [1, b"h2"]
+
+
+calls = st.one_of(
+    st.tuples(st.just("escalate"), st.integers(1, 3)),
+    st.tuples(st.just("decide"), st.integers(1, 3), st.sampled_from(["d1", "d2", "d3"]), st.integers(1, 2)),
+    st.tuples(st.just("withdraw"), st.integers(1, 3)),
+    st.tuples(st.just("park")),
+    st.tuples(st.just("claim")),
+)
+
+
+@hypothesis.settings(
+    max_examples=60, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+@hypothesis.given(steps=st.lists(calls, min_size=3, max_size=25))
+async def test_any_sequence_of_calls_does_what_the_model_does(bench: Bench, steps: list[tuple]) -> None:  # type: ignore[type-arg]
+    identity = await bench.running()
+    epoch, owned = 1, True
+    model: dict[int, tuple[str, str, int]] = {}  # number -> state, decision, version
+    decided = 0
+    for name, *args in steps:
+        if name == "claim":
+            if not owned:
+                epoch, owned = epoch + 1, True
+                await bench.read("h1", bench.keys.resumes(0))
+                assert (await bench.claim(identity))[2] == epoch
+            continue
+        if name == "park":
+            if owned:
+                seq = int((await bench.fields(identity))["seq"])
+                assert await bench.park(identity, epoch, seq) == 1
+                owned = False
+            continue
+        number = args[0]
+        escalation = f"{identity}~1~{number}"
+        if name == "escalate" and owned:
+            answer = (await bench.escalate(identity, epoch, escalation))[0]
+            assert (answer == DUPLICATE) == (number in model)
+            model.setdefault(number, ("open", "", 1))
+        elif name == "decide":
+            answer = (await bench.decide(identity, escalation, args[1], version=args[2]))[0]
+            state, decision, version = model.get(number, ("", "", 0))
+            if not state:
+                assert answer == -1
+            elif decision == args[1]:
+                assert answer == DUPLICATE
+            elif state != "open" or version != args[2]:
+                assert answer == CONFLICT
+            else:
+                assert answer == 1
+                decided += 1
+                model[number] = ("resolved", args[1], 2)
+        elif name == "withdraw" and owned and number in model:
+            state, decision, version = model[number]
+            assert await bench.withdraw(identity, epoch, escalation) == (1 if state == "open" else DUPLICATE)
+            if state == "open":
+                model[number] = ("withdrawn", decision, version + 1)
+        is_open = sum(state == "open" for state, _, _ in model.values())
+        fields = await bench.fields(identity)
+        assert int(fields["open"]) == is_open
+        assert (fields["state"] == b"needs_human") == (is_open > 0)
+    entries = [item.entry for item in await bench.entries(identity)]
+    assert sum(isinstance(entry, j.Decided) for entry in entries) == decided
+    assert sum(isinstance(entry, j.Escalated) for entry in entries) == len(model)
+    assert ENTRY

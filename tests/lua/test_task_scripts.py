@@ -1,0 +1,247 @@
+"""Claiming, reporting and expiring tasks: every answer, and a model of all of them together."""
+
+from __future__ import annotations
+
+import asyncio
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from coordination import journal as j
+from coordination.scripts import DUPLICATE, FINISHED, GONE, HELD, STALE
+from tests.lua_bench import ENTRY, Bench
+
+
+@pytest.fixture
+async def task(bench: Bench) -> str:
+    """A workflow with one queued attempt at step 1."""
+    identity = await bench.running()
+    await bench.queue_task(identity, 1)
+    return identity
+
+
+async def test_one_agent_gets_a_claim(bench: Bench, task: str) -> None:
+    answers = await asyncio.gather(*(bench.claim_task(task, f"a{number}") for number in range(50)))
+    winners = [answer for answer in answers if answer[0] == 1]
+    assert len(winners) == 1
+    holder = {answer[1] for answer in answers if answer[0] == HELD}
+    assert len(holder) == 1
+
+
+async def test_a_claim_again_by_its_holder_is_the_same_claim(bench: Bench, task: str) -> None:
+    for _ in range(10):
+        assert (await bench.claim_task(task, "a"))[0] == 1
+
+
+async def test_a_superseded_or_settled_delivery_is_dropped(bench: Bench, task: str) -> None:
+    assert await bench.claim_task(task, "a", number=2) == [DUPLICATE]
+    await bench.claim_task(task, "a")
+    await bench.report_task(task, "s")
+    assert await bench.claim_task(task, "a") == [DUPLICATE]
+    assert await bench.claim_task(task, "b") == [DUPLICATE]
+
+
+async def test_the_first_result_of_any_attempt_settles(bench: Bench, task: str) -> None:
+    await bench.claim_task(task, "a")
+    answers = await asyncio.gather(*(bench.report_task(task, "s", number) for number in (1, 2) for _ in range(50)))
+    assert sorted(answer[0] for answer in answers) == [DUPLICATE] * 99 + [1]
+    assert len([item for item in await bench.entries(task) if isinstance(item.entry, j.Settled)]) == 1
+    assert (await bench.fields(task))["late"] == b"99"
+
+
+async def test_a_failure_counts_for_the_present_attempt_only(bench: Bench, task: str) -> None:
+    await bench.claim_task(task, "a")
+    assert await bench.report_task(task, "f", number=7) == [DUPLICATE]
+    assert (await bench.report_task(task, "f"))[0] == 1
+    assert await bench.report_task(task, "f") == [DUPLICATE]
+    assert (await bench.report_task(task, "s"))[0] == 1  # a success after all
+
+
+async def test_another_generation_is_late(bench: Bench, task: str) -> None:
+    assert await bench.report_task(task, "s", generation=1) == [DUPLICATE]
+    assert await bench.record(task) == "q"
+
+
+async def test_results_are_accepted_whoever_owns_the_workflow(bench: Bench, task: str) -> None:
+    await bench.claim_task(task, "a")
+    await bench.claim(task, "h2", previous="h1")
+    answer = await bench.report_task(task, "s")
+    assert answer[:2] == [1, b"h2"]
+
+
+async def test_renewal_extends_and_tells_what_became_of_the_claim(bench: Bench, task: str) -> None:
+    assert await bench.renew_task(task, "a") == STALE  # not claimed yet
+    await bench.claim_task(task, "a", limit_ms=1)
+    assert await bench.renew_task(task, "a") == 1
+    assert (await bench.expire_task(task, 1))[0] == 3
+    assert (await bench.fields(task))["p:1"] == b'[0.5,"half"]'
+    assert await bench.renew_task(task, "b") == STALE
+    await bench.checkpoint(task, 1, [ENTRY], ["t:1", "0:1:x:0:0:0:"])
+    assert await bench.renew_task(task, "a") == FINISHED
+    assert (await bench.report_task(task, "s"))[0] == DUPLICATE
+
+
+async def test_expiry_needs_a_claim_that_ran_out(bench: Bench, task: str) -> None:
+    assert await bench.expire_task(task, 1) == [2]
+    assert await bench.expire_task(task, 1, number=2) == [DUPLICATE]
+    await bench.claim_task(task, "a", limit_ms=60_000)
+    state, left_ms = await bench.expire_task(task, 1)
+    assert state == 3 and 0 < left_ms <= 60_000
+    await bench.claim_task(task, "a", limit_ms=-1)
+    answers = await asyncio.gather(*(bench.expire_task(task, 1) for _ in range(20)))
+    assert sorted(answer[0] for answer in answers) == [DUPLICATE] * 19 + [1]
+    timed_out = [item.entry for item in await bench.entries(task) if isinstance(item.entry, j.TimedOut)]
+    assert [(entry.step, entry.number, entry.agent) for entry in timed_out] == [("1", 1, "a")]
+
+
+async def test_a_claim_given_back_counts_for_nothing(bench: Bench, task: str) -> None:
+    for _ in range(12):
+        assert (await bench.claim_task(task, "a"))[0] == 1
+        assert await bench.unclaim_task(task, "a") == 1
+        assert await bench.unclaim_task(task, "a") == STALE
+    assert await bench.record(task) == "q"
+
+
+async def test_a_task_that_ends_its_agents_is_poison_and_says_so(bench: Bench, task: str) -> None:
+    outcomes = [(await bench.claim_task(task, f"a{n}", previous=f"a{n - 1}"))[0] for n in range(6)]
+    assert outcomes == [1, 1, 1, 1, 1, 2]
+    erred = (await bench.entries(task))[-1].entry
+    assert isinstance(erred, j.Erred) and erred.error.kind == "Poison" and not erred.error.retryable
+    assert "5 agents" in erred.error.message
+    assert await bench.claim_task(task, "b") == [DUPLICATE]
+
+
+async def test_acknowledging_leaves_neither_entry_nor_pending(bench: Bench, task: str) -> None:
+    stream = bench.keys.workflows(0)
+    await bench.submit(bench.new_id())
+    [(entry, _)] = await bench.read("h9")
+    for left in (1, 0):
+        assert await bench.script("acknowledge", [stream], ["coordinators", entry[1:]]) == left
+    assert await bench.connection.call("XRANGE", stream, entry[1:], entry[1:]) == []
+
+
+async def test_a_consumer_that_holds_something_is_kept(bench: Bench) -> None:
+    await bench.submit(bench.new_id())
+    [(entry, _)] = await bench.read("h9")
+    stream = bench.keys.workflows(0)
+    assert await bench.script("retire_consumer", [stream], ["coordinators", "h9"]) == 0
+    await bench.script("acknowledge", [stream], ["coordinators", entry[1:]])
+    assert await bench.script("retire_consumer", [stream], ["coordinators", "h9"]) == 1
+
+
+# --- all of them against a model -------------------------------------------------------
+
+
+class Model:
+    """What must be true of one task after any sequence of calls."""
+
+    def __init__(self) -> None:
+        self.number, self.state, self.agent, self.claims = 1, "q", "", 0
+        self.settled = self.expired = 0
+
+    def claim(self, number: int, agent: str, previous: str) -> int:
+        if number != self.number or self.state not in "qc":
+            return DUPLICATE
+        if self.state == "c" and self.agent not in (previous, agent):
+            return HELD
+        if self.state != "c" or self.agent != agent:
+            self.claims += 1
+        if self.claims > 5:
+            self.state = "f"
+            return 2
+        self.state, self.agent = "c", agent
+        return 1
+
+    def report(self, number: int, state: str) -> int:
+        is_open = self.state in ("qcf" if state == "s" else "qc")
+        if not is_open or (state == "f" and number != self.number):
+            return DUPLICATE
+        self.state = state
+        self.settled += state == "s"
+        return 1
+
+    def renew(self, number: int, agent: str) -> int:
+        if self.state == "x":
+            return FINISHED
+        return 1 if (self.state, number, agent) == ("c", self.number, self.agent) else STALE
+
+    def unclaim(self, number: int, agent: str) -> int:
+        if (self.state, number, agent) != ("c", self.number, self.agent):
+            return STALE
+        self.state, self.agent, self.claims = "q", "", self.claims - 1
+        return 1
+
+    def expire(self, number: int) -> int:
+        if number != self.number:
+            return DUPLICATE
+        if self.state != "c":
+            return 2 if self.state == "q" else DUPLICATE
+        self.state = "f"
+        return 1
+
+    def retry(self) -> bool:
+        if self.state == "s":
+            return False
+        self.number, self.state, self.agent, self.claims = self.number + 1, "q", "", 0
+        return True
+
+    def withdraw(self) -> None:
+        self.state, self.agent = "x", ""
+
+
+numbers, agents = st.integers(1, 3), st.sampled_from(["a", "b", "c"])
+calls = st.one_of(
+    st.tuples(st.just("claim"), numbers, agents, st.sampled_from(["", "a", "b", "c"])),
+    st.tuples(st.just("report"), numbers, st.sampled_from("sf")),
+    st.tuples(st.just("renew"), numbers, agents),
+    st.tuples(st.just("unclaim"), numbers, agents),
+    st.tuples(st.just("expire"), numbers),
+    st.tuples(st.just("retry")),
+    st.tuples(st.just("withdraw")),
+)
+
+
+@hypothesis.settings(
+    max_examples=60, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+@hypothesis.given(steps=st.lists(calls, min_size=3, max_size=25))
+async def test_any_sequence_of_calls_does_what_the_model_does(bench: Bench, steps: list[tuple]) -> None:  # type: ignore[type-arg]
+    identity = await bench.running()
+    await bench.queue_task(identity, 1)
+    model, withdrawn = Model(), False
+    for name, *args in steps:
+        if withdrawn and name == "retry":
+            continue
+        if name == "claim":
+            number, agent, previous = args
+            answer = (await bench.claim_task(identity, agent, number, previous, limit_ms=-1))[0]
+            assert answer == model.claim(number, agent, previous)
+        elif name == "report":
+            assert (await bench.report_task(identity, args[1], args[0]))[0] == model.report(*args)
+        elif name == "renew":
+            before = model.state
+            answer = await bench.renew_task(identity, args[1], args[0])
+            assert answer == model.renew(*args)
+            if answer == 1:  # give the claim back its short limit
+                await bench.claim_task(identity, args[1], args[0], limit_ms=-1)
+            assert model.state == before
+        elif name == "unclaim":
+            assert await bench.unclaim_task(identity, args[1], args[0]) == model.unclaim(*args)
+        elif name == "expire":
+            assert (await bench.expire_task(identity, 1, args[0]))[0] == model.expire(*args)
+        elif name == "retry":
+            queued = (await bench.queue_task(identity, 1, number=model.number + 1))[0] > 0
+            assert queued == model.retry()
+        else:
+            withdrawn = True
+            await bench.checkpoint(identity, 1, [ENTRY], ["t:1", f"0:{model.number}:x:0:0:0:"])
+            model.withdraw()
+        assert await bench.record(identity) == model.state
+    entries = [item.entry for item in await bench.entries(identity)]
+    assert sum(isinstance(entry, j.Settled) for entry in entries) >= model.settled
+    assert [item.seq for item in await bench.entries(identity)] == list(range(1, len(entries) + 1))
+
+
+def test_gone_is_none_of_the_answers_of_the_model() -> None:
+    assert GONE not in (DUPLICATE, HELD, STALE, FINISHED)
