@@ -15,6 +15,10 @@ from examples.legal_review.shapes import Document
 _ACCEPT = ".pdf,.docx,.txt,application/pdf,text/plain"
 
 
+MOST_PASTED = 300_000  # characters
+INLINE = 50_000  # characters that go into the workflow's input itself
+
+
 class ReviewForm(forms.Form):
     """A contract as a file or as text; says what is wrong beside the field where it is wrong."""
 
@@ -28,7 +32,8 @@ class ReviewForm(forms.Form):
     text = forms.CharField(
         label="Or paste its text",
         required=False,
-        max_length=500_000,
+        max_length=MOST_PASTED,
+        error_messages={"max_length": "Paste at most %(limit_value)d characters, or upload the text as a file."},
         strip=False,
         widget=forms.Textarea(attrs={"rows": 8, "placeholder": "This agreement is made between …"}),
     )
@@ -36,6 +41,10 @@ class ReviewForm(forms.Form):
         label="Name", required=False, max_length=200, help_text="How the report is headed. By default, as the contract."
     )
     key = forms.UUIDField(required=False, widget=forms.HiddenInput, initial=uuid.uuid4)  # a double click starts one
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["text"].widget.attrs.pop("maxlength", None)  # browsers would cut what is pasted without a word
 
     def clean_file(self) -> UploadedFile[Any] | None:
         """Refuse at once what no agent could read."""
@@ -73,7 +82,10 @@ class ReviewForm(forms.Form):
         """
         upload: UploadedFile[Any] | None = self.cleaned_data.get("file")
         if upload is None:
-            return Document(name=self.cleaned_data["name"], text=self.cleaned_data["text"])
+            title, text = self.cleaned_data["name"], self.cleaned_data["text"]
+            if len(text) <= INLINE:
+                return Document(name=title, text=text)
+            return Document(name=title, file=files.put(text.encode(), "pasted.txt", "text/plain"))
         name = (upload.name or "document").replace("\\", "/").rpartition("/")[2]
         ref = files.put(upload.read(), name, str(self.media_type))
         return Document(name=self.cleaned_data["name"], file=ref)

@@ -89,6 +89,13 @@ def apply(question: Question, answer: Answer, facts: Facts) -> tuple[Facts, Supp
             return msgspec.structs.replace(facts, dates=[*held, *facts.dates]), supplied
 
 
+def objection(answer: Answer | None) -> str:
+    """Why an answer of the right shape cannot be true; empty when it can."""
+    if isinstance(answer, DatesAnswer) and answer.ends <= answer.begins:
+        return f"The answer ended the agreement on {answer.ends}, not after {answer.begins}."
+    return ""
+
+
 def settle(issues: list[Issue], question: Question, words: str) -> list[Issue]:
     """The issues with a person's answer beside those that it settles; none disappears."""
     return [msgspec.structs.replace(issue, answer=words) if issue in question.issues else issue for issue in issues]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from coordination import DistributedCoordinator
 from examples.legal_review import questions
+from examples.legal_review.questions import Answer, Question
 from examples.legal_review.shapes import (
     Classified,
     Contents,
@@ -60,12 +61,7 @@ class LegalReview(DistributedCoordinator):
         if not open_questions:
             return facts, issues, []
         await self.progress("Waiting for a person: " + ", ".join(question.label for question in open_questions))
-        answers = await self.gather(
-            *(
-                self.ask_human(question.text, returns=question.returns, context=question.context, label=question.label)
-                for question in open_questions
-            )
-        )
+        answers = await self.gather(*map(self.answer, open_questions))
         supplied: list[Supplied] = []
         for question, answer in zip(open_questions, answers, strict=True):
             if answer is None:  # skipped: the issue stays open
@@ -74,3 +70,15 @@ class LegalReview(DistributedCoordinator):
             issues = questions.settle(issues, question, f"{said.title}: {said.value}")
             supplied.append(said)
         return facts, issues, supplied
+
+    async def answer(self, question: Question) -> Answer | None:
+        """Ask until the answer can be true, or the question is skipped."""
+        text = question.text
+        while True:
+            answer: Answer | None = await self.ask_human(
+                text, returns=question.returns, context=question.context, label=question.label
+            )
+            objection = questions.objection(answer)
+            if not objection:
+                return answer
+            text = f"{objection} {question.text}"

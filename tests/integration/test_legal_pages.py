@@ -19,7 +19,7 @@ from coordination import journal as j
 from coordination.client import sync
 from dashboard.models import AuditEntry, Workflow, WorkflowArchive
 from examples.legal_review import documents, extraction, questions, summary, validation
-from examples.legal_review.samples import BY_SLUG, SAMPLES
+from examples.legal_review.samples import BY_SLUG, SAMPLES, TEXTS
 from examples.legal_review.shapes import Document, Kind, PartyAnswer, Review
 
 pytestmark = pytest.mark.django_db
@@ -152,6 +152,14 @@ def test_an_upload_becomes_a_workflow(operator):
     assert AuditEntry.objects.get(action="workflow.submit").object_id == identity
     page = operator.get(answer.url).content.decode()
     assert "Halden" in page and "Read the document" in page and "under way" in page
+
+
+def test_long_text_travels_as_a_file(operator):
+    text = (TEXTS / "mutual-nda.txt").read_text() * 20
+    answer = operator.post(START, {"text": text, "name": "Long"})
+    document = msgspec.convert(sync().get(answer.url.rstrip("/").rpartition("/")[2]).input, Document)
+    assert (document.name, document.text) == ("Long", "") and files.read(document.file).decode() == text
+    assert "Paste at most 300000" in operator.post(START, {"text": "word " * 70_000}).content.decode()
 
 
 def test_a_double_click_starts_one_review(operator):

@@ -119,6 +119,16 @@ async def test_a_person_settles_the_dates(legal: World) -> None:
     assert review.facts.dates[1].date.isoformat() == "2031-02-28"
 
 
+async def test_an_answer_that_cannot_be_true_is_asked_again(legal: World) -> None:
+    identity = await submit(legal, sample("warehouse-lease"))
+    await answer(legal, await question(legal, identity), {"begins": "2031-02-28", "ends": "2026-03-01"})
+    again = await question(legal, identity, 2)
+    assert again.question.startswith("The answer ended the agreement on 2026-03-01, not after 2031-02-28. Which dates")
+    await answer(legal, again, {"begins": "2026-03-01", "ends": "2031-02-28"}, "d2")
+    review = await finished(legal, identity)
+    assert [said.value for said in review.supplied] == ["2026-03-01 to 2031-02-28"]
+
+
 async def test_a_skipped_question_stays_open(legal: World) -> None:
     identity = await submit(legal, sample("bill-of-sale"))
     found = await question(legal, identity)
