@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from redis.exceptions import RedisError, ResponseError
@@ -88,6 +89,7 @@ class Fetcher:
             else:
                 tries = 0
         try:
+            await self._start_or_give_back(await self._unseen())
             await self._give_back(list(self._found))
         except (TryAgain, RedisError) as error:
             log.warning("unstarted tasks are left for others to take over", action="task.left", error=str(error))
@@ -100,6 +102,7 @@ class Fetcher:
             self._start(self._found.popleft())
         active = self._active()
         if self._ledger.free() <= 0 or not active:
+            await self._start_or_give_back(await self._unseen())
             await self._wait_for_slot()
             self._more = True
         elif self._more:
@@ -177,28 +180,33 @@ class Fetcher:
 
     async def _block(self, active: list[str]) -> bool:
         """Wait a moment for the next entry; what has no slot goes back. Returns whether more may be waiting."""
-        streams = {queue: name for name in active for queue in self.queues(name)}
+        streams = [queue for name in active for queue in self.queues(name)]
         count = max(1, self._ledger.free() // len(streams))
         reply = await self._connection.blocking(
             "XREADGROUP", "GROUP", AGENTS_GROUP, self._ledger.instance, "COUNT", count, "BLOCK", BLOCK_MS,
             "STREAMS", *streams, *([">"] * len(streams)),
         )  # fmt: skip
         self._outage.succeeded()
-        excess = []
-        more = False
         for stream, found in reply or ():
-            queue = stream.decode()
-            task_type = streams[queue]
             if len(found) >= count:
-                more = True
-                self._hot.add(task_type)
+                self._hot.add(_type_of(stream))
+        await self._start_or_give_back(reply or [])
+        return any(len(found) >= count for _, found in reply or ())
+
+    async def _unseen(self) -> list[Any]:
+        """What blocked reads have delivered that nobody waits for any more."""
+        return await self._connection.finish_blocking(AGENTS_GROUP, self._ledger.instance)
+
+    async def _start_or_give_back(self, reply: list[Any]) -> None:
+        excess = []
+        for stream, found in reply:
+            queue = stream.decode()
             for entry_id, fields in found:
-                if self._wanted(task_type):
+                if self._wanted(_type_of(stream)):
                     self._start((queue, entry_id, fields))
                 else:
                     excess.append((queue, entry_id, fields))
         await self._give_back(excess)
-        return more
 
     def _wanted(self, task_type: str) -> bool:
         """Whether an entry that came late may still be started."""
@@ -287,3 +295,7 @@ class Fetcher:
         for queue, ids in by_queue.items():
             await self._connection.script("move_tasks", [queue, queue], [AGENTS_GROUP, self._ledger.instance, *ids])
             self._ledger.known.difference_update((queue, entry_id) for entry_id in ids)
+
+
+def _type_of(queue: bytes) -> str:
+    return queue.partition(b"{")[2].partition(b"}")[0].decode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from redis.exceptions import ResponseError
 
 from coordination.connection import Connection
@@ -21,14 +23,20 @@ async def confirm_durable(connection: Connection) -> None:
         SettingsError: The server cannot promise it; says what to change.
         OutcomeUnknown: It did not confirm in time; the write may or may not survive a power cut.
     """
-    marker = f"{connection.keys.prefix}durable"
+    markers = connection.one_key_for_each_node(f"{connection.keys.prefix}durable")
     try:
-        _, answer = await connection.exchange([("SET", marker, 1, "EX", 60), ("WAITAOF", 1, 0, _TIMEOUT_MS)])
+        answers = await asyncio.gather(*(_confirm(connection, marker) for marker in markers))
     except ResponseError as error:
         raise SettingsError(
             f"durability=fsync needs a server with WAITAOF and appendonly on (Valkey, or Redis from 7.2): {error}."
         ) from None
-    if answer[0] < 1:
+    if min(answers) < 1:
         raise OutcomeUnknown(
             f"The server did not confirm its disk within {_TIMEOUT_MS} ms; submit again with the same key."
         )
+
+
+async def _confirm(connection: Connection, marker: str) -> int:
+    """How many disks have the marker, and so all that was written before it."""
+    _, answer = await connection.exchange([("SET", marker, 1, "EX", 60), ("WAITAOF", 1, 0, _TIMEOUT_MS)])
+    return int(answer[0])

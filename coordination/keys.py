@@ -126,7 +126,7 @@ class Keys:
     @property
     def host_events(self) -> str:
         """Stream and group: hosts started, stopped and lost."""
-        return f"{self.prefix}events:hosts"
+        return f"{self.prefix}events:{{coordinators}}"
 
     # --- the agents' registry -------------------------------------------------------------
 

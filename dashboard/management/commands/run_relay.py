@@ -36,7 +36,7 @@ class Command(BaseCommand):
             config = current()
         except SettingsError as error:
             raise CommandError(str(error), returncode=2) from None
-        uvloop.run(_run(Connection(config), f"{options['name']}@{socket.gethostname()}"))
+        uvloop.run(_run(Connection.of(config), f"{options['name']}@{socket.gethostname()}"))
 
 
 async def _run(connection: Connection, name: str) -> None:
