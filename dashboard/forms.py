@@ -2,8 +2,8 @@
 
 A schema becomes a flat Django form whose field names are dotted paths (``value.parties.0.name``) and a tree of
 nodes that a template walks. What the subset does not cover becomes a field for JSON text. Parts of a group that
-are ``readOnly`` are not offered and stay as they were given. The result is validated again against the schema by
-whoever takes the decision, so a form can never let too much through.
+are ``readOnly`` are not offered and stay as they were given, unless nothing was given that is needed. The result
+is validated again against the schema by whoever takes the decision, so a form can never let too much through.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class SchemaForm(forms.Form):
         known = start if isinstance(start, Mapping) else {}
         whole = required and not kind.nullable
         for key, part in kind.schema.get("properties", {}).items():
-            if isinstance(part, Mapping) and part.get("readOnly"):
+            if isinstance(part, Mapping) and part.get("readOnly") and (key in known or key not in needed):
                 if key in known:
                     self._kept.setdefault(path, {})[key] = known[key]
                 continue

@@ -77,6 +77,14 @@ def duration(ms: Any) -> str:
     return f"{hours // 24} days {hours % 24} h"
 
 
+def brief_duration(ms: float) -> str:
+    """Milliseconds for a scale, in one unit: 500 ms, 2 s, 3 min, 1.5 h."""
+    for unit, many in (("h", 3_600_000), ("min", 60_000), ("s", 1000)):
+        if ms >= many:
+            return f"{ms / many:.3g} {unit}"
+    return f"{ms:.0f} ms"
+
+
 def size(count: Any) -> str:
     """Bytes in words; a dash when there are none."""
     if not count:

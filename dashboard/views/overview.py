@@ -15,7 +15,7 @@ from dashboard.models import HostEvent
 from dashboard.pages import LivePage, Visit, register
 from dashboard.queries import EscalationFilter, Overview, WorkflowFilter
 from dashboard.roles import viewer_required
-from dashboard.wording import duration, plural
+from dashboard.wording import brief_duration, duration, plural
 
 SLOW_QUEUE_MS = 10_000
 SILENT_MS = 5_000
@@ -125,7 +125,7 @@ def _context(visit: Visit) -> dict[str, Any]:
         "working_agents": sum(agent.alive for agent in seen.agents),
         "finished": _count(seen, "completed"),
         "needs": queries.escalations(EscalationFilter(), limit=6),
-        "unusual": _gone(seen)[:8] + _happened(seen)[:8],
+        "unusual": _gone(seen)[:5] + _happened(seen)[:5],
         "recent": queries.workflows(WorkflowFilter(), limit=8, count=False).rows,
         "throughput": [sample.finished for sample in samples],
         "latency": [sample.p95_ms for sample in samples],
@@ -135,7 +135,7 @@ def _context(visit: Visit) -> dict[str, Any]:
             ("Workflows finished", charts.course(times, [float(s.finished) for s in samples], "done", "finished")),
             (
                 "Duration, 95th percentile",
-                charts.course(times, [s.p95_ms or 0.0 for s in samples], "running", "", duration),
+                charts.course(times, [s.p95_ms or 0.0 for s in samples], "running", "", brief_duration),
             ),
             ("Tasks waiting", charts.course(times, [float(s.queue_lag) for s in samples], "waiting", "tasks")),
             ("Workflows running", charts.course(times, [float(s.running) for s in samples], "takeover", "running")),
