@@ -7,6 +7,7 @@ only ``REDIS_URL`` stands alone. A wrong value raises ``SettingsError`` that nam
 from __future__ import annotations
 
 import functools
+import math
 import os
 from pathlib import Path
 
@@ -96,10 +97,15 @@ def load(environ: dict[str, str] | None = None) -> Config:
 
 
 def _check(config: Config) -> None:
-    positive = ("shards", "heartbeat_s", "suspicion_beats", "timeout_s", "payload_bytes", "host_capacity", "backlog")
-    for name in positive:
-        if getattr(config, name) <= 0:
-            raise SettingsError(f"GANGLION_{name.upper()} must be greater than 0, not {getattr(config, name)}.")
+    may_be_zero = ("max_retries", "backoff_s", "backoff_max_s", "result_ttl_s", "drain_s", "no_agent_s")
+    for field in msgspec.structs.fields(Config):
+        value = getattr(config, field.name)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            continue
+        if not (math.isfinite(value) and (value > 0 or (value == 0 and field.name in may_be_zero))):
+            raise SettingsError(f"GANGLION_{field.name.upper()} must be greater than 0, not {value}.")
+    if config.memory_share > 1:
+        raise SettingsError(f"GANGLION_MEMORY_SHARE is a share of maxmemory, 1 at most, not {config.memory_share}.")
     if config.durability not in ("memory", "fsync"):
         raise SettingsError(f"GANGLION_DURABILITY must be memory or fsync, not {config.durability!r}.")
     if not config.redis_url.startswith(("redis://", "rediss://", "unix://", "redis+cluster://")):
