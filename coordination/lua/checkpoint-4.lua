@@ -16,11 +16,12 @@ if first + #ARGV - entries > tonumber(ARGV[5]) then return {REFUSED} end
 for index = 7, entries - 1, 2 do
   if string.match(ARGV[index + 1], '^%d+:%d+:q') and is_settled(KEYS[1], ARGV[index]) then return {UNREAD} end
 end
-if pairs_ > 0 then redis.call('HSET', KEYS[1], unpack(ARGV, 7, entries - 1)) end
-for index = entries, #ARGV do append(KEYS[1], KEYS[2], now, ARGV[index]) end
+local last = first + #ARGV - entries
+redis.call('HSET', KEYS[1], 'seq', last, unpack(ARGV, 7, entries - 1))
+for index = entries, #ARGV do write(KEYS[2], first + index - entries, now, ARGV[index]) end
 if ARGV[3] ~= '0' then
   local due = redis.call('ZSCORE', KEYS[3], ARGV[1])
   if not due or tonumber(due) > tonumber(ARGV[3]) then redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1]) end
 end
-if ARGV[4] ~= '' then announce(KEYS[4], ARGV[1], ARGV[4], redis.call('HGET', KEYS[1], 'seq'), now) end
+if ARGV[4] ~= '' then announce(KEYS[4], ARGV[1], ARGV[4], last, now) end
 return {first, now}

@@ -7,7 +7,8 @@
 --- include journal
 --- include resume
 local id, host, streams = ARGV[1], ARGV[2], {w = KEYS[3], r = KEYS[4]}
-local state, owner, epoch, held, open = unpack(redis.call('HMGET', KEYS[1], 'state', 'owner', 'epoch', 'entry', 'open'))
+local state, owner, epoch, held, open, seq, started, parked =
+  unpack(redis.call('HMGET', KEYS[1], 'state', 'owner', 'epoch', 'entry', 'open', 'seq', 'started', 'parked'))
 if not state then
   let_go(streams, ARGV[3])
   redis.call('ZREM', KEYS[5], id)
@@ -27,20 +28,19 @@ if epoch > 1 then
   local cause = 'resume'
   if owner ~= '' then
     cause = 'takeover'
-    local seq, seen = unpack(redis.call('HMGET', KEYS[1], 'seq', 'seen'))
-    if seq == seen then redis.call('HINCRBY', KEYS[1], 'stalls', 1) else redis.call('HSET', KEYS[1], 'stalls', 0) end
+    if seq == redis.call('HGET', KEYS[1], 'seen') then redis.call('HINCRBY', KEYS[1], 'stalls', 1) else redis.call('HSET', KEYS[1], 'stalls', 0) end
     redis.call('HSET', KEYS[1], 'seen', seq + 1)
   end
-  append(KEYS[1], KEYS[2], now, cmsgpack.pack({'h', epoch, host, owner, cause}))
+  seq = append(KEYS[1], KEYS[2], now, cmsgpack.pack({'h', epoch, host, owner, cause}))
 end
 if open == '0' then state = 'running' else state = 'needs_human' end
-redis.call('HSET', KEYS[1], 'state', state, 'owner', host, 'epoch', epoch, 'entry', ARGV[3])
-redis.call('HSETNX', KEYS[1], 'started', string.format('%.0f', now))
-redis.call('HDEL', KEYS[1], 'parked')
+redis.call('HSET', KEYS[1], 'state', state, 'owner', host, 'epoch', epoch, 'entry', ARGV[3], 'started',
+  started or string.format('%.0f', now))
+if parked then redis.call('HDEL', KEYS[1], 'parked') end
 redis.call('ZADD', KEYS[5], string.format('%.0f', now + tonumber(ARGV[5])), id)
 local kind = 'started'
 if epoch > 1 then kind = 'taken_up' end
-announce(KEYS[6], id, kind, redis.call('HGET', KEYS[1], 'seq'), now)
+announce(KEYS[6], id, kind, seq, now)
 local journal = {}
-if tonumber(redis.call('HGET', KEYS[1], 'seq')) > 0 then journal = redis.call('XRANGE', KEYS[2], '-', '+') end
+if tonumber(seq) > 0 then journal = redis.call('XRANGE', KEYS[2], '-', '+') end
 return {1, now, epoch, redis.call('HGETALL', KEYS[1]), journal}

@@ -13,11 +13,13 @@ if epoch ~= ARGV[2] then return {STALE} end
 if FINAL[state] then return {1, '', parent or '', now} end -- this host's own end, whose answer was lost
 if seq ~= ARGV[3] then return {UNREAD} end
 let_go({w = KEYS[3], r = KEYS[4]}, entry)
-seq = append(KEYS[1], KEYS[2], now, ARGV[7])
-redis.call('HSET', KEYS[1], 'state', ARGV[4], 'owner', '', 'entry', '', 'finished', string.format('%.0f', now), unpack(ARGV, 8))
-redis.call('HDEL', KEYS[1], 'waiters')
-if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'result', ARGV[5]) end
-if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'error', ARGV[6]) end
+seq = seq + 1
+local fields = {'state', ARGV[4], 'owner', '', 'entry', '', 'finished', string.format('%.0f', now), 'seq', seq, unpack(ARGV, 8)}
+if ARGV[5] ~= '' then fields[#fields + 1] = 'result'; fields[#fields + 1] = ARGV[5] end
+if ARGV[6] ~= '' then fields[#fields + 1] = 'error'; fields[#fields + 1] = ARGV[6] end
+redis.call('HSET', KEYS[1], unpack(fields))
+if waiters then redis.call('HDEL', KEYS[1], 'waiters') end
+write(KEYS[2], seq, now, ARGV[7])
 if parent then
   redis.call('ZADD', KEYS[5], string.format('%.0f', now + 1000), ARGV[1])
 else

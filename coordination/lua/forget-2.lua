@@ -7,9 +7,13 @@ local state, seq, parent, keyed = unpack(redis.call('HMGET', KEYS[1], 'state', '
 if not state then return GONE end
 if not FINAL[state] or seq ~= ARGV[1] or parent then return UNREAD end
 redis.call('DEL', KEYS[2])
+local gone = {'input'}
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
   local mark = string.sub(field, 1, 2)
-  if mark == 't:' or mark == 'p:' or mark == 'g:' or field == 'input' then redis.call('HDEL', KEYS[1], field) end
+  if mark == 't:' or mark == 'p:' or mark == 'g:' then gone[#gone + 1] = field end
+end
+for first = 1, #gone, 1000 do
+  redis.call('HDEL', KEYS[1], unpack(gone, first, math.min(first + 999, #gone)))
 end
 local stays = tonumber(ARGV[2])
 if keyed then stays = math.max(stays, tonumber(ARGV[3])) end

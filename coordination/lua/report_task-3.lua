@@ -7,7 +7,9 @@
 --- include now
 --- include task
 --- include journal
-local task = read_task(KEYS[1], ARGV[2])
+local record, seq, owner, progress =
+  unpack(redis.call('HMGET', KEYS[1], 't:' .. ARGV[2], 'seq', 'owner', 'p:' .. ARGV[2]))
+local task = parse_task(record)
 if not task then return {GONE} end
 local open = task.state == 'q' or task.state == 'c'
 if ARGV[5] == 's' then open = open or task.state == 'f' else open = open and task.number == ARGV[4] end
@@ -16,8 +18,9 @@ if task.generation ~= ARGV[3] or not open then
   return {DUPLICATE}
 end
 task.state = ARGV[5]
-write_task(KEYS[1], ARGV[2], task)
-redis.call('HDEL', KEYS[1], 'p:' .. ARGV[2])
-local seq = append(KEYS[1], KEYS[2], now, ARGV[6])
+seq = seq + 1
+redis.call('HSET', KEYS[1], 't:' .. ARGV[2], task_record(task), 'seq', seq)
+if progress then redis.call('HDEL', KEYS[1], 'p:' .. ARGV[2]) end
+write(KEYS[2], seq, now, ARGV[6])
 announce(KEYS[3], ARGV[1], 'progressed', seq, now)
-return {1, redis.call('HGET', KEYS[1], 'owner') or '', seq, now}
+return {1, owner or '', seq, now}

@@ -24,11 +24,11 @@ if most > 0 then
   if waiting >= most then return {REFUSED, waiting} end
 end
 local entry = redis.call('XADD', KEYS[2], '*', 'w', id)
-redis.call('HSET', KEYS[1], 'type', ARGV[2], 'version', ARGV[3], 'state', 'queued', 'input', ARGV[4], 'epoch', 0,
-  'seq', 0, 'owner', '', 'open', 0, 'entry', 'w' .. entry, 'created', string.format('%.0f', now))
-if ARGV[7] ~= '0' then redis.call('HSET', KEYS[1], 'deadline', string.format('%.0f', now + tonumber(ARGV[7]))) end
-if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'waiters', ARGV[8]) end
-if #ARGV > 8 then redis.call('HSET', KEYS[1], unpack(ARGV, 9)) end
+local fields = {'type', ARGV[2], 'version', ARGV[3], 'state', 'queued', 'input', ARGV[4], 'epoch', 0, 'seq', 0, 'owner', '',
+  'open', 0, 'entry', 'w' .. entry, 'created', string.format('%.0f', now), unpack(ARGV, 9)}
+if ARGV[7] ~= '0' then fields[#fields + 1] = 'deadline'; fields[#fields + 1] = string.format('%.0f', now + tonumber(ARGV[7])) end
+if ARGV[8] ~= '' then fields[#fields + 1] = 'waiters'; fields[#fields + 1] = ARGV[8] end
+redis.call('HSET', KEYS[1], unpack(fields))
 redis.call('ZADD', KEYS[3], string.format('%.0f', now + tonumber(ARGV[6])), id)
 announce(KEYS[4], id, 'submitted', 0, now)
 return {1, now}
