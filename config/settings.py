@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from csp.constants import NONCE, NONE, SELF
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from config import environment
 from coordination import config as coordination_config
@@ -88,6 +90,8 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": os.environ.get("GANGLION_CHANNELS_URL", REDIS_URL),
         "KEY_PREFIX": f"{GANGLION.prefix}cache",
+        # what is counted here is no reason to wait for a server that does not answer
+        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)},
     }
 }
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2_621_440

@@ -6,6 +6,7 @@ Topics: ``overview``, ``workflows``, ``workflow.<id>``, ``escalations``, ``escal
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import os
@@ -22,6 +23,7 @@ from coordination.connection import Connection
 
 logger = logging.getLogger(__name__)
 
+PATIENCE_S = 2.0  # an action does not wait longer for a server that stands still
 GENERAL_TOPICS = ("overview", "workflows", "escalations", "agents", "coordinators", "audit")
 _VALID = re.compile(r"[A-Za-z0-9_.\-]{1,90}")
 
@@ -44,10 +46,11 @@ async def publish_async(topics: Iterable[str]) -> None:
     if layer is None:
         return
     try:
-        for topic in sorted(set(topics)):
-            await layer.group_send(group(topic), message(topic))
+        async with asyncio.timeout(PATIENCE_S):
+            for topic in sorted(set(topics)):
+                await layer.group_send(group(topic), message(topic))
     except Exception as error:
-        logger.warning("live pages were not told of a change: %s", error)
+        logger.warning("live pages were not told of a change: %s", error or type(error).__name__)
 
 
 def publish(topics: Iterable[str]) -> None:
