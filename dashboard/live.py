@@ -50,7 +50,7 @@ async def publish_async(topics: Iterable[str]) -> None:
             for topic in sorted(set(topics)):
                 await layer.group_send(group(topic), message(topic))
     except Exception as error:
-        logger.warning("live pages were not told of a change: %s", error or type(error).__name__)
+        logger.warning("live pages were not told of a change: %s", str(error) or type(error).__name__)
 
 
 def publish(topics: Iterable[str]) -> None:
