@@ -44,8 +44,8 @@ class Execution:
     """Runs one workflow under one epoch until it ends, is parked, handed over or lost."""
 
     __slots__ = (
-        "_broken", "_buffer", "_due_ms", "_fields", "_handle", "_held_back", "_host", "_idle_ms", "_pump_task",
-        "_reread", "_unsure", "epoch", "machine", "seq", "told", "type_name", "workflow_id",
+        "_begun", "_broken", "_buffer", "_due_ms", "_fields", "_handle", "_held_back", "_host", "_idle_ms",
+        "_pump_task", "_reread", "_unsure", "epoch", "machine", "seq", "told", "type_name", "workflow_id",
     )  # fmt: skip
 
     def __init__(self, host: Host, lease: Lease, machine: Machine) -> None:
@@ -62,6 +62,7 @@ class Execution:
         self._broken = False
         self._unsure = False  # whether a write may have been lost on its way
         self._held_back = False  # whether the next turn waits, because the one before failed
+        self._begun = False  # until then what is delivered waits in the buffer
         self._pump_task: asyncio.Task[None] | None = None
         self._handle: asyncio.TimerHandle | None = None
         self._due_ms = 0
@@ -78,7 +79,7 @@ class Execution:
         self._wake()
 
     def _wake(self) -> None:
-        if self._pump_task is None:
+        if self._pump_task is None and self._begun:
             self._pump_task = self._host.loop.create_task(self._pump(self._turn), name=f"pump-{self.workflow_id}")
 
     async def stop(self) -> None:
@@ -120,6 +121,7 @@ class Execution:
 
     async def _alone(self, turn: Turn) -> None:
         """Run the first turn in a task of its own, which may be ended without its caller."""
+        self._begun = True
         self._pump_task = self._host.loop.create_task(self._pump(turn), name=f"start-{self.workflow_id}")
         await asyncio.wait([self._pump_task])
 
