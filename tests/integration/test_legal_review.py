@@ -18,7 +18,7 @@ from examples.legal_review.documents import Format
 from examples.legal_review.samples import BY_SLUG, TEXTS
 from examples.legal_review.shapes import Document, Review
 from examples.legal_review.workflows import LegalReview
-from tests.core_harness import World
+from tests.core_harness import World, until, world
 
 TYPES = ("read", "classify", "extract", "validate", "summarize")
 
@@ -127,6 +127,26 @@ async def test_an_answer_that_cannot_be_true_is_asked_again(legal: World) -> Non
     await answer(legal, again, {"begins": "2026-03-01", "ends": "2031-02-28"}, "d2")
     review = await finished(legal, identity)
     assert [said.value for said in review.supplied] == ["2026-03-01 to 2031-02-28"]
+
+
+async def test_a_review_that_left_memory_comes_back_with_the_answer(tune, trained, monkeypatch) -> None:
+    monkeypatch.setattr(classification, "model", lambda: trained)
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "config.settings")
+    async with world(tune(park_after_s=0.1)) as core:
+        await core.host()
+        await core.agents(*TYPES)
+        identity = await submit(core, sample("services-agreement"))
+        found = await question(core, identity)
+
+        async def parked() -> bool:
+            return not core.held(identity)
+
+        await until(parked, 20)
+        await answer(core, found, {"name": "Quay House Trust"})
+        review = await finished(core, identity)
+        assert [said.value for said in review.supplied] == ["Quay House Trust"]
+        steps = (await core.steps(identity)).values()
+        assert all(len(step.attempts) == 1 for step in steps if step.kind == "task")  # nothing ran twice
 
 
 async def test_a_skipped_question_stays_open(legal: World) -> None:
