@@ -96,8 +96,9 @@ async def test_what_a_relay_took_and_did_not_acknowledge_is_mirrored_after_its_r
         for stream in streams:
             await client.connection.call("XGROUP", "CREATE", stream, "relay", "0", "MKSTREAM")
         workflow_id = await client.submit("mirrored_wait", Word("x"))
-        read = ("XREADGROUP", "GROUP", "relay", "relay", "COUNT", 100, "STREAMS", *streams, *([">"] * len(streams)))
-        assert await client.connection.call(*read)  # a relay of this name reads, and dies
+        read = ("XREADGROUP", "GROUP", "relay", "relay", "STREAMS")
+        taken = [await client.connection.call(*read, stream, ">") for stream in streams]
+        assert any(taken)  # a relay of this name has read, and dies
         async with mirrored.relay(config):
             await until(lambda: _row(workflow_id, state="queued"))
 
@@ -133,7 +134,8 @@ async def test_an_older_reading_never_overwrites_a_newer_one(config: Config) -> 
 async def test_an_emptied_server_gets_its_group_back(config: Config) -> None:
     async with mirrored.client(config) as client, mirrored.relay(config):
         keys = client.connection.keys
-        await client.connection.call("DEL", *(keys.events(shard) for shard in range(config.shards)))
+        for shard in range(config.shards):
+            await client.connection.call("DEL", keys.events(shard))
         workflow_id = await client.submit("mirrored_wait", Word("x"))
         await until(lambda: _row(workflow_id))
 
@@ -151,7 +153,8 @@ async def test_pages_are_told_only_of_what_is_watched(config: Config) -> None:
             while told != {"workflows", "workflow.watched"}:
                 async with asyncio.timeout(mirrored.WAIT_S):
                     told.add((await layer.receive(channel))["topic"])
-            assert "workflow.unwatched" not in await live.watched(relay.connection)
+            watched = await live.watched(relay.connection)
+            assert watched is None or "workflow.unwatched" not in watched
     finally:
         await layer.flush()
 
