@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import msgspec
@@ -122,13 +121,12 @@ class Commands:
             How many left.
         """
         ttl_s = self._connection.config.result_ttl_s
-        answers = await asyncio.gather(
-            *(
-                self._connection.script(
-                    "forget", [self._keys.workflow(identity), self._keys.journal(identity)], [seq, ttl_s, KEY_TTL_S]
-                )
+        answers = await self._connection.scripts(
+            "forget",
+            [
+                ([self._keys.workflow(identity), self._keys.journal(identity)], [seq, ttl_s, KEY_TTL_S])
                 for identity, seq in mirrored.items()
-            )
+            ],
         )
         return sum(1 for answer in answers if answer == 1)
 

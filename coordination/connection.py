@@ -125,6 +125,18 @@ class Connection:
         except NoScriptError:
             return await self.call("EVAL", script.source, script.keys, *keys, *args)
 
+    async def scripts(self, name: str, calls: list[tuple[list[str], list[Any]]]) -> list[Any]:
+        """Run one script many times, each with its keys and arguments; the answers in the same order."""
+        script = scripts.get(name)
+        sent = [self.call("EVALSHA", script.sha, script.keys, *keys, *args) for keys, args in calls]
+        answers = await asyncio.gather(*sent, return_exceptions=True)
+        for index, answer in enumerate(answers):
+            if isinstance(answer, NoScriptError):
+                answers[index] = await self.script(name, *calls[index])
+            elif isinstance(answer, BaseException):
+                raise answer
+        return answers
+
     async def blocking(self, *command: Any) -> Any:
         """Run a blocking read on a connection of its own.
 

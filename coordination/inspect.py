@@ -91,11 +91,18 @@ class Inspector:
 
     async def snapshots(self, workflow_ids: list[str]) -> list[WorkflowSnapshot | None]:
         """Many workflows, in the order asked for."""
-        return list(await asyncio.gather(*(self.snapshot(workflow_id) for workflow_id in workflow_ids)))
+        calls = [self._connection.call("HGETALL", self._keys.workflow(workflow_id)) for workflow_id in workflow_ids]
+        found = zip(workflow_ids, map(to_fields, await asyncio.gather(*calls)), strict=True)
+        return [to_snapshot(workflow_id, fields) if "state" in fields else None for workflow_id, fields in found]
 
     async def journal(self, workflow_id: str, after: int = 0) -> list[j.Numbered]:
         """The journal's entries after a number, oldest first."""
         return j.parse(await self._connection.call("XRANGE", self._keys.journal(workflow_id), f"{after + 1}-0", "+"))
+
+    async def journals(self, workflow_ids: list[str]) -> list[list[j.Numbered]]:
+        """The whole journals of many workflows, in the order asked for."""
+        calls = [self._connection.call("XRANGE", self._keys.journal(name), "-", "+") for name in workflow_ids]
+        return [j.parse(raw) for raw in await asyncio.gather(*calls)]
 
     async def steps(self, workflow_id: str) -> list[StepView]:
         """The steps of a live workflow, with what agents do at this moment."""

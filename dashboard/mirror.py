@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -49,6 +49,7 @@ def store(
     escalated: Sequence[EscalationSnapshot] = (),
     hosts: Sequence[HostEvent] = (),
     read_at: dt.datetime | None = None,
+    archived: Container[str] = (),
 ) -> None:
     """Mirror a batch in one transaction.
 
@@ -58,10 +59,17 @@ def store(
         escalated: Escalations as they are now, each once.
         hosts: What happened to hosts.
         read_at: When reading from Redis began.
+        archived: Workflows whose input the history is known to hold.
     """
     with transaction.atomic():
         workflows(snapshots, read_at)
-        archive([Archived(snapshot, journals.get(snapshot.id)) for snapshot in snapshots])
+        archive(
+            [
+                Archived(snapshot, journals.get(snapshot.id))
+                for snapshot in snapshots
+                if snapshot.id in journals or snapshot.id not in archived
+            ]
+        )
         escalations(escalated)
         if hosts:
             HostEvent.objects.bulk_create(hosts, ignore_conflicts=True)

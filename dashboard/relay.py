@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -31,7 +32,9 @@ T = TypeVar("T")
 
 READ_COUNT = 500  # events of each stream in one read; the more the relay is behind, the more it folds together
 BLOCK_MS = 1_000
-PACE_S = 0.05  # between small batches, so that a burst of events becomes one change
+PACE_S = 0.05  # between reads when little happens, so that a burst of events becomes one change
+BUSY_PACE_S = 0.15  # when much happens: most workflows then change once in the history instead of with each step
+BUSY = 50  # events in one read that are much
 RECLAIM_S = 5.0
 DEAD_MS = 15_000  # a relay that took an event and did not acknowledge it for this long has died
 BACKOFF_MAX_S = 5.0
@@ -109,6 +112,7 @@ class Relay:
 
     async def _turn(self) -> None:
         batch = Batch()
+        began = time.monotonic()
         for streams in self._groups():
             command = ("XREADGROUP", "GROUP", RELAY_GROUP, self.name, "COUNT", READ_COUNT)
             block = ("BLOCK", BLOCK_MS) if len(streams) == len(self.streams) else ()
@@ -116,9 +120,11 @@ class Relay:
             batch.add_reply(reply, self.host_stream)
         if batch:
             await self.process(batch)
-        if batch.events < READ_COUNT:
+        if batch.events < BUSY:
             await self._settled()
             await self._pause(PACE_S)
+        elif max(map(len, batch.entries.values())) < READ_COUNT:  # not behind
+            await self._pause(max(0.0, began + BUSY_PACE_S - time.monotonic()))
 
     def _groups(self) -> list[list[str]]:
         """Streams that one read may name together: all of them, but on a cluster each alone."""

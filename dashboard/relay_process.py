@@ -26,6 +26,7 @@ logger = logging.getLogger("ganglion.relay")
 
 RunSql = Callable[..., Awaitable[Any]]
 _ACKNOWLEDGED = 1_000  # entries in one call
+_REMEMBERED = 20_000  # live workflows
 
 
 @dataclass(slots=True)
@@ -59,6 +60,7 @@ class Processor:
         self.commands = Commands(connection)
         self.sql = sql
         self.reporter = reporter
+        self._archived: dict[str, None] = {}  # oldest first
 
     async def read(self, batch: Batch) -> Reading:
         """What Redis holds now of the objects that a batch names."""
@@ -66,7 +68,7 @@ class Processor:
         held = await self.inspector.snapshots(sorted(batch.workflows))
         snapshots = [snapshot for snapshot in held if snapshot is not None]
         finished = [snapshot.id for snapshot in snapshots if snapshot.state.is_final]
-        journals = await asyncio.gather(*(self.inspector.journal(workflow_id) for workflow_id in finished))
+        journals = await self.inspector.journals(finished)
         found = await asyncio.gather(*(self.inspector.escalation(name) for name in sorted(batch.escalations)))
         return Reading(
             batch,
@@ -99,12 +101,24 @@ class Processor:
     async def _store(self, reading: Reading) -> None:
         stored = (reading.snapshots, reading.journals, reading.escalated, reading.batch.hosts, reading.read_at)
         try:
-            await self.sql(mirror.store, *stored)
+            await self.sql(mirror.store, *stored, self._archived)
         except (OperationalError, InterfaceError):
             raise
         except DatabaseError as error:
             logger.error("a row does not fit the database, storing the batch one by one: %s", error)
             await self._store_singly(reading)
+        else:
+            self._note_archived(reading)
+
+    def _note_archived(self, reading: Reading) -> None:
+        """Remember whose input the history holds: it never changes and need not be stored again."""
+        for snapshot in reading.snapshots:
+            if snapshot.state.is_final:
+                self._archived.pop(snapshot.id, None)
+            else:
+                self._archived[snapshot.id] = None
+        while len(self._archived) > _REMEMBERED:
+            del self._archived[next(iter(self._archived))]
 
     async def _store_singly(self, reading: Reading) -> None:
         """One row that cannot be stored must not hold up the others."""
