@@ -85,6 +85,9 @@ def is_capable(view: AgentView, task_type: str, requires: Mapping[str, str] | No
     return True
 
 
+_NEVER_MS = 2**53  # in the future: who has not looked yet says nothing
+
+
 class Registry:
     """A cached picture of the agent pool; ``refresh()`` renews it, everything else reads it at once.
 
@@ -110,6 +113,8 @@ class Registry:
         self._assigned: dict[str, int] = {}
         self._turns: dict[str, int] = {}
         self._by_type: dict[str, list[AgentView]] = {}
+        self._began_ms = 0  # the first look, by the server's clock
+        self._served_ms: dict[str, int] = {}  # task type -> the last look that saw an instance able to take tasks
 
     # --- looking ----------------------------------------------------------------------
 
@@ -174,9 +179,12 @@ class Registry:
         }
         self._assigned = {}
         self._by_type = {}
+        self._began_ms = self._began_ms or self.now_ms
         for view in self.views.values():
             for task_type in view.types:
                 self._by_type.setdefault(task_type, []).append(view)
+                if view.alive and not view.draining:
+                    self._served_ms[task_type] = self.now_ms
 
     def suspects(self) -> list[str]:
         """The instances whose heartbeat stood still for so many looks that they count as dead."""
@@ -195,6 +203,11 @@ class Registry:
             for view in sorted(self._by_type.get(task_type, ()), key=lambda view: view.id)
             if view.alive and not view.draining and is_capable(view, task_type, requires)
         ]
+
+    def unserved_since_ms(self, task_type: str, requires: Mapping[str, str] | None = None) -> int:
+        """Since when at the earliest this observer may say that no instance able to take such tasks is there."""
+        began_ms = self._began_ms or _NEVER_MS
+        return began_ms if requires else max(began_ms, self._served_ms.get(task_type, 0))
 
     def choose(
         self, task_type: str, requires: Mapping[str, str] | None = None, strategy: str | None = None

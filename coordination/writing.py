@@ -250,6 +250,11 @@ class Writer:
             execution.reread()
         return 0
 
+    def _unserved_s(self, run: TaskRun, now_ms: int) -> float:
+        """How long nobody able has been there; a restart of all processes, or a brief absence, is none of it."""
+        served_ms = self._host.registry.unserved_since_ms(run.call.task_type, run.call.requires)
+        return (now_ms - max(run.since_ms, served_ms)) / 1000
+
     async def _queued(self, execution: Execution, step: str, run: TaskRun, now_ms: int) -> int:
         """An attempt that no agent has claimed: ask people when none is able to, and it may not wait longer."""
         host, call = self._host, run.call
@@ -263,10 +268,10 @@ class Writer:
         elif host.registry.capable(call.task_type, call.requires):
             run.since_ms = run.since_ms if call.queue_timeout_s is not None else now_ms
             await self._find_again(execution, step, run)
-        elif waited_s >= limit_s:
+        elif (unserved_s := self._unserved_s(run, now_ms)) >= limit_s:
             needs = "".join(f" with {name} = {value}" for name, value in (call.requires or {}).items())
             why = (
-                f"No live agent takes tasks of type {call.task_type!r}{needs}, for {waited_s:.0f} s now. "
+                f"No live agent takes tasks of type {call.task_type!r}{needs}, for {unserved_s:.0f} s now. "
                 "Start one, then retry."
             )
             await open_no_agent(host, execution, step, run, why)

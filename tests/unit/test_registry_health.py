@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from coordination.domain import AgentView
-from coordination.registry import Status, health, is_capable
+from coordination.registry import Registry, Status, health, is_capable
 
 NOW = 1_000_000_000
 
@@ -37,3 +37,19 @@ def test_capable() -> None:
     assert not is_capable(view, "extract", {"size": "big"})
     assert not is_capable(view, "other", {"kind": "nda"})
     assert not is_capable(view, "unknown", None)
+
+
+def test_a_brief_absence_does_not_count_the_time_before_it() -> None:
+    registry = Registry.__new__(Registry)
+    registry.now_ms, registry._began_ms, registry._served_ms = 90_000, 10_000, {"extract": 89_000}
+
+    assert registry.unserved_since_ms("extract") == 89_000
+    assert registry.unserved_since_ms("extract", {"kind": "nda"}) == 10_000
+    assert registry.unserved_since_ms("unknown") == 10_000
+
+
+def test_who_has_not_looked_yet_says_nothing() -> None:
+    registry = Registry.__new__(Registry)
+    registry.now_ms, registry._began_ms, registry._served_ms = 90_000, 0, {}
+
+    assert registry.unserved_since_ms("extract") > 90_000
