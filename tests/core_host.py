@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 class HostProcess:
     """A running host."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.name = name
         self._process = process
         self._log = log
 
@@ -60,7 +61,7 @@ async def host_process(config: Config, name: str, *, wait: bool = True, **enviro
                  "GANGLION_HOME": str(config.home), **environ},
         )  # fmt: skip
     os.close(writing)
-    running = HostProcess(process, log)
+    running = HostProcess(name, process, log)
     try:
         if wait:
             said = await asyncio.wait_for(asyncio.to_thread(os.read, reading, 1), 30)

@@ -32,8 +32,9 @@ class Bench:
 
     async def names(self) -> set[bytes]:
         """Every key that exists under the prefix in shard 0."""
-        found = await self.connection.call("KEYS", f"{self.keys.prefix}*{{{self.keys.prefix}0}}*")
-        return set(found)
+        pattern = f"{self.keys.prefix}*{{{self.keys.prefix}0}}*"
+        scan = "return redis.call('KEYS', ARGV[1])"  # where the shard lives, also on a cluster
+        return set(await self.connection.call("EVAL", scan, 1, self.keys.workflows(0), pattern))
 
     async def script(self, name: str, keys: list[str], args: list[Any]) -> Any:
         """Run one script."""

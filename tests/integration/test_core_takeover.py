@@ -15,10 +15,10 @@ from coordination.client import WorkflowFailed
 from coordination.domain import Reason, WorkflowState
 from tests.core_app.agents import calls
 from tests.core_harness import World, until
-from tests.core_host import host_process
+from tests.core_host import HostProcess, host_process
 from tests.integration.conftest import Tune
 
-STEPS = 8
+STEPS = 12
 TOTAL = sum(range(STEPS - 2)) + 300
 
 
@@ -29,12 +29,15 @@ async def running(core: World, count: int) -> list[str]:
     return identities
 
 
-async def owners(core: World, identities: list[str]) -> dict[str, list[str]]:
-    """Which host has which workflows."""
+async def busiest(core: World, identities: list[str], *hosts: HostProcess) -> tuple[HostProcess, list[str]]:
+    """The host that runs the most workflows at this moment, and which they are."""
     held: dict[str, list[str]] = {}
-    for identity in identities:
-        held.setdefault((await core.client.get(identity)).owner, []).append(identity)
-    return held
+    for identity, snapshot in zip(identities, await core.client.inspect.snapshots(identities), strict=True):
+        assert snapshot is not None
+        if snapshot.owner:
+            held.setdefault(snapshot.owner.rpartition("-")[0], []).append(identity)
+    name = max(held, key=lambda name: len(held[name]))
+    return next(host for host in hosts if host.name == name), held[name]
 
 
 async def results(core: World, identities: list[str], within_s: float = 40) -> list[Any]:
@@ -66,13 +69,12 @@ async def each_step_settled_once(core: World, identities: list[str]) -> None:
 
 async def test_a_killed_hosts_workflows_all_finish_on_its_peer(core: World) -> None:
     await core.agents(concurrency=400)
-    async with host_process(core.config, "one") as one, host_process(core.config, "two"):
+    async with host_process(core.config, "one") as one, host_process(core.config, "two") as two:
         identities = await running(core, 200)
-        held = await owners(core, identities)
-        victims = next(held[owner] for owner in held if owner.startswith("one"))
+        host, victims = await busiest(core, identities, one, two)
         before = {identity: (await core.client.get(identity)).epoch for identity in victims}
         since_ms = time.time() * 1000
-        await one.kill()
+        await host.kill()
         assert await results(core, identities) == [TOTAL] * 200
         unfinished = [identity for identity in victims if await core.journal(identity, j.TakenUp)]
         times_ms = await takeover_ms(core, unfinished, since_ms)
@@ -88,18 +90,19 @@ async def test_a_killed_hosts_workflows_all_finish_on_its_peer(core: World) -> N
 
 async def test_a_frozen_host_writes_nothing_stale_and_starts_anew(core: World) -> None:
     await core.agents(concurrency=400)
-    async with host_process(core.config, "one") as one, host_process(core.config, "two"):
+    async with host_process(core.config, "one") as one, host_process(core.config, "two") as two:
         identities = await running(core, 100)
-        former = {host.id for host in await core.client.inspect.hosts() if host.name == "one"}
+        frozen, _ = await busiest(core, identities, one, two)
+        former = {host.id for host in await core.client.inspect.hosts() if host.name == frozen.name}
         since_ms = time.time() * 1000
-        one.send(signal.SIGSTOP)
+        frozen.send(signal.SIGSTOP)
         assert await results(core, identities) == [TOTAL] * 100
         await until(lambda: _hosts(core, 1))
-        one.send(signal.SIGCONT)
+        frozen.send(signal.SIGCONT)
         thawed = time.monotonic()
         await until(lambda: _hosts(core, 2), 5)
         print(f"\nSIGCONT to a new life: {(time.monotonic() - thawed) * 1000:.0f} ms")
-        now = {host.id for host in await core.client.inspect.hosts() if host.name == "one"}
+        now = {host.id for host in await core.client.inspect.hosts() if host.name == frozen.name}
         assert now and not now & former
         await each_step_settled_once(core, identities)
         for identity in identities:  # nothing was written after the end
@@ -109,7 +112,7 @@ async def test_a_frozen_host_writes_nothing_stale_and_starts_anew(core: World) -
             assert epochs == sorted(set(epochs))
         taken = [identity for identity in identities if await core.journal(identity, j.TakenUp)]
         percentiles("SIGSTOP to takeover", await takeover_ms(core, taken, since_ms))
-        assert "fenced" in one.log
+        assert "fenced" in frozen.log
         more = await running(core, 40)  # the one that came back works again
         assert await results(core, more) == [TOTAL] * 40
 
@@ -132,11 +135,12 @@ async def test_a_short_freeze_declares_nobody_dead(core: World) -> None:
 
 async def test_a_host_that_stops_hands_over_at_once(core: World) -> None:
     await core.agents(concurrency=400)
-    async with host_process(core.config, "one") as one, host_process(core.config, "two"):
+    async with host_process(core.config, "one") as one, host_process(core.config, "two") as two:
         identities = await running(core, 200)
+        leaving, _ = await busiest(core, identities, one, two)
         since_ms = time.time() * 1000
-        one.send(signal.SIGTERM)
-        assert await one.ended() == 0
+        leaving.send(signal.SIGTERM)
+        assert await leaving.ended() == 0
         print(f"\nSIGTERM to the end of the process: {time.time() * 1000 - since_ms:.0f} ms")
         assert await results(core, identities) == [TOTAL] * 200
         handed = [identity for identity in identities if await core.journal(identity, j.TakenUp)]
@@ -150,7 +154,7 @@ async def test_a_host_that_stops_hands_over_at_once(core: World) -> None:
         for shard in range(keys.shards):  # nothing of the stopped host is left
             for stream in (keys.workflows(shard), keys.resumes(shard)):
                 names = [dict(zip(c[::2], c[1::2], strict=True))[b"name"] for c in await _consumers(core, stream)]
-                assert not [name for name in names if name.startswith(b"one")]
+                assert not [name for name in names if name.startswith(leaving.name.encode())]
 
 
 async def _consumers(core: World, stream: str) -> list[list[Any]]:

@@ -106,7 +106,8 @@ def test_a_steps_next_retry_is_what_its_coordinator_computes() -> None:
 def test_every_kind_of_entry_can_be_shown() -> None:
     every = [
         ATTEMPT, SETTLED, ERRED, j.TimerSet("1", 1), j.TimerFired("1"), j.SignalAwaited("1", "s"),
-        j.Recorded("1", "n", b"1"), j.ChildStarted("1", "c", "t", b"d"), j.Escalated("1", "x", "final_error"), j.TimedOut("1", 0, 1, "a", 1),
+        j.Recorded("1", "n", b"1"), j.ChildStarted("1", "c", "t", b"d"),
+        j.Escalated("1", "x", "final_error"), j.TimedOut("1", 0, 1, "a", 1),
         j.Progressed("1", "n"), j.Finished("failed", ERROR), j.Signalled("s", "i", b"{}"),
         j.Decided("1", "x", "retry", "anna", "d"), j.ChildEnded("1", "c", "completed", b"1"),
         j.CancelRequested("anna", "why"), j.RetryNow("1", "anna"), j.TakenUp(2, "h", "", "resume"),
