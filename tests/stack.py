@@ -26,14 +26,14 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 def live_members(sessions: set[int]) -> list[str]:
     """The command lines of live processes that belong to the given sessions."""
-    answer = subprocess.run(["ps", "-eo", "pid=,sess=,stat=,args="], capture_output=True, text=True, check=True)
+    answer = subprocess.run(["ps", "-ww", "-eo", "pid=,sess=,stat=,args="], capture_output=True, text=True, check=True)
     rows = (line.split(None, 3) for line in answer.stdout.splitlines())
     return [" ".join(row) for row in rows if int(row[1]) in sessions and not row[2].startswith("Z")]
 
 
 def children_of(pid: int) -> set[int]:
     """The direct children of a process; the supervisor gives each a session of its own."""
-    answer = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
+    answer = subprocess.run(["ps", "-ww", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
     rows = (line.split() for line in answer.stdout.splitlines())
     return {int(row[0]) for row in rows if int(row[1]) == pid}
 
@@ -82,6 +82,7 @@ class Stack:
         Returns:
             Seconds from the command to the printed address.
         """
+        assert self.process is None, "it runs already"
         began = time.monotonic()
         with self.log_path.open("wb") as stream:
             self.process = subprocess.Popen(
@@ -109,10 +110,17 @@ class Stack:
             Its exit code.
         """
         assert self.process is not None
+        self.sessions |= children_of(self.process.pid)
         self.process.send_signal(number)
         code = self.process.wait(120)
         self.process = None
         return code
+
+    def left_now(self) -> list[str]:
+        """What runs now, those that were started again included."""
+        assert self.process is not None
+        self.sessions |= children_of(self.process.pid)
+        return self.left()
 
     def left(self) -> list[str]:
         """What still runs of the last start."""

@@ -41,6 +41,14 @@ def status(url: str) -> int:
         return int(answer.status)
 
 
+def answers(url: str) -> bool:
+    """Whether a page is there."""
+    try:
+        return status(url) == 200
+    except OSError:
+        return False
+
+
 @pytest.mark.timeout(400)
 def test_the_first_start_serves_and_sigterm_leaves_nothing(stack: Stack) -> None:
     took_s = stack.start(program=PROGRAM)
@@ -73,6 +81,22 @@ def test_the_second_start_is_soon_and_ctrl_c_leaves_nothing(stack: Stack) -> Non
     assert stopped[-1] == "server" or "REDIS_URL" in stack.environ
     busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # the promise is for a machine with nothing else to do
     assert took_s < SECOND_START_S * busy
+
+
+@pytest.mark.timeout(120)
+def test_killed_parts_come_back(stack: Stack) -> None:
+    stack.start(program=PROGRAM)
+    for name in ("run_relay", "config.web", *(() if "REDIS_URL" in stack.environ else ("valkey-server",))):
+        pid = next(int(line.split()[0]) for line in stack.left() if name in line)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(
+            lambda name=name, pid=pid: any(name in line and int(line.split()[0]) != pid for line in stack.left_now()),
+            30,
+        )
+    wait_until(lambda: answers(f"{stack.url}/readyz"), 30)
+    assert stack.log.count("was ended by SIGKILL; starts again in 0.5 s") >= 2
+    assert stack.end(signal.SIGTERM) == 0
+    assert not stack.left(), stack.log
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
