@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _LOOK_S = 0.5
+_SIGN_S = 0.1
 EXIT_CODE = 70
 
 
@@ -50,13 +51,17 @@ class LoopGuard:
         self._main = threading.get_ident()
         self._thread = threading.Thread(target=self._watch, name="loop-guard", daemon=True)
 
+    def sign(self) -> float:
+        """When the event loop last gave a sign of life, by the monotonic clock."""
+        return self._sign
+
     async def run(self) -> None:
         """Give signs of life until cancelled."""
         self._thread.start()
         try:
             while True:
                 self._sign = time.monotonic()
-                await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(_SIGN_S)
         finally:
             self._stop.set()
 

@@ -23,6 +23,7 @@ from coordination import journal as j
 from coordination.blocked import LoopGuard, Suspects, crash_error
 from coordination.connection import Connection
 from coordination.coordinator import DistributedCoordinator
+from coordination.domain import HostView
 from coordination.errors import CodeMissing, LostOwnership, ProgramError, ServerUnavailable, WorkflowCodeChanged
 from coordination.execution import Execution
 from coordination.keys import COORDINATORS_GROUP
@@ -40,6 +41,7 @@ _BLOCK_MS = 2_000
 _RESCUE_S = 2.0
 _REFRESH_S = 1.0
 _MOST_READ = 64  # entries of one stream in one read
+_MOST_STARTING = 512  # workflows taken up at once, so that a backlog does not keep the loop from the others
 _UNRUNNABLE_DELAY_MS = 5_000
 
 
@@ -127,33 +129,42 @@ class Host:
         self.started_ms = self.now_ms()
         self._sweeper = Sweeper(self)
         await self._make_groups()
-        async with await Connection.open(self.config) as beats:
-            self._watchdog = Watchdog(self, beats)
-            await self.registry.refresh()
-            await self._watchdog.beat()
+        await self.registry.refresh()
+        guard = LoopGuard(self, self.config.blocked_s)
+        self._watchdog = Watchdog(self, guard.sign)
+        self._sweeper = Sweeper(self)
+        beating = asyncio.create_task(self._watchdog.run(), name="beating")
+        work = [asyncio.create_task(_kept(guard.run), name="signs")]
+        try:
+            await self._watchdog.first_beat.wait()
             await self._tell("started")
-            guard = LoopGuard(self, self.config.blocked_s)
-            loops = (
-                self._watchdog.run, guard.run, self._fetch, self._listen, self._sweeper.run, self._refresh,
-                self._rescue,
-            )  # fmt: skip
-            work = [asyncio.create_task(_kept(loop), name=loop.__qualname__) for loop in loops]
-            try:
-                yield
-            finally:
-                await self._stop(work)
+            loops = (self._fetch, self._listen, self._sweeper.run, self._refresh, self._rescue)
+            work += [asyncio.create_task(_kept(loop), name=loop.__qualname__) for loop in loops]
+            yield
+        finally:
+            await self._stop(beating, work)
 
-    async def _stop(self, work: list[asyncio.Task[None]]) -> None:
+    def describe(self) -> HostView:
+        """What this host says of itself in the registry."""
+        return HostView(
+            id=self.id, name=self.name, alive=True, beat_age_ms=0, held=len(self.executions),
+            capacity=self.config.host_capacity, started_ms=self.started_ms, pid=self.pid, machine=self.machine,
+            rss_bytes=self.memory_bytes(), version=self.version, types=self.types, takeovers=self.takeovers,
+            draining=self.stopping,
+        )  # fmt: skip
+
+    async def _stop(self, beating: asyncio.Task[None], work: list[asyncio.Task[None]]) -> None:
         self.stopping = True
-        beating, *others = work
+        signs, *others = work
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         if self._starting:
             await asyncio.wait(self._starting, timeout=self.config.drain_s)
         await asyncio.gather(*(e.stop() for e in list(self.executions.values())), return_exceptions=True)
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)
+        for task in (beating, signs):
+            task.cancel()
+        await asyncio.gather(beating, signs, return_exceptions=True)
         keys = self.connection.keys
         with contextlib.suppress(ServerUnavailable, ResponseError):
             streams = [stream(shard) for shard in range(keys.shards) for stream in (keys.workflows, keys.resumes)]
@@ -292,9 +303,9 @@ class Host:
         streams = [keys.resumes(shard) for shard in shards] + [keys.workflows(shard) for shard in shards]
         ids = [">"] * len(streams)
         while True:
-            room, reader = self.room(), self.id
-            if not room:
-                await asyncio.sleep(0.02)
+            room, reader = min(self.room(), _MOST_STARTING - len(self._starting)), self.id
+            if room <= 0:
+                await asyncio.sleep(0.01)
                 continue
             count = max(1, min(_MOST_READ, room // len(streams)))
             try:

@@ -11,16 +11,15 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 from redis.exceptions import ResponseError
 
-from coordination.connection import Connection
-from coordination.domain import HostView
 from coordination.errors import ServerUnavailable
-from coordination.scripts import STALE
+from coordination.heart import Beat, Heart
 
 if TYPE_CHECKING:
     from coordination.host import Host
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _SLICE = 100  # entries taken over by one script
-_TELL_EVERY = 5  # beats between two descriptions of oneself
-_INBOX_TTL_S = 120
 
 
 class _Peer:
@@ -85,64 +82,60 @@ class Suspicion:
 class Watchdog:
     """Beats for one host, and takes over from peers that stopped."""
 
-    def __init__(self, host: Host, connection: Connection) -> None:
+    def __init__(self, host: Host, sign: Callable[[], float]) -> None:
         config = host.config
         self._host = host
-        self._connection = connection  # of its own, so that no load delays a beat
+        self._connection = host.connection
         self._suspicion = Suspicion(config.suspicion_beats, config.heartbeat_s * 3)
-        self._first = True
-        self._beats = 0
+        self._heart = Heart(config, host.id, sign, self._describe, self._seen)
+        self._beats: asyncio.Queue[Beat] = asyncio.Queue()
+        self._said = msgspec.json.encode(host.describe())
         self._rescue: asyncio.Task[None] | None = None
+        self.first_beat = asyncio.Event()
 
     async def run(self) -> None:
-        """Beat until cancelled."""
-        interval_s = self._host.config.heartbeat_s
-        while True:
-            started = time.monotonic()
-            try:
-                await self.beat()
-            except (ServerUnavailable, ResponseError) as error:  # away, or full, read-only, not able to write its disk
-                if self._host.healthy:
-                    log.error(str(error), action="server_lost")
-                self._host.healthy = False
-            await asyncio.sleep(max(0.0, interval_s - (time.monotonic() - started)))
+        """Beat, and see to what the beats tell, until cancelled."""
+        self._heart.start()
+        try:
+            while True:
+                await self._look(await self._beats.get())
+        finally:
+            await self._heart.stop()
 
-    async def beat(self) -> None:
-        """Give one sign of life and look at the peers'."""
-        host, keys = self._host, self._connection.keys
-        said = msgspec.json.encode(self._describe()) if self._beats % _TELL_EVERY == 0 else b""
-        self._beats += 1
-        answer = await self._connection.script(
-            "beat", [keys.beats, keys.hosts], [host.id, said, "1" if self._first else "0"]
-        )
-        self._first = False
-        if answer[0] == STALE:
-            await host.fenced()
-            self._first = True
-            self._beats = 0
-            await self.beat()
+    def _describe(self) -> bytes:
+        return self._said
+
+    def _seen(self, beat: Beat) -> None:
+        self._said = msgspec.json.encode(self._host.describe())
+        self._beats.put_nowait(beat)
+
+    async def _look(self, beat: Beat) -> None:
+        host = self._host
+        if beat.host != host.id:
             return
-        if said:
-            await self._connection.call("EXPIRE", keys.inbox(host.id), _INBOX_TTL_S)
+        if beat.error is not None:
+            if host.healthy:
+                log.error(str(beat.error), action="server_lost")
+            host.healthy = False
+            return
+        if beat.stale:
+            await host.fenced()
+            self._said = msgspec.json.encode(host.describe())
+            self._heart.reborn(host.id)
+            return
         if not host.healthy:
             log.info("Redis answers again", action="server_back")
             host.recovered()
-        counts = {name.decode(): int(count) for name, count in zip(answer[1::2], answer[2::2], strict=True)}
-        counts.pop(host.id, None)
+        counts = {name: count for name, count in beat.counts.items() if name != host.id}
         if not host.peers <= counts.keys():  # one has stopped, or another declared it dead: see what it leaves
             self.rescue_soon()
         host.peers = set(counts)
-        for name, count, silent_s in self._suspicion.observe(counts, time.monotonic()):
-            await self._declare(name, count, silent_s)
-
-    def _describe(self) -> HostView:
-        host = self._host
-        return HostView(
-            id=host.id, name=host.name, alive=True, beat_age_ms=0, held=len(host.executions),
-            capacity=host.config.host_capacity, started_ms=host.started_ms, pid=host.pid, machine=host.machine,
-            rss_bytes=host.memory_bytes(), version=host.version, types=host.types, takeovers=host.takeovers,
-            draining=host.stopping,
-        )  # fmt: skip
+        self.first_beat.set()
+        for name, count, silent_s in self._suspicion.observe(counts, beat.at):
+            try:
+                await self._declare(name, count, silent_s)
+            except (ServerUnavailable, ResponseError) as error:
+                log.debug(str(error), action="not_declared", host=name)
 
     async def _declare(self, name: str, count: int, silent_s: float) -> None:
         keys = self._connection.keys

@@ -1,0 +1,116 @@
+"""A host's heartbeat, in a thread and on a connection of its own.
+
+Load in the host's event loop delays no beat; but a loop that gives no sign of life for a second
+ends the beats, because what cannot run its workflows must not keep them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+from redis.exceptions import ResponseError
+
+from coordination.config import Config
+from coordination.connection import Connection
+from coordination.errors import ServerUnavailable
+from coordination.scripts import STALE
+
+_SILENT_S = 1.0  # without a sign of the host's loop, no beat is given
+_TELL_EVERY = 5  # beats between two descriptions of the host
+_INBOX_TTL_S = 120
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """What one beat brought."""
+
+    host: str  # the incarnation that beat
+    at: float  # monotonic clock, seconds
+    counts: dict[str, int] = {}  # of every live host
+    stale: bool = False  # peers have declared this host dead
+    error: Exception | None = None  # the server could not take it
+
+
+class Heart:
+    """Beats for one host until it is stopped.
+
+    Args:
+        config: Where the server is, and how often to beat.
+        host: The incarnation to beat for.
+        sign: When the host's loop last gave a sign, by the monotonic clock.
+        describe: What the host says of itself, JSON.
+        report: Called in the host's loop with every beat.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        host: str,
+        sign: Callable[[], float],
+        describe: Callable[[], bytes],
+        report: Callable[[Beat], None],
+    ) -> None:
+        self._config = config
+        self._host = host
+        self._sign = sign
+        self._describe = describe
+        self._report = report
+        self._loop = asyncio.get_running_loop()
+        self._beats = 0  # of this incarnation
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="heart", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def reborn(self, host: str) -> None:
+        """Beat for a new incarnation from now on."""
+        self._beats = 0
+        self._host = host
+
+    async def stop(self) -> None:
+        """End the beats; the last one is over when this returns."""
+        self._stopping.set()
+        await asyncio.to_thread(self._thread.join)
+
+    def _main(self) -> None:
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        connection = Connection.of(self._config)
+        stale = ""
+        try:
+            while not self._stopping.is_set():
+                started, host = time.monotonic(), self._host
+                if host != stale and started - self._sign() <= _SILENT_S:
+                    beat = await self._beat(connection, host)
+                    if beat.stale:
+                        stale = host
+                    self._loop.call_soon_threadsafe(self._report, beat)
+                await asyncio.sleep(max(0.0, self._config.heartbeat_s - (time.monotonic() - started)))
+        except RuntimeError:
+            if not self._loop.is_closed():  # the host has gone without stopping its heart
+                raise
+        finally:
+            await connection.close()
+
+    async def _beat(self, connection: Connection, host: str) -> Beat:
+        keys = connection.keys
+        said = self._describe() if self._beats % _TELL_EVERY == 0 else b""
+        try:
+            first = "0" if self._beats else "1"
+            answer = await connection.script("beat", [keys.beats, keys.hosts], [host, said, first])
+            if answer[0] == STALE:
+                return Beat(host, time.monotonic(), stale=True)
+            if said:
+                await connection.call("EXPIRE", keys.inbox(host), _INBOX_TTL_S)
+        except (ServerUnavailable, ResponseError) as error:  # away, or full, read-only, not able to write its disk
+            return Beat(host, time.monotonic(), error=error)
+        if host == self._host:
+            self._beats += 1
+        counts = {name.decode(): int(count) for name, count in zip(answer[1::2], answer[2::2], strict=True)}
+        return Beat(host, time.monotonic(), counts)
