@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
@@ -114,6 +115,17 @@ def test_an_upload_with_a_broken_line_keeps_the_others(page: Page, stack: Stack)
     expect(page.locator("[data-recorded]")).to_have_text("2", timeout=30_000)
     expect(page.locator("#exceptions")).to_contain_text("Line 2: the quotation marks do not match", timeout=30_000)
     expect(page.locator("#exceptions")).to_contain_text("Line 3:")
+
+
+def test_a_feed_is_made_and_sent_from_the_command_line(page: Page, stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "night.csv"
+    stack.manage("make_shipments", "--rows", "30", "--seed", "3", "--bad-share", "0", "--out", str(file))
+
+    feed = stack.manage("send_shipments", str(file)).strip()
+
+    page.goto(f"{stack.url}{BOARD}feeds/{feed}/")
+    expect(page.locator("[data-recorded]")).to_have_text("30", timeout=30_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text("night.csv")
 
 
 def test_the_board_works_without_javascript(page: Page, stack: Stack) -> None:
