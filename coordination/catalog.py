@@ -102,7 +102,7 @@ def discover() -> None:
         SettingsError: ``GANGLION_APPS`` names something that cannot be imported.
     """
     for application in _applications():
-        if application in ("agents", "coordination", "dashboard"):
+        if application in ("agents", "coordination"):
             continue
         for module in ("workflows", "agents"):
             try:

@@ -51,6 +51,7 @@ class Rendering:
         self.begun = 0.0
         self.fragments: dict[str, str] = {}
         self.settled = False  # nothing more changes by the clock
+        self.took_s = 0.0  # what the last one cost
 
     async def since(self, moment: float, make: Callable[[], Awaitable[tuple[dict[str, str], bool]]]) -> dict[str, str]:
         """The fragments as read at ``moment`` (monotonic seconds) or later."""
@@ -58,7 +59,7 @@ class Rendering:
             if self.begun < moment:
                 begun = time.monotonic()
                 self.fragments, self.settled = await make()
-                self.begun = begun
+                self.begun, self.took_s = begun, time.monotonic() - begun
             return self.fragments
 
 
@@ -202,7 +203,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                     self.dirty.clear()
                     beat_at = time.monotonic()
                     await self._push()
-                    await asyncio.sleep(FLUSH_S)
+                    # a page that is slow to render is rendered more seldom, so that it never takes a whole core
+                    await asyncio.sleep(max(FLUSH_S, min(5.0, 4 * self.rendering.took_s)))
                 elif time.monotonic() - beat_at >= HEARTBEAT_S:
                     beat_at = time.monotonic()
                     await self._frame(**await _vital_signs())

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from coordination.domain import StepView
 from dashboard.wording import duration, look
 
-NODE_W, NODE_H = 190, 42
+NODE_W, NODE_H = 180, 42
 GAP_X, GAP_Y, PAD, HEAD = 12, 18, 10, 20
 COLUMNS = 3  # branches side by side before they wrap
 
@@ -117,7 +117,7 @@ def _node(box: _Box, step: StepView, href: str, selected: bool, now_ms: int) -> 
         id=step.id,
         name=step.name,
         current=SafeString(' aria-current="step"') if selected else "",
-        sub=_clipped(sub, 26),
+        sub=_clipped(sub, 24),
         x=box.x,
         y=box.y,
         w=box.width,
@@ -129,7 +129,7 @@ def _node(box: _Box, step: StepView, href: str, selected: bool, now_ms: int) -> 
         tx=box.x + 36,
         ty=box.y + 18,
         sy=box.y + 33,
-        shown=_clipped(step.name, 20),
+        shown=_clipped(step.name, 19),
     )
 
 

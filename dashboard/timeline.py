@@ -92,7 +92,7 @@ def _lane(scale: _Scale, step: StepView, row: int, now_ms: int) -> SafeString:
         "<title>step {}: {}, {}</title></text>{}</g>",
         seen.tone,
         y,
-        LABEL + PLOT + 12,
+        LABEL + PLOT + 40,
         LANE,
         y + 12,
         y + 16,
@@ -108,7 +108,7 @@ def draw(steps: Sequence[StepView], rows: Sequence[JournalRow], start_ms: int, e
     """The timeline as SVG in true size; ``end_ms`` is now while the workflow is open."""
     scale = _Scale(start_ms, end_ms)
     height = TOP + LANE * len(steps) + 8
-    width = LABEL + PLOT + 14
+    width = LABEL + PLOT + 44
     grid = format_html_join(
         "",
         '<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="axis" x="{}" y="14">{}</text>',

@@ -77,7 +77,10 @@
     else if (event.key === "k") walk(-1);
     else if (event.key === "?") { event.preventDefault(); help?.showModal(); }
     else if (event.key === "n" || event.key === "p") document.querySelector(`[data-key="${event.key}"]`)?.click();
-    else if (event.key === "c" || event.key === "e") {
+    else if (event.key === "e") {
+      const first = document.querySelector("#repair form :is(input, select, textarea):not([type=hidden])");
+      if (first) { event.preventDefault(); first.focus(); first.scrollIntoView({ block: "center" }); }
+    } else if (event.key === "c") {
       const target = document.querySelector(`[data-key="${event.key}"]`);
       if (target) { event.preventDefault(); target.click(); target.focus(); }
     }
