@@ -1,0 +1,193 @@
+"""A network that cuts, swallows replies and goes silent: what was sent may have happened, and happens once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tests.core_app.workflows  # noqa: F401 - the client checks inputs against them
+from coordination import DistributedCoordinator
+from coordination import journal as j
+from coordination.connection import Connection
+from coordination.errors import OutcomeUnknown, ServerUnavailable, TryAgain
+from coordination.host import Host
+from tests import servers
+from tests.chaos.proxy import Proxy
+from tests.core_app.agents import calls
+from tests.core_harness import World, until, world
+from tests.integration.conftest import Tune
+
+STEPS = 6
+TOTAL = sum(range(STEPS - 2)) + 300
+
+
+@pytest.fixture
+async def wired(tune: Tune) -> AsyncIterator[tuple[World, Proxy, str]]:
+    """A world with its own server, and the address of a proxy in front of it."""
+    with servers.folder() as folder:
+        server = servers.RedisServer(folder / "redis", path=Path(folder) / "s.sock").start()
+        proxy = Proxy(Path(folder) / "p.sock", Path(folder) / "s.sock")
+        proxy.start()
+        try:
+            async with world(tune(redis_url=server.url)) as made:
+                yield made, proxy, f"unix://{folder}/p.sock"
+        finally:
+            proxy.stop()
+            server.stop()
+
+
+async def behind(core: World, tune: Tune, url: str) -> Host:
+    """A host that reaches the server through the proxy."""
+    direct, core.config = core.config, tune(redis_url=url)
+    host = await core.host("behind")
+    core.config = tune(redis_url=direct.redis_url)
+    return host
+
+
+async def settled_once(core: World, identity: str) -> None:
+    settled = [entry.step for entry in await core.journal(identity, j.Settled)]
+    assert len(settled) == len(set(settled)) == STEPS
+
+
+async def test_cut_again_and_again_everything_happens_once(wired: tuple[World, Proxy, str], tune: Tune) -> None:
+    core, proxy, url = wired
+    await core.agents(concurrency=200)
+    await behind(core, tune, url)
+    identities = [await core.client.submit("core_steps", STEPS) for _ in range(60)]
+    chance = random.Random(7)
+
+    async def cut() -> None:
+        while True:
+            await asyncio.sleep(chance.uniform(0.02, 0.15))
+            proxy.cut()
+
+    cutting = asyncio.create_task(cut())
+    await until(lambda: sum(calls.values()) > 150, 30)
+    cutting.cancel()
+    for identity in identities:
+        assert await core.client.result(identity, timeout_s=30) == TOTAL
+        await settled_once(core, identity)
+
+
+async def test_replies_that_never_came_are_not_taken_for_failures(wired: tuple[World, Proxy, str], tune: Tune) -> None:
+    core, proxy, url = wired
+    await core.agents(concurrency=200)
+    await behind(core, tune, url)
+    identities = [await core.client.submit("core_steps", STEPS) for _ in range(40)]
+    await until(lambda: sum(calls.values()) > 20)
+    for _ in range(5):
+        proxy.deaf = True  # requests are carried out, their replies are lost
+        await asyncio.sleep(0.03)  # the fault itself
+        proxy.cut()
+        proxy.deaf = False
+        await asyncio.sleep(0.1)
+    for identity in identities:
+        assert await core.client.result(identity, timeout_s=30) == TOTAL
+        await settled_once(core, identity)
+
+
+async def test_a_call_whose_reply_was_lost_says_that_it_is_not_known(
+    wired: tuple[World, Proxy, str], tune: Tune
+) -> None:
+    core, proxy, url = wired
+    async with await Connection.open(tune(redis_url=url)) as connection:
+        key = f"{connection.keys.prefix}counter"
+        proxy.deaf = True
+        call: Any = asyncio.ensure_future(connection.call("INCR", key))
+        await until(lambda: core.connection.call("EXISTS", key))
+        proxy.cut()
+        with pytest.raises(OutcomeUnknown):
+            await call
+        proxy.deaf = False
+        assert await core.connection.call("GET", key) == b"1"  # and was not sent again
+        assert await connection.call("INCR", key) == 2
+
+
+async def test_a_thousand_cancelled_calls_leave_no_reply_for_another(
+    wired: tuple[World, Proxy, str], tune: Tune
+) -> None:
+    _, proxy, url = wired
+    proxy.delay_s = 0.002
+    async with await Connection.open(tune(redis_url=url)) as connection:
+        chance = random.Random(3)
+
+        async def echo(number: int) -> None:
+            call = asyncio.ensure_future(connection.call("ECHO", str(number)))
+            if chance.random() < 0.5:
+                await asyncio.sleep(chance.uniform(0, 0.004))
+                call.cancel()
+            try:
+                assert await call == str(number).encode()
+            except asyncio.CancelledError:
+                assert call.cancelled()
+
+        for _ in range(5):
+            await asyncio.gather(*(echo(number) for number in range(400)))
+
+
+async def test_blocked_readers_may_be_cancelled_at_any_time(wired: tuple[World, Proxy, str], tune: Tune) -> None:
+    core, _, url = wired
+    async with await Connection.open(tune(redis_url=url)) as connection:
+        stream = f"{connection.keys.prefix}stream"
+        for number in range(30):
+            read: Any = asyncio.ensure_future(
+                connection.blocking("XREAD", "COUNT", 1, "BLOCK", 5000, "STREAMS", stream, "$")
+            )
+            await asyncio.sleep(0.002 * (number % 3))
+            read.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await read
+            assert await connection.call("ECHO", str(number)) == str(number).encode()
+        clients = await core.connection.call("CLIENT", "LIST")
+        assert clients.count(b"\n") < 20
+
+
+async def test_a_silent_network_is_noticed_and_survived(wired: tuple[World, Proxy, str], tune: Tune) -> None:
+    core, proxy, url = wired
+    await core.agents()
+    far = await behind(core, tune, url)
+    near = await core.host("near")
+    identities = [await core.client.submit("core_steps", STEPS) for _ in range(40)]
+    await until(lambda: sum(calls.values()) > 20)
+    former = far.id
+    proxy.silent = True  # half-open: nothing is carried, nothing is closed
+    for identity in identities:
+        assert await core.client.result(identity, timeout_s=30) == TOTAL
+        await settled_once(core, identity)
+    assert near.takeovers or not far.takeovers
+    proxy.silent = False
+    proxy.cut()
+    await until(lambda: far.id != former or far.healthy, 20)
+
+
+class CoreCounted(DistributedCoordinator):
+    async def run(self) -> int:
+        return int(await self.wait_for_signal("n", returns=int))
+
+
+async def test_submits_and_signals_repeated_after_lost_replies_count_once(
+    wired: tuple[World, Proxy, str], tune: Tune
+) -> None:
+    from coordination.client import Client
+
+    core, proxy, url = wired
+    await core.host()
+    async with Client.open(tune(redis_url=url)) as client:
+        for number in range(8):
+            proxy.deaf = True
+            submitting = asyncio.create_task(client.submit("core_counted", key=f"k{number}"))
+            await asyncio.sleep(0.02)  # the fault itself
+            proxy.cut()
+            proxy.deaf = False
+            with pytest.raises((TryAgain, ServerUnavailable)):
+                await submitting
+            identity = await client.submit("core_counted", key=f"k{number}")
+            for _ in range(2):
+                await client.signal(identity, "n", number, signal_id="only")
+            assert await core.client.result(identity, timeout_s=5) == number
+            assert len(await core.journal(identity, j.Signalled)) == 1
