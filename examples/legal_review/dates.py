@@ -29,8 +29,9 @@ _MOST = 1_000  # mentions looked at
 BEGINS, ENDS, MADE = "Begins", "Ends", "Agreement date"
 
 _NAMED = (
-    r"[\"“]?((?:Term\s+|Lease\s+|Initial\s+)?(?:Commencement|Effective|Start|Starting|Beginning|Expiry|Expiration|"
-    r"Maturity|End|Termination|Final|Completion|Closing|Delivery|Handover|Payment|Review|Signing|Utilisation)\s+Date)[\"”]?"
+    r"[\"“]?((?:(?!The\b|This\b|Such\b)[A-Z][a-z]+\s+){0,2}(?:Commencement|Effective|Start|Starting|Beginning|Expiry|"
+    r"Expiration|Maturity|End|Termination|Final|Completion|Closing|Delivery|Handover|Payment|Review|Signing|Utilisation)"
+    r"\s+Date)[\"”]?"
 )
 _NAME_BEFORE = re.compile(
     rf"{_NAMED}\s*(?:\([^)]{{0,40}}\)\s*)?(?:means|is|shall be|falls on|being|of|:)?\s*(?:the\s+)?$"
@@ -49,8 +50,12 @@ _LABELS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("Available until", re.compile(r"\bavailab\w*[^.]{0,80}\buntil\b", re.I)),
 )
 _WHOLE = re.compile(r"\b(?:term|agreement|lease|tenancy|employment|contract|facility|loan)\b", re.I)
-_BEGIN_NAME = re.compile(r"commencement|effective|start|beginning", re.I)
-_END_NAME = re.compile(r"expir|maturity|\bend\b|termination|final", re.I)
+_WHOLE_NAME = r"(?:(?:Term|Lease|Initial|Agreement|Contract|Employment|Tenancy|Final|Loan)\s+)?"
+_BEGIN_NAME = re.compile(_WHOLE_NAME + r"(?:Commencement|Effective|Start|Starting|Beginning)\s+Date")
+_END_NAME = re.compile(_WHOLE_NAME + r"(?:Expiry|Expiration|Maturity|End|Termination|Final)\s+Date")
+_PART = re.compile(
+    r"renew|exten[ds]|option|probation|insur|warrant|notice|invoice|payments?\b|phase|holiday|report", re.I
+)
 
 
 class Mention(NamedTuple):
@@ -134,19 +139,20 @@ def _label(passages: Passages, mention: Mention) -> str:
         for match in pattern.finditer(before):
             if match.end() > nearest or (match.end() == nearest and name not in (BEGINS, ENDS)):
                 nearest, label = match.end(), name
-    if label in (BEGINS, ENDS) and not _WHOLE.search(passages.flat[max(0, mention.start - 250) : sentence.end]):
+    around = passages.flat[max(0, mention.start - 250) : sentence.end]
+    if label in (BEGINS, ENDS) and (_PART.search(before) or not _WHOLE.search(around)):
         return "Date"  # a period of its own, not the agreement's
     return label
 
 
 def is_begin(label: str) -> bool:
     """Whether a date's label says when the agreement begins."""
-    return label == BEGINS or (label.endswith("Date") and bool(_BEGIN_NAME.search(label)))
+    return label == BEGINS or _BEGIN_NAME.fullmatch(label) is not None
 
 
 def is_end(label: str) -> bool:
     """Whether a date's label says when the agreement ends."""
-    return label == ENDS or (label.endswith("Date") and bool(_END_NAME.search(label)))
+    return label == ENDS or _END_NAME.fullmatch(label) is not None
 
 
 def add_months(date: datetime.date, months: int) -> datetime.date:

@@ -70,13 +70,19 @@ _PLACE = (
     r"(?:the\s+)?(?:(?:State|Commonwealth|Republic|Province|Kingdom)\s+of\s+)?"
     r"[A-Z][a-zA-Z]+(?:(?:\s+and\s+|\s+of\s+(?:the\s+)?|\s+)[A-Z][a-zA-Z]+){0,4}"
 )
+_RULED = r"\b(?:[Gg]overned|construed|interpreted|subject)\b[^.;]{0,120}?"
 _LAW = (
-    re.compile(rf"\b(?:[Gg]overned|construed|interpreted)\b[^.;]{{0,120}}?\blaws?\s+(?:of|in)\s+({_PLACE})"),
-    re.compile(r"\b(?:[Gg]overned|construed|interpreted)\b[^.;]{0,80}?\bby\s+([A-Z][a-z]+(?: [A-Z][a-z]+)?)\s+law\b"),
+    re.compile(rf"{_RULED}\blaws?\s+(?:of|in)\s+({_PLACE})"),
+    re.compile(rf"{_RULED}\b(?:by|with|under|to)\s+([A-Z][a-z]+(?: [A-Z][a-z]+)?)\s+law\b"),
     re.compile(
         rf"\b(?:[Gg]overning|[Aa]pplicable)\s+law\b\s*(?:is|shall be|:)\s*(?:that of|the laws?\s+of)?\s*({_PLACE})"
     ),
     re.compile(rf"\b[Tt]he\s+laws?\s+of\s+({_PLACE})\s+(?:shall\s+)?(?:apply|applies|govern)"),
+    re.compile(r"\b([A-Z][a-z]+(?: [A-Z][a-z]+)?)\s+law\s+(?:shall\s+)?(?:applies|apply|governs?)\b"),
+    re.compile(
+        r"\b(?:[Gg]overned|construed)\b[^.;]{0,80}?\blaws?\s+of\s+"
+        r"(the\s+(?:state|jurisdiction|place|country|province)\s+(?:in\s+which|where)\s[^.,;]{3,60})"
+    ),
 )
 _STATES = (
     "Alabama Alaska Arizona Arkansas California Colorado Connecticut Delaware Florida Georgia Hawaii Idaho Illinois "

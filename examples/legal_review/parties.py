@@ -25,6 +25,10 @@ _ROLE = re.compile(
     r"\(\s*(?:hereinafter|each|together|collectively|referred to as|called|the|an?|as|,|\s){0,8}"
     r"[\"“']\s*(?:the\s+)?([A-Z][A-Za-z -]{2,40}?)\s*[\"”'](?:[^()]{0,60})\)"
 )
+_HEREINAFTER = re.compile(
+    r"[,\s(]*\bhereina?fter\s+(?:(?:called|known|referred\s+to|collectively|individually|and|as)\s+){0,5}"
+    r"(?:the\s+)?[\"“']?([A-Z][A-Za-z-]{2,20}(?:\s[A-Z][a-z]+)?)[\"”']?(?=\s*[),;.]|\s+and\b)"
+)
 _LABEL = re.compile(
     r"^(?:the\s+)?(Landlord|Tenant|Lessor|Lessee|Seller|Buyer|Purchaser|Vendor|Employer|Employee|Company|Client|"
     r"Customer|Contractor|Consultant|Supplier|Service Provider|Provider|Lender|Borrower|Guarantor|Licensor|Licensee|"
@@ -103,7 +107,8 @@ def _by_roles(passages: Passages, start: int) -> list[Party]:
     end = after.start() if after else min(len(flat), start + _REGION)
     found: list[Party] = []
     seen = start
-    for role in _ROLE.finditer(flat, start, end):
+    pattern = _ROLE if _ROLE.search(flat, start, end) else _HEREINAFTER
+    for role in pattern.finditer(flat, start, end):
         seen = _after_and(passages.text, seen, role.start())
         words = flat[seen : role.start()]
         title = role[1].strip()

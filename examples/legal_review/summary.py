@@ -58,7 +58,14 @@ def headline(kind: Kind, facts: Facts) -> str:
 
 
 def _with_article(place: str) -> str:
-    return f"the {place}" if re.match(r"(?:State|Commonwealth|Republic|Kingdom|United|Netherlands)\b", place) else place
+    return (
+        f"the {place}"
+        if re.match(
+            r"(?:State|Commonwealth|Republic|Kingdom|United|Netherlands|state|jurisdiction|place|country|province)\b",
+            place,
+        )
+        else place
+    )
 
 
 def key_sentences(text: str, most: int = 6) -> list[Sentence]:

@@ -69,7 +69,8 @@ def _is_no_contract(checked: Checked) -> bool:
 
 _SIGNED = re.compile(
     r"\b(?:in witness whereof|signed (?:by|for|as|on behalf)|signature\s*:|signatures\b|executed (?:as a deed|by|on)|"
-    r"authori[sz]ed signator|by:\s*_{3,}|duly authori[sz]ed representative|/s/)",
+    r"authori[sz]ed signator|agreed and accepted|the undersigned have|signature\b[^.]{0,40}_{3,}|by:\s*_{3,}|"
+    r"duly authori[sz]ed representative|/s/)",
     re.I,
 )
 

@@ -119,6 +119,7 @@ def test_every_quote_stands_in_the_document_on_its_page(slug):
         ("Between (1) PINE LIMITED (Company No. 0123456) whose office is here (\"the Supplier\"); and (2) MR OAK of 2 Bird Road (\"the Customer\")", [("PINE LIMITED", "Supplier"), ("MR OAK", "Customer")]),
         ('between {{party_a}} ("Landlord") and {{party_b}} ("Tenant")', [("", "Landlord"), ("", "Tenant")]),
         ("The undersigned, Amy Zed, promises to pay to the order of Bert Yarrow the sum of $5.", [("Amy Zed", "Maker"), ("Bert Yarrow", "Payee")]),
+        ("between Rosa Quint, of 1 High Street, hereinafter called the Landlord, and Tim Orr, hereinafter called the Tenant.", [("Rosa Quint", "Landlord"), ("Tim Orr", "Tenant")]),
         ("Nobody is mentioned here.", []),
     ],
 )  # fmt: skip
@@ -199,6 +200,17 @@ def test_dates_that_agree():
     )
     assert contradictions("This agreement is dated 1 May 2026. It takes effect on 1 June 2026.") == []
     assert contradictions("No dates at all.") == []
+    assert contradictions("The lease begins on 1 May 2026. The first renewal of the lease begins on 1 May 2028.") == []
+    assert (
+        contradictions("The lease begins on 1 May 2026. Payments of rent under the lease begin on 1 July 2026.") == []
+    )
+    assert contradictions('The "Commencement Date" is 1 May 2026. The "Rent Commencement Date" is 1 July 2026.') == []
+    assert (
+        contradictions(
+            "The agreement is effective from 1 May 2026. The option to extend the agreement ends on 1 April 2026."
+        )
+        == []
+    )
 
 
 def test_dates_that_contradict():
@@ -232,6 +244,11 @@ def test_dates_that_contradict():
         ),
         ("This contract is governed by Swiss law.", "Swiss"),
         ("Governing law: Ireland.", "Ireland"),
+        ("governed by, and construed in accordance with, the internal laws of the State of Texas", "State of Texas"),
+        ("This agreement is subject to the laws of Norway.", "Norway"),
+        ("This lease is construed in accordance with German law.", "German"),
+        ("Swiss law applies.", "Swiss"),
+        ("governed by the laws of the state in which the premises lie.", "state in which the premises lie"),
         ("governed by the laws of ____________.", None),
         ("The laws of physics hold.", None),
     ],
