@@ -10,9 +10,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 from tests import servers
 
@@ -57,30 +61,51 @@ class Run:
         self.total = Counts()
         self.lines: list[str] = []
         self._extra = extra
+        self._lock = threading.Lock()
         BUILD.mkdir(exist_ok=True)
         self._environ = {**os.environ, "PYTHONPATH": str(ROOT), "GANGLION_HOME": str(BUILD / "test-home")}
         for name in ("REDIS_URL", "DATABASE_URL", "DJANGO_SETTINGS_MODULE", "GANGLION_READY_FD"):
             self._environ.pop(name, None)
 
-    def stage(self, stage: Stage) -> None:
-        """Run one stage and count it."""
-        print(f"\n── {stage.name} " + "─" * max(2, 100 - len(stage.name)), flush=True)
+    def stage(self, stage: Stage, log: IO[str] | None = None) -> None:
+        """Run one stage and count it; its output goes to the terminal, or to a file that is shown at its end."""
+        if log is None:
+            _headline(stage)
         began = time.monotonic()
-        counts = self._pytest(stage) if stage.is_pytest else self._check(stage)
-        self.total.add(counts)
-        self.lines.append(
-            f"{'ok  ' if not counts.failed else 'FAIL'} {stage.name}: {counts}, {time.monotonic() - began:.0f} s"
-        )
+        counts = self._pytest(stage, log) if stage.is_pytest else self._check(stage)
+        with self._lock:
+            if log is not None:
+                _headline(stage)
+                log.seek(0)
+                shutil.copyfileobj(log, sys.stdout)
+                sys.stdout.flush()
+            self.total.add(counts)
+            word = "FAIL" if counts.failed else "ok  "
+            self.lines.append(f"{word} {stage.name}: {counts}, {time.monotonic() - began:.0f} s")
+
+    def lanes(self, lanes: list[list[Stage]]) -> None:
+        """Run stages side by side: they wait for servers more than they compute."""
+
+        def lane(stages: list[Stage]) -> None:
+            for stage in stages:
+                with tempfile.TemporaryFile("w+") as log:
+                    self.stage(stage, log)
+
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            for done in [pool.submit(lane, stages) for stages in lanes if stages]:
+                done.result()
 
     def _check(self, stage: Stage) -> Counts:
         code = subprocess.run(stage.command, cwd=ROOT, env=self._environ, check=False).returncode
         return Counts(failed=1) if code else Counts(passed=1)
 
-    def _pytest(self, stage: Stage) -> Counts:
+    def _pytest(self, stage: Stage, log: IO[str] | None) -> Counts:
         report = BUILD / "reports" / (re.sub(r"\W+", "-", stage.name) + ".xml")
         report.unlink(missing_ok=True)
         command = [*stage.command, *self._extra, "-q", f"--junitxml={report}"]
-        code = subprocess.run(command, cwd=ROOT, env=self._environ, check=False).returncode
+        code = subprocess.run(
+            command, cwd=ROOT, env=self._environ, stdout=log, stderr=subprocess.STDOUT if log else None, check=False
+        ).returncode
         if code == NO_TESTS and self._extra:
             return Counts()
         if not report.exists():
@@ -93,6 +118,10 @@ class Run:
         if code and not counts.failed:
             counts.failed = 1
         return counts
+
+
+def _headline(stage: Stage) -> None:
+    print(f"\n── {stage.name} " + "─" * max(2, 100 - len(stage.name)), flush=True)
 
 
 def style() -> list[Stage]:
@@ -203,8 +232,7 @@ def main() -> int:
     if plain:
         run.stage(Stage(", ".join(plain), pytest(plain)))
     if everything:
-        for stage in [*further_servers(run), *further_interpreters(run)]:
-            run.stage(stage)
+        run.lanes([further_servers(run), further_interpreters(run)])
     if "browser" in kinds:
         run.stage(Stage("browser", pytest(["browser"])))
     print("\n" + "\n".join(run.lines))
