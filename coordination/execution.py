@@ -45,13 +45,14 @@ class Execution:
 
     __slots__ = (
         "_begun", "_broken", "_buffer", "_due_ms", "_fields", "_handle", "_held_back", "_host", "_idle_ms",
-        "_pump_task", "_reread", "_unsure", "epoch", "machine", "seq", "told", "type_name", "workflow_id",
+        "_pump_task", "_reread", "_unsure", "entry", "epoch", "machine", "seq", "told", "type_name", "workflow_id",
     )  # fmt: skip
 
     def __init__(self, host: Host, lease: Lease, machine: Machine) -> None:
         self._host = host
         self.workflow_id = lease.workflow_id
         self.type_name = lease.fields["type"].decode()
+        self.entry = lease.fields["entry"].decode()  # "w" or "r" for the host's stream, and the id there
         self.epoch = lease.epoch
         self.machine = machine
         self.seq = 0

@@ -238,10 +238,9 @@ class Host:
             self._claiming.discard(workflow_id)
             self._missed.discard(workflow_id)
 
-    @property
-    def starting(self) -> bool:
-        """Whether workflows are being taken up at this moment."""
-        return bool(self._starting)
+    def has(self, workflow_id: str) -> bool:
+        """Whether a workflow is in memory, or on its way there."""
+        return workflow_id in self.executions or workflow_id in self._claiming
 
     def take_up_soon(self, workflow_id: str, entry: str) -> None:
         """Take a workflow up beside what runs; it counts as one in memory from now on."""

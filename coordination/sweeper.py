@@ -26,7 +26,8 @@ log = structlog.get_logger(__name__)
 _SWEEP_S = 0.5
 _SLICE = 1_000
 _MOST_DUE = 200  # members of one shard in one look
-_LOST_MS = 5_000  # an entry that pends for so long without its workflow in memory is taken up again
+_LOST_MS = 1_500  # an entry that pends for so long without its workflow in memory is taken up again
+_PAGE = 500  # pending entries of one stream in one look
 
 
 class Sweeper:
@@ -34,6 +35,7 @@ class Sweeper:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._looked_to: dict[str, str] = {}  # stream -> where the next look at its pending entries begins
 
     async def run(self) -> None:
         """Look after due members of the deadline index, in every shard, until cancelled."""
@@ -78,20 +80,33 @@ class Sweeper:
             await wake(host.connection, owner, workflow_id)
         elif workflow_id in host.executions:
             host.executions[workflow_id].deliver(None)
-        elif not host.starting:  # owned, but neither in memory nor on its way: its entry was lost
+        elif not host.has(workflow_id):  # owned, but neither in memory nor on its way: its entry was lost
             host.take_up_soon(workflow_id, "")
 
     async def rescue_own(self) -> None:
-        """Entries that are pending here, but whose workflow is not in memory: a reply was lost."""
+        """Take up entries that are pending here, but whose workflow is not in memory: a reply was lost."""
         keys = self._host.connection.keys
+        held = {execution.entry for execution in self._host.executions.values()}
         for shard in range(keys.shards):
             for mark, stream in (("r", keys.resumes(shard)), ("w", keys.workflows(shard))):
-                rows = await self._host.connection.call(
-                    "XPENDING", stream, COORDINATORS_GROUP, "IDLE", _LOST_MS, "-", "+", 200, self._host.id
-                )
-                for entry, *_ in rows:
-                    found = await self._host.connection.call("XRANGE", stream, entry, entry)
-                    if not found:
-                        await self._host.connection.script("acknowledge", [stream], [COORDINATORS_GROUP, entry])
-                    elif (workflow_id := found[0][1][1].decode()) not in self._host.executions:
-                        await self._host.take_up(workflow_id, mark + entry.decode())
+                for entry in await self._pending(stream):
+                    if mark + entry not in held:
+                        await self._rescue(mark, stream, entry)
+
+    async def _pending(self, stream: str) -> list[str]:
+        """Some entries that are pending here for a while; each round goes on where the last one ended."""
+        after = self._looked_to.get(stream, "-")
+        rows = await self._host.connection.call(
+            "XPENDING", stream, COORDINATORS_GROUP, "IDLE", _LOST_MS, after, "+", _PAGE, self._host.id
+        )
+        entries = [row[0].decode() for row in rows]
+        self._looked_to[stream] = f"({entries[-1]}" if len(entries) == _PAGE else "-"
+        return entries
+
+    async def _rescue(self, mark: str, stream: str, entry: str) -> None:
+        host = self._host
+        found = await host.connection.call("XRANGE", stream, entry, entry)
+        if not found:
+            await host.connection.script("acknowledge", [stream], [COORDINATORS_GROUP, entry])
+        elif not host.has(workflow_id := found[0][1][1].decode()):
+            host.take_up_soon(workflow_id, mark + entry)
