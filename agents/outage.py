@@ -7,6 +7,7 @@ import random
 import time
 
 import structlog
+from redis.exceptions import ResponseError
 
 log = structlog.get_logger("agents")
 
@@ -22,12 +23,11 @@ class Outage:
         if self._since:
             return
         self._since = time.monotonic()
+        what = "Redis refuses a call" if isinstance(error, ResponseError) else "Redis cannot be used"
         log.warning(
-            "Redis cannot be used; running tasks go on and report when it is back",
-            action="server.lost",
-            running=running,
-            error=str(error),
-        )
+            f"{what}; running tasks go on and report when it is back",
+            action="server.lost", running=running, error=str(error),
+        )  # fmt: skip
 
     def succeeded(self) -> None:
         """A call succeeded."""

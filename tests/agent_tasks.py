@@ -64,7 +64,7 @@ async def add(
     if fresh:
         record = f"0:{number}:q:0:0:0:"
         await connection.call(
-            "HSET", connection.keys.workflow(workflow_id), "state", "running", "owner", "", "t:0", record
+            "HSET", connection.keys.workflow(workflow_id), "state", "running", "owner", "", "seq", 0, "t:0", record
         )
     entry = tasks.fields(workflow_id, "0", 0, number, task_type, msgspec.json.encode(payload), timeout_s, requires)
     queue = queue or connection.keys.agent_queue(task_type, priority)
