@@ -1,0 +1,137 @@
+"""The closed loop that every engine is measured by. Imports nothing that is not in the standard library.
+
+So many workflows are in flight at any time; each that ends is followed by the next. After a warm-up, ends are
+counted for a while; then nothing new is started, and when all work, also what runs behind (history), is done,
+processor time is read once more: what is put off is paid for, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+
+from bench.processes import cpu_ms_by_pid
+
+Execute = Callable[[int], Awaitable[object]]
+
+DRAIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one run goes.
+
+    Attributes:
+        in_flight: Workflows at the same time.
+        warm_s: Not counted.
+        window_s: Counted.
+        most: Workflows after which the run ends however long it took.
+        pids: Processes whose time is counted, the client's own beside them.
+    """
+
+    in_flight: int
+    warm_s: float
+    window_s: float
+    most: int
+    pids: list[int]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What one run gave."""
+
+    in_flight: int
+    completed: int
+    failed: int
+    seconds: float
+    wf_per_s: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    cpu_ms_per_wf: float
+    cpu_by_pid: dict[int, float]  # of which, by process
+    behind_s: float  # how long the work behind (history) went on after the last end
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(asdict(self))
+
+
+def percentile(ordered: list[float], share: float) -> float:
+    """The value below which a share of an ordered list lies, by nearest rank; 0 for an empty list."""
+    if not ordered:
+        return 0.0
+    return ordered[max(0, min(len(ordered) - 1, round(len(ordered) * share + 0.5) - 1))]
+
+
+async def measure(execute: Execute, plan: Plan, settled: Callable[[], Awaitable[None]] | None) -> Measure:
+    """Run the closed loop.
+
+    Args:
+        execute: Does one workflow from submit to its known result; raises when it did not succeed.
+        plan: How.
+        settled: Returns when the work behind is done.
+    """
+    clock = time.perf_counter
+    ends: list[tuple[float, float]] = []  # (when, seconds)
+    state = {"number": 0, "failed": 0, "warm": 0}
+    before: dict[int, float] = {}
+    began = clock()
+    warm_at, end_at = began + plan.warm_s, began + plan.warm_s + plan.window_s
+
+    async def one_after_another() -> None:
+        while clock() < end_at and state["number"] < plan.most:
+            state["number"] += 1
+            start = clock()
+            try:
+                await execute(state["number"])
+            except Exception as error:
+                state["failed"] += 1
+                if state["failed"] == 1:
+                    print(f"first failure: {error!r}", flush=True)
+                await asyncio.sleep(0.01)
+                continue
+            now = clock()
+            ends.append((now, now - start))
+
+    def note() -> None:
+        before.update(_used(plan.pids))
+        state["warm"] = len(ends)
+
+    warm = asyncio.get_running_loop().call_later(plan.warm_s, note)
+    users = [asyncio.create_task(one_after_another(), name=f"user-{n}") for n in range(plan.in_flight)]
+    _, late = await asyncio.wait(users, timeout=plan.warm_s + plan.window_s + DRAIN_S)
+    for user in late:
+        user.cancel()
+    warm.cancel()
+    last = clock()
+    if settled is not None:
+        await settled()
+    behind_s = clock() - last
+    done = max(1, len(ends) - state["warm"])
+    used = {pid: (ms - before.get(pid, ms)) / done for pid, ms in _used(plan.pids).items()}
+    counted = [(at, took) for at, took in ends if warm_at <= at <= end_at]
+    seconds = (min(end_at, counted[-1][0]) - warm_at) if counted else plan.window_s
+    latencies = sorted(took * 1000 for _, took in counted)
+    return Measure(
+        in_flight=plan.in_flight,
+        completed=len(counted),
+        failed=state["failed"] + len(late),
+        seconds=round(seconds, 3),
+        wf_per_s=round(len(counted) / seconds, 1) if seconds > 0 else 0.0,
+        p50_ms=round(percentile(latencies, 0.5), 2),
+        p95_ms=round(percentile(latencies, 0.95), 2),
+        p99_ms=round(percentile(latencies, 0.99), 2),
+        cpu_ms_per_wf=round(sum(used.values()), 3),
+        cpu_by_pid={pid: round(ms, 3) for pid, ms in used.items()},
+        behind_s=round(behind_s, 2),
+    )
+
+
+def _used(pids: list[int]) -> dict[int, float]:
+    """Processor time of the processes, and of this one, which is the client."""
+    return {**cpu_ms_by_pid(pids), os.getpid(): time.process_time() * 1000}

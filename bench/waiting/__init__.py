@@ -1,0 +1,1 @@
+"""The same agents, each of which really waits."""
