@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
+from coordination.errors import TryAgain
 from dashboard.views.frame import theme_of
+
+log = logging.getLogger(__name__)
+
+
+class SayWhatIsAway:
+    """Middleware: a page that cannot be made because a server is away or busy answers 503 in words, not 500."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Pass on."""
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """503 for what a later try may mend; anything else goes its way."""
+        if isinstance(exception, TryAgain):
+            words = f"{exception} Nothing was changed; what was accepted before is safe. Try again in a moment."
+        elif isinstance(exception, OperationalError):
+            words = (
+                "The database is busy or away, so this page cannot be read or written. Running workflows do not need it"
+                " and go on. Try again in a moment."
+            )
+        else:
+            return None
+        log.warning("%s %s answered 503: %s", request.method, request.path, exception)
+        return unavailable(request, words)
 
 
 def _page(request: HttpRequest, status: int, title: str, words: str) -> HttpResponse:
