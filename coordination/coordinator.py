@@ -24,7 +24,10 @@ from coordination.calls import (
     TaskCall,
 )
 from coordination.config import current
-from coordination.errors import InvalidPayload, PayloadTooLarge, SettingsError, StepFailed
+from coordination.errors import InvalidPayload, PayloadTooLarge, ProgramError, SettingsError, StepFailed
+from coordination.keys import PRIORITIES
+
+STRATEGIES = (None, "round_robin", "least_loaded")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -132,8 +135,11 @@ class DistributedCoordinator:
 
         Raises:
             PayloadTooLarge: Store it as a file and pass the reference.
+            ProgramError: There is no such priority or strategy.
             StepFailed: An operator ended the step as failed.
         """
+        _one_of("priority", priority, PRIORITIES)
+        _one_of("strategy", strategy, STRATEGIES)
         known = catalog.task_type(task_type)
         if returns is None:
             returns = known.output_type if known else Any
@@ -218,6 +224,12 @@ class DistributedCoordinator:
     def now(self) -> datetime:
         """The server's time at the last thing that happened; the same in every replay."""
         return datetime.fromtimestamp(self._now_ms / 1000, UTC)
+
+
+def _one_of(option: str, value: Any, known: tuple[Any, ...]) -> None:
+    if value not in known:
+        names = ", ".join(map(repr, known))
+        raise ProgramError(f"dispatch_task: {option}={value!r} does not exist; use one of {names}.")
 
 
 async def main(coordinator: DistributedCoordinator, args: tuple[Any, ...]) -> Any:

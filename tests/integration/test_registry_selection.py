@@ -13,6 +13,7 @@ from agents import AgentWorker
 from agents.handlers import Handler
 from agents.task import Task
 from coordination import pool
+from coordination.client import WorkflowFailed
 from coordination.config import Config
 from coordination.connection import Connection
 from coordination.coordinator import DistributedCoordinator
@@ -164,6 +165,21 @@ class SelectionFlow(DistributedCoordinator):
             *(self.dispatch_task(TYPE, n, requires={"language": "de"}, returns=str) for n in range(count))
         )
         return {"turns": list(turns), "german": list(german)}
+
+
+class SelectionUnknown(DistributedCoordinator):
+    """Asks for what does not exist."""
+
+    async def run(self, options: dict[str, Any]) -> None:
+        await self.dispatch_task(TYPE, None, **options)
+
+
+@pytest.mark.parametrize("options", [{"priority": "urgent"}, {"strategy": "fastest"}])
+async def test_an_option_that_does_not_exist_is_told_at_once(core: World, options: dict[str, Any]) -> None:
+    """A queue that nobody reads would keep the task for ever."""
+    await core.host()
+    with pytest.raises(WorkflowFailed, match=r"='(urgent|fastest)' does not exist; use one of"):
+        await core.run("selection_unknown", options)
 
 
 async def test_a_workflow_takes_turns_and_gets_what_it_requires(core: World) -> None:
