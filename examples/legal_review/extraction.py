@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal
 
 from examples.legal_review import dates, parties
@@ -232,28 +233,54 @@ _STATUTE = re.compile(
     r"|\b(?:Regulation|Directive)\s+(?:\(E[UC]\)\s+)?(?:No\s+)?\d{2,4}/\d{2,4}(?:/E[UC]C?)?"
 )
 
-_RUN = re.compile(r"(\S)\1{19,}")
+_LIKELY = re.compile(r"\b\d{1,4}\s+[A-Z][A-Za-z.&' 0-9]{1,30}?\s+(?:§{1,2}\s*)?\d{1,5}\b")
+_BEFORE, _BEHIND = 250, 120  # characters around it that a citation may take
+_WINDOWS = 80
+_LONG_WORD = re.compile(r"\S{60,}")
 
 
 def citations(passages: Passages) -> list[Citation]:
     """Cases, statutes and journals that the text refers to, each once."""
-    from eyecite import get_citations
-    from eyecite.models import FullCaseCitation, FullJournalCitation, FullLawCitation
-
-    kinds = ((FullCaseCitation, "case"), (FullLawCitation, "statute"), (FullJournalCitation, "journal"))
+    flat = passages.flat[:_CITED]
     made: dict[str, Citation] = {}
-    # a run of one sign, as of underscores, would cost eyecite time by its square
-    flat = _RUN.sub(lambda run: " " * len(run[0]), passages.flat[:_CITED])
-    if not flat.strip():
-        return []
-    for citation in get_citations(flat):
-        kind = next((name for known, name in kinds if isinstance(citation, known)), None)
-        if kind is None:
-            continue
-        start, end = citation.full_span() if kind == "case" else citation.span()  # type: ignore[no-untyped-call]
-        words = " ".join(flat[start:end].split())[:200]
-        made.setdefault(words, Citation(words, kind, passages.quote(start, end)))
+    for start, end in _windows(flat):
+        for kind, first, last in _cited(flat[start:end]):
+            words = " ".join(flat[start + first : start + last].split())[:200]
+            made.setdefault(words, Citation(words, kind, passages.quote(start + first, start + last)))
     for match in _STATUTE.finditer(flat):
         words = " ".join(match.group().split())
         made.setdefault(words, Citation(words, "statute", passages.quote(match.start(), match.end())))
     return list(made.values())[:_MOST]
+
+
+def _windows(flat: str) -> Iterator[tuple[int, int]]:
+    """Where citations may stand: eyecite's time grows with the square of some texts, so it sees only these."""
+    start = end = count = 0
+    for match in _LIKELY.finditer(flat):
+        if count and match.start() - _BEFORE <= end and match.end() + _BEHIND - start < 1_000:
+            end = match.end() + _BEHIND
+            continue
+        if count:
+            yield start, end
+        if count == _WINDOWS:
+            return
+        count += 1
+        start, end = max(end, match.start() - _BEFORE), match.end() + _BEHIND
+    if count:
+        yield start, end
+
+
+def _cited(text: str) -> Iterator[tuple[str, int, int]]:
+    """Kind, start and end of each full citation in a short text."""
+    from eyecite import get_citations
+    from eyecite.models import FullCaseCitation, FullJournalCitation, FullLawCitation
+
+    kinds = ((FullCaseCitation, "case"), (FullLawCitation, "statute"), (FullJournalCitation, "journal"))
+    text = _LONG_WORD.sub(lambda word: " " * len(word[0]), text)
+    if not text.strip():
+        return
+    for citation in get_citations(text):
+        kind = next((name for known, name in kinds if isinstance(citation, known)), None)
+        if kind is not None:
+            span = citation.full_span() if kind == "case" else citation.span()  # type: ignore[no-untyped-call]
+            yield kind, *span

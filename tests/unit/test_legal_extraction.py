@@ -318,8 +318,10 @@ def test_what_is_no_amount(text):
         "x" * 500_000,
         "\n".join(["1.1"] * 50_000),
         "between Ab Cd Ef Gh Ij Kl Mn " * 10_000,
+        "\n".join("".join(random.Random(line).choices(string.printable[:94], k=76)) for line in range(1_500)),
+        "12 U.S. 34 " * 10_000,
     ],
-    ids=range(19),
+    ids=range(21),
 )
 def test_hostile_text_costs_time_by_its_length_alone(text):
     from examples.legal_review import summary, validation
@@ -329,6 +331,23 @@ def test_hostile_text_costs_time_by_its_length_alone(text):
     validation.validate(text)
     summary.key_sentences(text)
     assert time.process_time() - began < 12
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("as held in Roe v. Wade, 410 U.S. 113 (1973), and", ("case", "Roe v. Wade, 410 U.S. 113 (1973)")),
+        ("within 15 U.S.C. § 78 and its rules", ("statute", "15 U.S.C. § 78")),
+        ("under section 21 of the Housing Act 1988 only", ("statute", "section 21 of the Housing Act 1988")),
+        ("Directive 2011/83/EU applies", ("statute", "Directive 2011/83/EU")),
+    ],
+)
+def test_citations(text, expected):
+    assert [(found.kind, found.text) for found in extraction.citations(Passages(text))] == [expected]
+
+
+def test_no_citations_in_clause_numbers():
+    assert extraction.citations(Passages("See clause 4 Rent 12 and 3 Keys 9, 12 May 2026, 40 Pages 7.")) == []
 
 
 def test_random_text_never_surprises():
