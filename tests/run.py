@@ -22,7 +22,7 @@ from tests import servers
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
-KINDS = ("style", "unit", "lua", "integration", "browser")
+KINDS = ("style", "unit", "lua", "integration", "faults", "browser")
 VERSIONS = ("3.11", "3.12", "3.13")
 NO_TESTS = 5  # pytest's exit code when nothing matched
 
@@ -139,6 +139,24 @@ def style() -> list[Stage]:
     return [Stage(name, command, is_pytest=False) for name, command in commands.items()]
 
 
+def faults() -> Stage:
+    """The short form of bin/chaos: real processes killed and frozen, and whether every invariant held."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.chaos",
+        "--minutes",
+        "1",
+        "--seed",
+        "7",
+        "--in-flight",
+        "60",
+        "--every",
+        "3",
+    ]
+    return Stage("faults", command, is_pytest=False)
+
+
 def pytest(kinds: list[str], python: str = sys.executable) -> list[str]:
     """A pytest call over some kinds of tests."""
     return [python, "-m", "pytest", *(f"tests/{kind}" for kind in kinds if (ROOT / "tests" / kind).exists())]
@@ -222,7 +240,9 @@ def main() -> int:
         parser.error(f"{wrong[0]!r} is none of {', '.join(KINDS)}")
     run = Run(["-k", chosen.k] if chosen.k else [])
     kinds = chosen.kinds or [
-        k for k in KINDS if not (chosen.k and k == "style") and not (chosen.fast and k == "browser")
+        k
+        for k in KINDS
+        if not (chosen.k and k in ("style", "faults")) and not (chosen.fast and k in ("faults", "browser"))
     ]
     everything = not chosen.kinds and not chosen.fast and not chosen.k
     if "style" in kinds:
@@ -233,6 +253,8 @@ def main() -> int:
         run.stage(Stage(", ".join(plain), pytest(plain)))
     if everything:
         run.lanes([further_servers(run), further_interpreters(run)])
+    if "faults" in kinds:
+        run.stage(faults())
     if "browser" in kinds:
         run.stage(Stage("browser", pytest(["browser"])))
     print("\n" + "\n".join(run.lines))
