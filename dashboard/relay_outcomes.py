@@ -36,7 +36,7 @@ def outcome(escalation: Open, snapshot: WorkflowSnapshot, steps: list[StepView])
     step = next((step for step in steps if step.id == escalation.step), None)
     if step is not None:
         if step.state in (StepState.SUCCEEDED, StepState.SKIPPED):
-            return "succeeded"
+            return "dispatched" if _is_untaken(snapshot) else "succeeded"
         if step.state is StepState.FAILED:
             return "failed_again"
         if step.state is StepState.ESCALATED and step.escalation_id != escalation.id:
@@ -46,6 +46,11 @@ def outcome(escalation: Open, snapshot: WorkflowSnapshot, steps: list[StepView])
     if snapshot.state is WorkflowState.FAILED:
         return "failed_again"
     return "cancelled" if snapshot.state is WorkflowState.CANCELLED else "dispatched"
+
+
+def _is_untaken(snapshot: WorkflowSnapshot) -> bool:
+    """Whether an answer is in the journal, but no coordinator has taken the workflow up to go on with it."""
+    return not snapshot.owner and snapshot.state in (WorkflowState.QUEUED, WorkflowState.NEEDS_HUMAN)
 
 
 def write(outcomes: dict[str, str]) -> None:

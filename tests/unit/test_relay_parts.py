@@ -70,6 +70,7 @@ def test_reports_of_several_relays_become_one() -> None:
     ("state", "escalation", "workflow", "expected"),
     [
         (StepState.SUCCEEDED, "", WorkflowState.RUNNING, "succeeded"),
+        (StepState.SUCCEEDED, "", WorkflowState.QUEUED, "dispatched"),  # nobody has gone on with the answer
         (StepState.RUNNING, "", WorkflowState.RUNNING, "dispatched"),
         (StepState.QUEUED, "", WorkflowState.QUEUED, "dispatched"),
         (StepState.ESCALATED, "other", WorkflowState.NEEDS_HUMAN, "failed_again"),
