@@ -268,7 +268,8 @@ class Host:
             await execution.ask(trouble)
         elif previous_stalls(lease):
             async with self.suspects.marked(lease.workflow_id):
-                await execution.start()
+                if self.executions.get(lease.workflow_id) is execution:  # not abandoned while it waited for its turn
+                    await execution.start()
         else:
             await execution.start()
 

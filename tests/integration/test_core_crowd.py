@@ -17,9 +17,9 @@ from coordination.host import Host
 from tests.core_harness import World, until
 
 
-async def test_an_entry_that_comes_before_the_program_was_started_waits_for_it(
-    core: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def waiting(core: World, monkeypatch: pytest.MonkeyPatch) -> tuple[Host, str, asyncio.Event]:
+    """A host that has claimed a workflow with a journal, the workflow, and what lets it be started."""
     await core.agents()
     async with await Connection.open(core.config) as connection:
         async with Host(connection, "one").running():
@@ -36,13 +36,36 @@ async def test_an_entry_that_comes_before_the_program_was_started_waits_for_it(
     monkeypatch.setattr(host_module, "previous_stalls", lambda lease: 1)
     monkeypatch.setattr(blocked.Suspects, "marked", slowly)
     host = await core.host("two")
-    await asyncio.wait_for(asked.wait(), 10)
+    async with asyncio.timeout(10):
+        await asked.wait()
+    return host, identity, go
+
+
+async def finished(core: World, identity: str) -> None:
+    await until(lambda: core.held(identity), 15)
+    await core.client.signal(identity, "go")
+    assert str(await core.client.result(identity, timeout_s=15)).startswith("done")
+    assert not await core.journal(identity, j.Escalated)
+
+
+async def test_an_entry_that_comes_before_the_program_was_started_waits_for_it(
+    core: World, waiting: tuple[Host, str, asyncio.Event]
+) -> None:
+    host, identity, go = waiting
 
     host.executions[identity].deliver(None)
     await asyncio.sleep(0.1)  # time for a turn that must not be taken
     go.set()
-    await until(lambda: core.held(identity))
-    await core.client.signal(identity, "go")
 
-    assert str(await core.client.result(identity, timeout_s=10)).startswith("done")
-    assert not await core.journal(identity, j.Escalated)
+    await finished(core, identity)
+
+
+async def test_a_workflow_that_is_abandoned_before_its_turn_is_not_started(
+    core: World, waiting: tuple[Host, str, asyncio.Event]
+) -> None:
+    host, identity, go = waiting
+
+    host.executions[identity].abandon()
+    go.set()
+
+    await finished(core, identity)
