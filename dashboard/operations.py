@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.http import HttpRequest
 
+from agents import addresses
 from coordination import client as core
+from coordination.config import current
 from coordination.domain import FINAL_STATES, RemoteAgent
-from coordination.errors import WorkflowFinished, WorkflowNotFound
+from coordination.errors import AgentError, BadRequest, WorkflowFinished, WorkflowNotFound
 from dashboard import audit, live
 from dashboard.models import Workflow
 
@@ -152,8 +155,12 @@ def register_remote(user: Any, remote: RemoteAgent, request: HttpRequest | None 
     """Let gateway workers run a remote HTTP agent's task types.
 
     Raises:
-        BadRequest: Says which field does not fit.
+        BadRequest: Says which field does not fit, or why the gateway must not call this address.
     """
+    try:
+        async_to_sync(addresses.check)(remote.url, addresses.Policy.of(current()))
+    except AgentError as error:
+        raise BadRequest(str(error)) from None
     name = ("remote_agent", remote.name)
     with _audited(user, "remote_agent.register", name, request, None, msgspec.to_builtins(remote)):
         core.sync().commands.register_remote(msgspec.structs.replace(remote, registered_by=user.get_username()))

@@ -7,15 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from asgiref.sync import async_to_sync
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from agents import addresses
 from coordination import client as core
-from coordination.config import current
 from coordination.domain import AgentView, QueueView, RemoteAgent
 from coordination.errors import AgentError, GanglionError, ServerUnavailable
 from dashboard import operations, queries
@@ -199,7 +196,6 @@ def register_remote(request: HttpRequest) -> HttpResponse:
             concurrency=int(said["concurrency"] or 4),
             timeout_s=float(said["timeout_s"] or 30),
         )
-        async_to_sync(addresses.check)(remote.url, addresses.Policy.of(current()))
         operations.register_remote(request.user, remote, request)
     except (GanglionError, AgentError, ValueError) as error:
         fault = str(error)

@@ -273,3 +273,12 @@ def test_the_description_and_its_page(operator: Caller) -> None:
     assert b"/api/escalations/{escalation_id}/resolve" in page.content
     assert b"<script>" not in page.content
     assert b"style=" not in page.content
+
+
+def test_a_remote_agent_on_this_machine_is_refused(config: Config, transactional_db: None) -> None:
+    admin = Caller("admin", "admin")
+    body = {"name": "inside", "url": "http://169.254.169.254/latest", "types": ["peek"]}
+    answer = admin.post("/remote-agents", body)
+    assert answer.status_code == 400, answer.content
+    assert set(answer.json()) == {"code", "message"}
+    assert admin.get("/remote-agents").json() == []
