@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
+from config.up.child import end_with_parent
 from tests import servers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,7 +97,9 @@ class Run:
                 done.result()
 
     def _check(self, stage: Stage) -> Counts:
-        code = subprocess.run(stage.command, cwd=ROOT, env=self._environ, check=False).returncode
+        code = subprocess.run(
+            stage.command, cwd=ROOT, env=self._environ, check=False, preexec_fn=end_with_parent
+        ).returncode
         return Counts(failed=1) if code else Counts(passed=1)
 
     def _pytest(self, stage: Stage, log: IO[str] | None) -> Counts:
@@ -104,7 +107,13 @@ class Run:
         report.unlink(missing_ok=True)
         command = [*stage.command, *self._extra, "-q", f"--junitxml={report}"]
         code = subprocess.run(
-            command, cwd=ROOT, env=self._environ, stdout=log, stderr=subprocess.STDOUT if log else None, check=False
+            command,
+            cwd=ROOT,
+            env=self._environ,
+            stdout=log,
+            stderr=subprocess.STDOUT if log else None,
+            check=False,
+            preexec_fn=end_with_parent,
         ).returncode
         if code == NO_TESTS and self._extra:
             return Counts()
