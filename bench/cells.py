@@ -113,7 +113,7 @@ def once(stack: Private, cell: Cell, timing: Timing) -> dict[str, Any]:
     try:
         answer = subprocess.run(
             client_arguments(stack, cell, timing.warm_s, timing.window_s), cwd=ROOT, env=stack.client_environ,
-            capture_output=True, text=True, check=False, timeout=timing.warm_s + timing.window_s + 180,
+            capture_output=True, text=True, check=False, timeout=timing.warm_s + timing.window_s + 300,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise StackFailed(f"The client of {cell.engine} at {cell.in_flight} in flight did not end.") from None

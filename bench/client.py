@@ -61,7 +61,7 @@ def main() -> int:
     parser.add_argument("--warm", type=float, required=True)
     parser.add_argument("--window", type=float, required=True)
     parser.add_argument("--most", type=int, default=200_000)
-    parser.add_argument("--patience", type=float, default=60.0)
+    parser.add_argument("--patience", type=float, default=200.0)
     parser.add_argument("--record", type=Path)
     parser.add_argument("--pids", type=int, nargs="*", default=[])
     chosen = parser.parse_args()

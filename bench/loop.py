@@ -12,13 +12,14 @@ import json
 import os
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from bench.processes import cpu_ms_by_pid
 
 Execute = Callable[[int], Awaitable[object]]
 
-DRAIN_S = 60.0
+DRAIN_S = 150.0
+WARM_MOST_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,18 @@ class Measure:
         return json.dumps(asdict(self))
 
 
+@dataclass
+class _State:
+    """Where a run stands."""
+
+    number: int = 0
+    failed: int = 0
+    warm: int = 0  # ends before counting began
+    used: dict[int, float] = field(default_factory=dict)  # processor time until then
+    since: float = float("inf")
+    until: float = float("inf")
+
+
 def percentile(ordered: list[float], share: float) -> float:
     """The value below which a share of an ordered list lies, by nearest rank; 0 for an empty list."""
     if not ordered:
@@ -78,49 +91,54 @@ async def measure(execute: Execute, plan: Plan, settled: Callable[[], Awaitable[
     """
     clock = time.perf_counter
     ends: list[tuple[float, float]] = []  # (when, seconds)
-    state = {"number": 0, "failed": 0, "warm": 0}
-    before: dict[int, float] = {}
-    began = clock()
-    warm_at, end_at = began + plan.warm_s, began + plan.warm_s + plan.window_s
+    state = _State()
 
     async def one_after_another() -> None:
-        while clock() < end_at and state["number"] < plan.most:
-            state["number"] += 1
+        while clock() < state.until and state.number < plan.most:
+            state.number += 1
             start = clock()
             try:
-                await execute(state["number"])
+                await execute(state.number)
             except Exception as error:
-                state["failed"] += 1
-                if state["failed"] == 1:
+                state.failed += 1
+                if state.failed == 1:
                     print(f"first failure: {error!r}", flush=True)
                 await asyncio.sleep(0.01)
                 continue
             now = clock()
             ends.append((now, now - start))
 
-    def note() -> None:
-        before.update(_used(plan.pids))
-        state["warm"] = len(ends)
+    async def warm_up() -> None:
+        """Begin to count when time has passed and each place in the loop has been used once."""
+        await asyncio.sleep(plan.warm_s)
+        for _ in range(int(WARM_MOST_S / 0.02)):
+            if len(ends) >= min(plan.in_flight, plan.most):
+                break
+            await asyncio.sleep(0.02)
+        state.warm, state.used = len(ends), _used(plan.pids)
+        state.since = clock()
+        state.until = state.since + plan.window_s
 
-    warm = asyncio.get_running_loop().call_later(plan.warm_s, note)
+    warming = asyncio.create_task(warm_up(), name="warm-up")
     users = [asyncio.create_task(one_after_another(), name=f"user-{n}") for n in range(plan.in_flight)]
-    _, late = await asyncio.wait(users, timeout=plan.warm_s + plan.window_s + DRAIN_S)
+    _, late = await asyncio.wait(users, timeout=plan.warm_s + WARM_MOST_S + plan.window_s + DRAIN_S)
     for user in late:
         user.cancel()
-    warm.cancel()
+    warming.cancel()
     last = clock()
     if settled is not None:
         await settled()
     behind_s = clock() - last
-    done = max(1, len(ends) - state["warm"])
-    used = {pid: (ms - before.get(pid, ms)) / done for pid, ms in _used(plan.pids).items()}
-    counted = [(at, took) for at, took in ends if warm_at <= at <= end_at]
-    seconds = (min(end_at, counted[-1][0]) - warm_at) if counted else plan.window_s
+    done = max(1, len(ends) - state.warm)
+    used = {pid: (ms - state.used.get(pid, ms)) / done for pid, ms in _used(plan.pids).items()}
+    counted = [(at, took) for at, took in ends if state.since <= at <= state.until]
+    short = state.number >= plan.most and counted  # the limit in count came before that in time
+    seconds = min(state.until, counted[-1][0]) - state.since if short else plan.window_s
     latencies = sorted(took * 1000 for _, took in counted)
     return Measure(
         in_flight=plan.in_flight,
         completed=len(counted),
-        failed=state["failed"] + len(late),
+        failed=state.failed + len(late),
         seconds=round(seconds, 3),
         wf_per_s=round(len(counted) / seconds, 1) if seconds > 0 else 0.0,
         p50_ms=round(percentile(latencies, 0.5), 2),

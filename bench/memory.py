@@ -112,7 +112,11 @@ async def _hold(workflows: int) -> None:
         await loop.run_in_executor(None, sys.stdin.readline)
         await many(warm + names, lambda name: client.signal(name, "go on"))
         for _ in range(600):
-            if not any(await asyncio.gather(*(call("ZCARD", keys.deadlines(n)) for n in range(keys.shards)))):
+            left = await asyncio.gather(
+                *(call("ZCARD", keys.deadlines(n)) for n in range(keys.shards)),
+                *(call("XLEN", keys.events(n)) for n in range(keys.shards)),
+            )
+            if not any(left):
                 break
             await asyncio.sleep(0.1)
 

@@ -63,13 +63,13 @@ def ganglion(stack: Stack) -> Recovery:
     return _crash(stack, "ganglion", "one of two coordinator hosts", kill)
 
 
-def brain(stack: Bare, process: subprocess.Popen[bytes]) -> Recovery:
+def brain(stack: Bare, process: subprocess.Popen[bytes], command: list[str]) -> Recovery:
     """Kill the central brain and start it again at once."""
 
     def kill() -> set[str] | None:
         process.kill()
         process.wait(10)
-        stack.run_python("-m", "bench.central", announces=central.READY)
+        stack.run_python(*command, announces=central.READY)
         return None
 
     return _crash(stack, "central", "the central brain", kill)

@@ -1,0 +1,156 @@
+"""The whole measurement, part by part, and what it found."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bench import central, commands, memory, recovery
+from bench.cells import Cell, Result, measure
+from bench.options import COMPARED, Options
+from bench.stack import Bare, Stack
+
+EVERYSEC = "appendonly everysec"
+FSYNC = "fsync before the submit is acknowledged"
+NONE = "none: state in memory"
+CENTRAL, EVENT_DRIVEN = "central", "central, event-driven"
+
+Tell = Callable[[str, int], None]  # what is measured now, and how many steps are done
+
+
+@dataclass
+class Found:
+    """Everything that was measured."""
+
+    runs: list[Result] = field(default_factory=list)
+    costs: list[commands.Cost] = field(default_factory=list)
+    memory: memory.Memory | None = None
+    recoveries: list[recovery.Recovery] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def find(self, engine: str, in_flight: int, agents: str = "no-op", durability: str = "") -> Result | None:
+        """One cell, if it was measured."""
+        wanted = (engine, in_flight, agents)
+        same = (run for run in self.runs if (run.engine, run.in_flight, run.agents) == wanted)
+        return next((run for run in same if not durability or run.durability == durability), None)
+
+    def ratios(self) -> dict[str, float]:
+        """How Ganglion compares with the others in this very measurement."""
+        found: dict[str, float] = {}
+        for theirs in self.runs:
+            if theirs.engine not in (CENTRAL, EVENT_DRIVEN):
+                continue
+            ours = self.find("ganglion", theirs.in_flight, theirs.agents, EVERYSEC)
+            if ours and theirs.wf_per_s and theirs.p99_ms:
+                what = f"{theirs.engine}; {theirs.agents} agents, {theirs.in_flight} in flight"
+                found[f"{what}: workflows/s"] = round(ours.wf_per_s / theirs.wf_per_s, 2)
+                found[f"{what}: p99"] = round(ours.p99_ms / theirs.p99_ms, 3)
+        for engine in dict.fromkeys(run.engine for run in self.runs):
+            peer, ours = self.find(engine, 200), self.find("ganglion", 200, durability=EVERYSEC)
+            if engine not in ("ganglion", CENTRAL, EVENT_DRIVEN) and ours and peer:
+                found[f"{engine}, 200 in flight: workflows/s"] = round(ours.wf_per_s / peer.wf_per_s, 2)
+        safe, fast = self.find("ganglion", 200, durability=FSYNC), self.find("ganglion", 200, durability=EVERYSEC)
+        if safe and fast:
+            found["fsync against everysec, 200 in flight: workflows/s"] = round(safe.wf_per_s / fast.wf_per_s, 2)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the JSON file."""
+        return {
+            "runs": [run.to_dict() for run in self.runs],
+            "ratios": self.ratios(),
+            "memory": self.memory.to_dict() if self.memory else None,
+            "commands": [asdict(cost) for cost in self.costs],
+            "recovery": [found.to_dict() for found in self.recoveries],
+            "left_out": self.left_out,
+        }
+
+
+def steps(options: Options) -> int:
+    """How many steps the measurement has, for showing how far it is."""
+    runs = {
+        "memory": 1,
+        "commands": 1,
+        "ganglion": len(options.levels) * options.timing.repeats,
+        "fsync": len(options.fsync_levels) * options.timing.repeats,
+        "waiting": len(COMPARED) * options.timing.repeats,
+        "central": 3 * len(COMPARED) * options.timing.repeats + len(options.patient_levels),
+        "recovery": 3,
+    }
+    return sum(runs[part] for part in options.parts) + 2
+
+
+def run(options: Options, found: Found, tell: Tell) -> None:
+    """Measure everything that was asked for, into ``found``.
+
+    Raises:
+        StackFailed: Something did not start, or did nothing.
+    """
+    if set(options.parts) - {"central"}:
+        tell("starting Ganglion", 0)
+        with Stack(options.hosts) as stack:
+            tell("starting Ganglion", 1)
+            _ganglion(stack, options, found, tell)
+    if {"central", "recovery"} & set(options.parts):
+        for engine in (CENTRAL, EVENT_DRIVEN):
+            tell(f"starting the brain: {engine}", 0)
+            with Bare() as bare:
+                _central(bare, engine, options, found, tell)
+
+
+def _ganglion(stack: Stack, options: Options, found: Found, tell: Tell) -> None:
+    parts = options.parts
+    if "memory" in parts:  # first, while the hosts have not been larger
+        tell(f"memory of {options.waiting_workflows:,} coordinators that wait", 0)
+        found.memory = memory.measure(stack, options.waiting_workflows)
+        tell("memory", 1)
+    if "commands" in parts:
+        tell("commands of a workflow", 0)
+        found.costs = commands.count(stack)
+        tell("commands of a workflow", 1)
+    if "ganglion" in parts:
+        for level in options.levels:
+            _cell(stack, Cell("ganglion", level, EVERYSEC), options, found, tell)
+    if "fsync" in parts:
+        for level in options.fsync_levels:
+            cell = Cell("ganglion", level, FSYNC, client=("--durability", "fsync"))
+            _cell(stack, cell, options, found, tell)
+    if {"waiting", "recovery"} & set(parts):
+        stack.waiting_agents()
+    if "waiting" in parts:
+        for level in COMPARED:
+            cell = Cell("ganglion", level, EVERYSEC, "50 ms", ("--agents", "bench_slow"))
+            _cell(stack, cell, options, found, tell)
+    if "recovery" in parts and options.hosts > 1:
+        tell("killing a coordinator host", 0)
+        found.recoveries.append(recovery.ganglion(stack))
+        tell("killing a coordinator host", 1)
+
+
+def _central(bare: Bare, engine: str, options: Options, found: Found, tell: Tell) -> None:
+    command = ["-m", "bench.central"] + (["--event-driven"] if engine == EVENT_DRIVEN else [])
+    brain = bare.run_python(*command, announces=central.READY)
+    if "central" in options.parts:
+        for level in COMPARED:
+            _cell(bare, Cell(engine, level, NONE, client=("--engine", "central")), options, found, tell)
+    bare.waiting_agents()
+    if "central" in options.parts:
+        patient = engine == CENTRAL
+        timing = dataclasses.replace(options.timing, repeats=1) if patient else options.timing
+        for level in options.patient_levels if patient else COMPARED:
+            cell = Cell(engine, level, NONE, "50 ms", ("--engine", "central", "--agents", "bench_slow"))
+            _cell(bare, cell, dataclasses.replace(options, timing=timing), found, tell)
+    if "recovery" in options.parts and engine == EVENT_DRIVEN:
+        tell("killing the central brain", 0)
+        found.recoveries.append(recovery.brain(bare, brain, command))
+        tell("killing the central brain", 1)
+
+
+def _cell(stack: Stack | Bare, cell: Cell, options: Options, found: Found, tell: Tell) -> None:
+    agents = "" if cell.agents == "no-op" else f", agents that wait {cell.agents}"
+    durability = ", fsync" if cell.durability == FSYNC else ""
+    what = f"{cell.engine}, {cell.in_flight:,} in flight{agents}{durability}"
+    tell(what, 0)
+    found.runs.append(measure(stack, cell, options.timing, lambda: tell(what, 1)))

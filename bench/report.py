@@ -1,0 +1,138 @@
+"""The tables that a terminal shows. Every figure in them was measured in this very run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.cells import Result
+from bench.measurement import CENTRAL, EVENT_DRIVEN, EVERYSEC, FSYNC, Found
+from bench.options import COMPARED
+
+
+def show(console: Console, about: dict[str, Any], found: Found) -> None:
+    """Print everything."""
+    _about(console, about)
+    if found.runs:
+        console.print(_runs(found))
+    if found.costs:
+        console.print(_costs(found))
+    if found.memory:
+        memory = found.memory
+        console.print(
+            f"Memory: {memory.workflows:,} coordinators that wait take {memory.host_bytes:,} bytes each in the hosts"
+            f" ({memory.hosts_mb} MB for all hosts) and {memory.server_bytes:,} bytes each in the server, of which"
+            f" 900 are payloads.\n"
+        )
+    rows = article(found)
+    if rows:
+        console.print(_article(rows))
+    for what, ratio in found.ratios().items():
+        console.print(f"  × {what}: {ratio:g}")
+    for left_out in found.left_out:
+        console.print(f"Left out: {left_out}", style="yellow")
+
+
+def _about(console: Console, about: dict[str, Any]) -> None:
+    machine, versions, settings = about["machine"], about["versions"], about["settings"]
+    console.print(
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']};"
+        f" fdatasync {machine['fdatasync_ms']} ms; load at start {machine['load_at_start']}"
+    )
+    console.print(", ".join(f"{name} {value}" for name, value in versions.items()))
+    console.print("; ".join(f"{name}: {value}" for name, value in settings.items()) + "\n")
+    for warning in about["warnings"]:
+        console.print(warning, style="bold yellow")
+
+
+def _runs(found: Found) -> Table:
+    table = Table(title="Closed loop, four steps, 300-byte payloads (medians)")
+    table.add_column("")
+    for name in ("in flight", "wf/s", "p50 ms", "p95 ms", "p99 ms", "CPU-ms", "failed"):
+        table.add_column(name, justify="right")
+    for run in found.runs:
+        table.add_row(
+            label(run), f"{run.in_flight:,}", f"{run.wf_per_s:,.0f}", f"{run.p50_ms:,.1f}", f"{run.p95_ms:,.1f}",
+            f"{run.p99_ms:,.1f}", f"{run.cpu_ms_per_wf:.2f}", str(run.failed),
+        )  # fmt: skip
+    return table
+
+
+def label(run: Result) -> str:
+    """A run's engine, and how it differs from the usual: no-op agents, and its usual durability."""
+    more = [f"agents {run.agents}"] if run.agents != "no-op" else []
+    more += ["fsync"] if run.durability == FSYNC else []
+    return ", ".join([run.engine, *more])
+
+
+def _costs(found: Found) -> Table:
+    table = Table(title="Commands of one workflow, at 200 in flight")
+    table.add_column("sent to the server")
+    table.add_column("each", justify="right")
+    table.add_column("run inside scripts")
+    table.add_column("each", justify="right")
+    outside = [cost for cost in found.costs if not cost.inside]
+    inside = [cost for cost in found.costs if cost.inside]
+    for number in range(max(len(outside), len(inside))):
+        row = []
+        for side in (outside, inside):
+            cost = side[number] if number < len(side) else None
+            row += [cost.name, f"{cost.calls:.2f}"] if cost else ["", ""]
+        table.add_row(*row)
+    total = sum(cost.calls for cost in outside), sum(cost.calls for cost in inside)
+    table.add_section()
+    table.add_row("all", f"{total[0]:.1f}", "all", f"{total[1]:.1f}")
+    return table
+
+
+ARTICLE = ("article: distributed", "Ganglion", "article: central", "central", "event-driven")
+
+
+def _article(rows: list[list[str]]) -> Table:
+    table = Table(title="The article's table, measured")
+    table.add_column("")
+    for name in ARTICLE:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def article(found: Found) -> list[list[str]]:
+    """The article's table beside what was measured here; the strongest central brain is a column of its own."""
+    rows: list[list[str]] = []
+
+    def add(what: str, theirs: str, brain: str, level: int, agents: str, value: str, scale: float = 1.0) -> None:
+        cells = (
+            found.find("ganglion", level, agents, EVERYSEC),
+            found.find(CENTRAL, level, agents),
+            found.find(EVENT_DRIVEN, level, agents),
+        )
+        if any(cells):
+            ours, first, second = (f"{getattr(cell, value) * scale:,.0f}" if cell else "–" for cell in cells)
+            rows.append([what, theirs, ours, brain, first, second])
+
+    add("p50 at 200, agents 50 ms (ms)", "340", "1,200", 200, "50 ms", "p50_ms")
+    add("p99 at 200, agents 50 ms (ms)", "1,100", "8,700", 200, "50 ms", "p99_ms")
+    add("a minute at 200, agents 50 ms", "2,400", "200", 200, "50 ms", "wf_per_s", 60)
+    add("a minute at 200, no-op agents", "2,400", "200", 200, "no-op", "wf_per_s", 60)
+    add("a minute at 500, agents 50 ms", "", "", 500, "50 ms", "wf_per_s", 60)
+    for level, said in ((1, "200"), (50, ""), (200, "4,200"), (500, "12,000")):
+        add(f"response at {level}, agents 50 ms (ms)", "", said, level, "50 ms", "p50_ms")
+    for level in COMPARED:
+        add(f"response at {level}, no-op agents (ms)", "", "", level, "no-op", "p50_ms")
+    crashes = {crash.engine: crash for crash in found.recoveries}
+    ours, theirs = crashes.get("ganglion"), crashes.get("central")
+    if ours and theirs:
+        rows.append(["all that go on do so after (s)", "2", _seconds(ours.all_s), "300", "", _seconds(theirs.all_s)])
+        lost = [f"{crash.lost} of {crash.affected}" for crash in (ours, theirs)]
+        rows.append(["lost by the crash", "", lost[0], "", "", lost[1]])
+    if found.memory:
+        rows.append(["a coordinator's memory (KB)", "48,000", f"{found.memory.host_bytes / 1000:.1f}", "", "", ""])
+    return rows
+
+
+def _seconds(value: float | None) -> str:
+    return "never" if value is None else f"{value:.2f}"
