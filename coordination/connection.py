@@ -28,6 +28,7 @@ from coordination.wire import Wire
 _LANES = 4  # pipelines under way at once
 _MOST = 512  # commands in one pipeline
 _EXCHANGE_S = 15.0  # for one exchange; longer than any BLOCK
+_CONNECT_S = 5.0  # the login included: a server that stands still accepts sockets and says nothing
 
 Command = tuple[Any, ...]
 
@@ -174,8 +175,10 @@ class Connection:
             await wire.close()
         link = cast(Link, self._pool.make_connection())  # type: ignore[no-untyped-call]
         try:
-            await link.connect()  # type: ignore[no-untyped-call]
+            async with asyncio.timeout(_CONNECT_S):
+                await link.connect()  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:
+            await link.disconnect(nowait=True)
             raise self._unavailable(error) from None
         return Wire(link)
 
@@ -236,7 +239,9 @@ class Connection:
 
     def _unavailable(self, error: BaseException) -> ServerUnavailable:
         address = self.config.redis_url.rpartition("@")[2]
-        return ServerUnavailable(f"Redis at {address} does not answer: {error}. Check REDIS_URL and the server.")
+        return ServerUnavailable(
+            f"Redis at {address} does not answer: {str(error) or 'in time'}. Check REDIS_URL and the server."
+        )
 
 
 def _fail(batch: list[tuple[Command, asyncio.Future[Any]]], error: Exception) -> None:

@@ -13,10 +13,12 @@ from coordination.async_client import Client
 from coordination.config import Config, current
 from coordination.connection import Connection
 from coordination.domain import WorkflowSnapshot
-from coordination.errors import ServerUnavailable
+from coordination.errors import OutcomeUnknown, ServerUnavailable
 
 READ_S = 3.0  # a reader waits this long for a server that does not answer
 REST_S = 2.0  # and is told at once for this long afterwards
+WRITE_S = 10.0  # a writer waits this long; then it is not known what became of the command
+PROBE_S = 1.0  # whether a server that was silent a moment ago answers again
 
 
 class _Waits:
@@ -67,6 +69,37 @@ class SyncClient:
             self._silent_until = time.monotonic() + REST_S
             raise ServerUnavailable(f"The Redis server has not answered for {READ_S:g} s.") from None
 
+    def _write(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """The result of a write; nothing is sent to a server that is silent.
+
+        Raises:
+            ServerUnavailable: The server does not answer, and nothing was sent.
+            OutcomeUnknown: It has not answered in time.
+        """
+        assert self._loop is not None and self._client is not None
+        if time.monotonic() < self._silent_until:
+            probe = asyncio.run_coroutine_threadsafe(self._ping(self._client.connection), self._loop)
+            try:
+                probe.result(PROBE_S)
+            except (TimeoutError, ServerUnavailable):
+                probe.cancel()
+                coroutine.close()
+                raise ServerUnavailable("The Redis server does not answer. Nothing was sent.") from None
+        waiting = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return waiting.result(WRITE_S)
+        except TimeoutError:
+            waiting.cancel()
+            self._silent_until = time.monotonic() + REST_S
+            raise OutcomeUnknown(
+                f"The Redis server has not answered for {WRITE_S:g} s; this may or may not have been done."
+                " Look before you repeat it."
+            ) from None
+
+    @staticmethod
+    async def _ping(connection: Connection) -> None:
+        await connection.call("PING")
+
     def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
@@ -77,7 +110,7 @@ class SyncClient:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name="ganglion-client", daemon=True).start()
             if self._client is None:
-                self._client = Client(self._run(Connection.open(self._config)))
+                self._client = Client(self._read(Connection.open(self._config)))
             return self._client
 
     @property
@@ -93,11 +126,11 @@ class SyncClient:
     @property
     def commands(self) -> Any:
         """``Commands`` without ``await``."""
-        return _Waits(self._connected().commands, self._run)
+        return _Waits(self._connected().commands, self._write)
 
     def submit(self, workflow_type: str, input: Any = None, **options: Any) -> str:
         """See ``Client.submit``."""
-        return str(self._run(self._connected().submit(workflow_type, input, **options)))
+        return str(self._write(self._connected().submit(workflow_type, input, **options)))
 
     def execute(self, workflow_type: str, input: Any = None, **options: Any) -> Any:
         """See ``Client.execute``."""
@@ -105,7 +138,7 @@ class SyncClient:
 
     def get(self, workflow_id: str) -> WorkflowSnapshot:
         """See ``Client.get``."""
-        snapshot: WorkflowSnapshot = self._run(self._connected().get(workflow_id))
+        snapshot: WorkflowSnapshot = self._read(self._connected().get(workflow_id))
         return snapshot
 
     def result(self, workflow_id: str, *, timeout_s: float | None = None, returns: Any = None) -> Any:
@@ -114,11 +147,11 @@ class SyncClient:
 
     def signal(self, workflow_id: str, name: str, payload: Any = None, *, signal_id: str | None = None) -> None:
         """See ``Client.signal``."""
-        self._run(self._connected().signal(workflow_id, name, payload, signal_id=signal_id))
+        self._write(self._connected().signal(workflow_id, name, payload, signal_id=signal_id))
 
     def cancel(self, workflow_id: str, *, actor: str = "", reason: str = "") -> None:
         """See ``Client.cancel``."""
-        self._run(self._connected().cancel(workflow_id, actor=actor, reason=reason))
+        self._write(self._connected().cancel(workflow_id, actor=actor, reason=reason))
 
     def call(self, *command: Any) -> Any:
         """One reading command, as ``Connection.call``."""

@@ -1,0 +1,403 @@
+"""What people see of bad input, of agents that misbehave and of servers that are away: in pages, API and CLI."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from playwright.sync_api import Browser, Page, expect
+
+from tests import servers
+from tests.bad_app.agents import SCRIPT
+from tests.browser.console import reviewed
+from tests.stack import ROOT, Stack, wait_until
+
+SLOW = 30_000
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """Ganglion with an application of bad agents, whose gateway may call this machine."""
+    with servers.folder() as folder:
+        running = Stack(
+            folder, servers.spare_port(), GANGLION_EXTRA_APPS="tests.bad_app", GANGLION_DEBUG="1",
+            GANGLION_BACKOFF_S="0.2",
+        )  # fmt: skip
+        running.start()
+        yield running
+        code = running.end(signal.SIGTERM)
+        assert code == 0, running.log[-3000:]
+        assert not running.left(), running.log[-3000:]
+        assert "Traceback" not in running.log, running.log[running.log.index("Traceback") - 2000 :][:6000]
+
+
+@pytest.fixture(scope="module")
+def signed_in(stack: Stack, browser: Browser) -> Path:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(stack.login_link)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#main")).to_be_visible()
+    path = stack.home / "browser-state.json"
+    context.storage_state(path=path)
+    context.close()
+    return path
+
+
+class Program:
+    """A program beside the console: the API with the token of the command line, and the command line itself."""
+
+    def __init__(self, stack: Stack, page: Page) -> None:
+        self.stack = stack
+        self.page = page
+        self.headers = {"Authorization": f"Bearer {(stack.home / 'cli-token').read_text().strip()}"}
+
+    def get(self, path: str) -> tuple[int, Any]:
+        answer = self.page.request.get(f"{self.stack.url}/api{path}", headers=self.headers, timeout=60_000)
+        assert "Traceback" not in answer.text()
+        return answer.status, answer.json()
+
+    def post(self, path: str, body: Any) -> tuple[int, Any]:
+        answer = self.page.request.post(
+            f"{self.stack.url}/api{path}", data=json.dumps(body), timeout=60_000,
+            headers={**self.headers, "Content-Type": "application/json"},
+        )  # fmt: skip
+        assert "Traceback" not in answer.text()
+        return answer.status, answer.json() if answer.text() else None
+
+    def submit(self, workflow_type: str, given: Any) -> str:
+        status, answer = self.post("/workflows", {"type": workflow_type, "input": given})
+        assert status == 201, answer
+        return str(answer["id"])
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "dashboard.cli", *arguments],
+            env={**self.stack.environ, "GANGLION_URL": self.stack.url}, cwd=ROOT,
+            capture_output=True, text=True, timeout=100, check=False,
+        )  # fmt: skip
+
+    def refused(self, code: int, words: str, *arguments: str) -> None:
+        """A command that says one line on stderr and ends with its code."""
+        ran = self.cli(*arguments)
+        assert (ran.returncode, ran.stdout) == (code, ""), ran.stderr
+        assert words in ran.stderr
+        assert len(ran.stderr.splitlines()) == 1, ran.stderr
+
+
+@pytest.fixture
+def program(stack: Stack, page: Page) -> Program:
+    return Program(stack, page)
+
+
+def escalation_of(page: Page, stack: Stack, workflow: str) -> None:
+    """Go to the escalation of a workflow by the page's own button."""
+    page.goto(f"{stack.url}/workflows/{workflow}/")
+    expect(page.locator("#wf-head .chip").first).to_have_text("Needs a human", timeout=SLOW)
+    page.locator("#wf-head a.button-primary").first.click()
+    expect(page.locator("#esc-status")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("task", "limit_s", "words"),
+    [
+        ("bad_shape", 30.0, "bad_shape"),
+        ("bad_raise", 30.0, "hello broke <script>"),
+        ("bad_silence", 0.5, "did not finish within 0.5 s"),
+    ],
+)
+def test_what_agents_do_wrong_comes_to_people(
+    page: Page, stack: Stack, program: Program, task: str, limit_s: float, words: str
+) -> None:
+    workflow = program.submit("bad_agent", {"task": task, "timeout_s": limit_s})
+    escalation_of(page, stack, workflow)
+    expect(page.locator("main")).to_contain_text(words)
+    assert "broken" not in page.title()
+    page.get_by_role("link", name=re.compile("Supply")).click()
+    page.get_by_label("Text").fill(SCRIPT)
+    page.locator("[data-primary]").click()
+    expect(page.locator("#esc-status")).to_contain_text("The step succeeded", timeout=SLOW)
+    page.goto(f"{stack.url}/workflows/{workflow}/?tab=data")
+    expect(page.locator("#wf-result")).to_contain_text(SCRIPT)
+    assert "broken" not in page.title()
+
+
+def test_a_script_that_an_agent_gives_is_text(page: Page, stack: Stack, program: Program) -> None:
+    workflow = program.submit("bad_agent", {"task": "bad_script"})
+    assert program.get(f"/workflows/{workflow}/result?wait_s=20")[1]["result"]["text"] == SCRIPT
+    assert json.loads(program.cli("result", workflow, "--wait").stdout)["text"] == SCRIPT
+    for tab in ("steps", "timeline", "journal", "data"):
+        page.goto(f"{stack.url}/workflows/{workflow}/?tab={tab}")
+        expect(page.locator("#live-state")).to_have_attribute("data-live", "live")
+        assert "broken" not in page.title()
+    expect(page.locator("#wf-result")).to_contain_text(SCRIPT)
+    saved = page.request.get(f"{stack.url}/workflows/{workflow}/result.json")
+    assert saved.headers["content-type"] == "application/json"
+    assert saved.headers["content-disposition"].startswith("attachment")
+    assert saved.json()["text"] == SCRIPT
+
+
+def test_too_large(page: Page, stack: Stack, program: Program, tmp_path: Path) -> None:
+    status, answer = program.post("/workflows", {"type": "bad_agent", "input": {"task": "x", "word": "y" * 1_100_000}})
+    assert (status, answer["code"]) == (413, "payload_too_large")
+    large = tmp_path / "large.json"
+    large.write_text(json.dumps({"task": "x", "word": "y" * 1_100_000}))
+    program.refused(2, "bytes", "submit", "bad_agent", f"@{large}")
+    file = tmp_path / "large.txt"
+    file.write_bytes(b"This agreement. " * 2_200_000)
+    program.refused(2, "large.txt", "run", "legal-review", str(file))
+    page.goto(f"{stack.url}/runs/legal-review/")
+    page.get_by_label("Contract", exact=True).set_input_files(file)
+    page.get_by_role("button", name="Start the review").click()
+    expect(page.locator(".field[data-invalid] .error")).to_contain_text("MiB", timeout=SLOW)
+    file = file.rename(tmp_path / "large.csv")
+    page.goto(f"{stack.url}/runs/shipments/start/")
+    page.locator("input[type=file]").set_input_files(file)
+    page.get_by_role("button", name="Upload and start").click()
+    expect(page.locator(".field[data-invalid]")).to_contain_text("MiB", timeout=SLOW)
+
+
+def test_new_work_is_refused_while_memory_is_short(page: Page, stack: Stack, program: Program) -> None:
+    server = redis.Redis(unix_socket_path=str(stack.home / "redis.sock"))
+    accepted = program.submit("bad_wait", None)
+    server.config_set("maxmemory", int(server.info("memory")["used_memory"]) + 200_000)
+    try:
+        wait_until(lambda: program.post("/workflows", {"type": "bad_wait"})[0] != 201, 10)
+        answer = page.request.post(
+            f"{stack.url}/api/workflows", data=json.dumps({"type": "bad_wait"}),
+            headers={**program.headers, "Content-Type": "application/json"},
+        )  # fmt: skip
+        assert (answer.status, answer.json()["code"]) == (429, "admission_refused")
+        assert int(answer.headers["retry-after"]) >= 1
+        program.refused(8, "retry after", "submit", "bad_wait")
+        page.goto(f"{stack.url}/runs/legal-review/")
+        page.get_by_label("Or paste its text").fill("This agreement is made between two parties.")
+        page.get_by_role("button", name="Start the review").click()
+        expect(page.get_by_role("alert").first).to_contain_text("try again in")
+        expect(page.get_by_label("Or paste its text")).to_have_value("This agreement is made between two parties.")
+        page.goto(f"{stack.url}/runs/shipments/start/")
+        page.locator("textarea").fill("NORDEX;NX4982070000;PICKED_UP;2026-11-04T09:30:00+01:00")
+        page.get_by_role("button", name="Start these rows").click()
+        expect(page.locator("main [role=alert]")).to_contain_text("new workflows wait until")
+    finally:
+        server.config_set("maxmemory", 0)
+    assert program.post(f"/workflows/{accepted}/signal", {"name": "go", "payload": "on"})[0] == 204
+    assert program.get(f"/workflows/{accepted}/result?wait_s=20")[1]["result"] == "on"
+
+
+def test_a_server_that_stands_still_is_said_and_nothing_is_lost(page: Page, stack: Stack, program: Program) -> None:
+    slow = program.submit("bad_slow", 2.0)
+    waiting = program.submit("bad_wait", None)
+    page.goto(f"{stack.url}/workflows/{waiting}/")
+    expect(page.locator("#live-state")).to_have_attribute("data-live", "live")
+    server = redis.Redis(unix_socket_path=str(stack.home / "redis.sock"))
+    pid = int(server.info("server")["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        expect(page.locator("body")).to_contain_text("Redis does not answer", timeout=SLOW)
+        status, answer = program.post("/workflows", {"type": "bad_wait", "key": "while-away"})
+        assert (status, answer["code"]) in ((503, "server_unavailable"), (503, "outcome_unknown"))
+        assert program.get("/workflows")[0] == 200
+        program.refused(6, "Redis", "submit", "bad_wait", "--key", "while-away")
+        page.goto(f"{stack.url}/runs/legal-review/")
+        page.get_by_label("Or paste its text").fill("This agreement is made between two parties.")
+        page.get_by_role("button", name="Start the review").click()
+        expect(page.locator("main")).to_contain_text("Redis", timeout=60_000)
+        expect(page.get_by_label("Or paste its text")).to_have_value("This agreement is made between two parties.")
+        for path in ("/", "/workflows/", f"/workflows/{waiting}/", "/agents/", "/coordinators/", "/escalations/"):
+            shown = page.goto(stack.url + path, timeout=60_000)
+            assert shown is not None and shown.status == 200, path
+        expect(page.locator("body")).to_contain_text("Redis does not answer")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    expect(page.locator("body")).not_to_contain_text("Redis does not answer", timeout=SLOW)
+    first, second = (program.post("/workflows", {"type": "bad_wait", "key": "while-away"}) for _ in range(2))
+    assert first[1]["id"] == second[1]["id"]
+    assert program.post(f"/workflows/{waiting}/signal", {"name": "go", "payload": "on"})[0] == 204
+    assert program.get(f"/workflows/{waiting}/result?wait_s=30")[1]["result"] == "on"
+    assert program.get(f"/workflows/{slow}/result?wait_s=30")[1]["result"]["text"] == "after 2 s"
+
+
+def test_a_killed_server_loses_nothing_that_was_accepted(page: Page, stack: Stack, program: Program) -> None:
+    waiting = [program.submit("bad_wait", None) for _ in range(10)]
+    server = redis.Redis(unix_socket_path=str(stack.home / "redis.sock"))
+    os.kill(int(server.info("server")["process_id"]), signal.SIGKILL)
+    for workflow in waiting:
+        wait_until(lambda one=workflow: program.post(f"/workflows/{one}/signal", {"name": "go"})[0] in (204, 409), 30)  # type: ignore[misc]
+    for workflow in waiting:
+        assert program.get(f"/workflows/{workflow}/result?wait_s=30")[1]["state"] == "completed"
+
+
+def test_a_locked_history_is_said_and_nothing_is_lost(page: Page, stack: Stack, program: Program) -> None:
+    slow = program.submit("bad_slow", 0.5)
+    page.goto(f"{stack.url}/runs/legal-review/")
+    with contextlib.closing(sqlite3.connect(stack.home / "ganglion.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        try:
+            status, answer = program.post("/workflows", {"type": "bad_wait"})
+            assert (status, answer["code"]) == (503, "database_unavailable")
+            assert program.get("/workflows")[0] == 200
+            program.refused(6, "database", "submit", "bad_wait")
+            page.get_by_label("Or paste its text").fill("This agreement is made between two parties.")
+            page.get_by_role("button", name="Start the review").click(no_wait_after=True)
+            expect(page.locator("main")).to_contain_text("The database is busy or away", timeout=60_000)
+            shown = page.goto(f"{stack.url}/workflows/{slow}/", timeout=60_000)
+            assert shown is not None and shown.status == 200
+        finally:
+            other.execute("ROLLBACK")
+    assert program.get(f"/workflows/{slow}/result?wait_s=30")[1]["state"] == "completed"
+    page.goto(f"{stack.url}/workflows/{slow}/")
+    expect(page.locator("#wf-head .chip").first).to_have_text("Completed", timeout=SLOW)
+
+
+class _Remote(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        given = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.dumps({"output": {"said": given}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def remote() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Remote)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/work"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_remote_agent_is_registered_tried_and_removed_without_javascript(
+    browser: Browser, signed_in: Path, stack: Stack, remote: str
+) -> None:
+    context = browser.new_context(storage_state=signed_in, java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto(f"{stack.url}/agents/")
+    plain.locator("#register summary").click()
+    plain.locator("#r-name").fill("echo")
+    plain.locator("#r-url").fill(remote)
+    plain.locator("#r-types").fill("echo_back")
+    plain.get_by_role("button", name="Register", exact=True).click()
+    expect(plain.locator("main")).to_contain_text("echo is registered")
+    plain.goto(f"{stack.url}/agents/types/echo_back/test/")
+    plain.locator("main textarea").first.fill('{"word": "hello"}')
+    plain.locator("[data-primary]").click()
+    ended(plain)
+    plain.goto(f"{plain.url.partition('?')[0]}?tab=data")
+    expect(plain.locator("#wf-result")).to_contain_text("hello")
+    plain.goto(f"{stack.url}/agents/")
+    plain.locator("#ag-remote").get_by_role("button", name="Remove").click()
+    expect(plain.locator("main")).to_contain_text("echo is removed")
+    context.close()
+
+
+def ended(plain: Page) -> None:
+    """Reload a workflow's page, as people without JavaScript do, until it has ended."""
+    for _ in range(120):
+        if plain.locator("#wf-head .chip").first.inner_text().strip() in ("Completed", "Cancelled", "Failed"):
+            return
+        plain.wait_for_timeout(250)
+        plain.reload()
+    raise AssertionError(plain.locator("#wf-head").inner_text())
+
+
+def test_every_action_works_without_javascript(
+    browser: Browser, signed_in: Path, stack: Stack, program: Program
+) -> None:
+    context = browser.new_context(storage_state=signed_in, java_script_enabled=False)
+    plain = context.new_page()
+    # signal
+    plain.goto(f"{stack.url}/workflows/{program.submit('bad_wait', None)}/")
+    plain.locator("#signal summary").click()
+    plain.locator("#signal-name").fill("go")
+    plain.locator("#signal textarea, #signal input[name=payload]").first.fill('"now"')
+    plain.get_by_role("button", name="Send", exact=True).click()
+    expect(plain.locator("body")).to_contain_text("The signal go is delivered")
+    ended(plain)
+    # cancel
+    plain.goto(f"{stack.url}/workflows/{program.submit('bad_wait', None)}/")
+    plain.get_by_role("button", name="Cancel").click()
+    expect(plain.locator("body")).to_contain_text("Cancellation is asked for")
+    ended(plain)
+    # retry now
+    workflow = program.submit("bad_agent", {"task": "bad_raise", "retries": 12})
+    for _ in range(60):
+        plain.goto(f"{stack.url}/workflows/{workflow}/")
+        if plain.get_by_role("button", name=re.compile("Retry now", re.I)).count():
+            break
+        plain.wait_for_timeout(250)
+    plain.get_by_role("button", name=re.compile("Retry now", re.I)).first.click()
+    expect(plain.locator("body")).to_contain_text("is tried again now")
+    plain.goto(f"{stack.url}/workflows/{workflow}/")
+    plain.get_by_role("button", name="Cancel").click()
+    # pause, resume, drain
+    plain.goto(f"{stack.url}/agents/")
+    plain.locator("#type-bad_slow").get_by_role("button", name="Pause").click()
+    expect(plain.locator("body")).to_contain_text("bad_slow is paused")
+    plain.locator("#type-bad_slow").get_by_role("button", name="Resume").click()
+    expect(plain.locator("body")).to_contain_text("bad_slow goes on")
+    plain.locator("main a[href*='/agents/bad-app']").first.click()
+    plain.get_by_role("button", name="Drain", exact=True).click()
+    expect(plain.locator("body")).to_contain_text("takes nothing new")
+    plain.get_by_role("button", name="Take tasks again").click()
+    expect(plain.locator("body")).to_contain_text("It takes tasks again")
+    # tokens, theme, logout
+    plain.goto(f"{stack.url}/settings/")
+    plain.locator("#token-name").fill("plain")
+    plain.get_by_role("button", name="Make a token").click()
+    expect(plain.locator("#new-token")).to_contain_text("gang_")
+    plain.goto(f"{stack.url}/settings/")
+    plain.locator("tr", has_text="plain").get_by_role("button", name="Revoke").click()
+    expect(plain.locator("body")).to_contain_text("no longer works")
+    plain.locator("main").get_by_role("button", name="Dark").click()
+    expect(plain.locator("html")).to_have_attribute("data-theme", "dark")
+    context.close()
+
+
+def test_signing_out_without_javascript(browser: Browser, stack: Stack) -> None:
+    said = re.search(r"http\S+", stack.manage("make_login_link", "admin", "--base-url", stack.url))
+    assert said
+    context = browser.new_context(java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto(said.group(0))
+    plain.get_by_role("button", name="Sign in").click()
+    expect(plain.locator("#main")).to_be_visible()
+    plain.locator("summary[aria-label='Account and theme']").click()
+    plain.get_by_role("button", name="Sign out").click()
+    expect(plain).to_have_url(re.compile("/login/"))
+    plain.goto(f"{stack.url}/workflows/")
+    expect(plain).to_have_url(re.compile("/login/"))
+    context.close()
+
+
+def test_what_was_under_way_goes_on_after_a_stop(page: Page, stack: Stack, program: Program) -> None:
+    slow, waiting = program.submit("bad_slow", 1.5), program.submit("bad_wait", None)
+    asked = reviewed(page, stack, "Warehouse lease")
+    assert stack.end(signal.SIGTERM) == 0
+    assert not stack.left(), stack.log[-2000:]
+    stack.start()
+    assert program.get(f"/workflows/{slow}/result?wait_s=30")[1]["result"]["text"] == "after 1.5 s"
+    assert program.get(f"/workflows/{asked}")[1]["state"] == "needs_human"
+    assert program.post(f"/workflows/{waiting}/signal", {"name": "go", "payload": "on"})[0] == 204
+    assert program.get(f"/workflows/{waiting}/result?wait_s=30")[1]["result"] == "on"
