@@ -45,7 +45,8 @@ class Execution:
 
     __slots__ = (
         "_begun", "_broken", "_buffer", "_due_ms", "_fields", "_handle", "_held_back", "_host", "_idle_ms",
-        "_pump_task", "_reread", "_unsure", "entry", "epoch", "machine", "seq", "told", "type_name", "workflow_id",
+        "_pump_task", "_reread", "_unsure", "checkpoints", "entry", "epoch", "machine", "seq", "told", "type_name",
+        "workflow_id",
     )  # fmt: skip
 
     def __init__(self, host: Host, lease: Lease, machine: Machine) -> None:
@@ -59,6 +60,7 @@ class Execution:
         self._fields = lease.fields
         self._buffer: dict[int, j.Numbered] = {item.seq: item for item in lease.entries}
         self._reread = False
+        self.checkpoints = int(lease.fields.get("checkpoints", b"0"))  # written so far, as this host knows
         self.told = (0, 0, 0)  # steps in all, done, in backoff, as the server has them
         self._broken = False
         self._unsure = False  # whether a write may have been lost on its way

@@ -128,11 +128,12 @@ async def checkpoint(host: Host, execution: Execution, batch: Batch) -> None:
     answer = await host.connection.script(
         "checkpoint",
         [keys.workflow(workflow_id), keys.journal(workflow_id), keys.deadlines(shard), keys.events(shard)],
-        [workflow_id, execution.epoch, batch.due_ms, batch.event, host.config.journal_entries,
+        [workflow_id, execution.epoch, batch.due_ms, batch.event, host.config.journal_entries, execution.checkpoints,
          len(fields) // 2, *fields, *[j.encode(entry) for entry in batch.entries]],
     )  # fmt: skip
     check(answer[0], workflow_id)
     if answer[0] == UNREAD:
+        execution.checkpoints = answer[1]
         machine.recall()
         execution.reread()
         return
@@ -145,6 +146,7 @@ async def checkpoint(host: Host, execution: Execution, batch: Batch) -> None:
     if first <= execution.seq:
         raise JournalRewound(f"The journal of {workflow_id} lost entries after {first - 1}: replaying what is left.")
     execution.told = told
+    execution.checkpoints += 1
     for offset, entry in enumerate(batch.entries):
         execution.written(first + offset, now_ms, entry)
     await publish(host.connection, batch)

@@ -77,13 +77,22 @@ class Bench:
         )
 
     async def checkpoint(
-        self, identity: str, epoch: int, entries: list[bytes], fields: Any = (), due_ms: int = 0, most: int = 100
+        self,
+        identity: str,
+        epoch: int,
+        entries: list[bytes],
+        fields: Any = (),
+        due_ms: int = 0,
+        most: int = 100,
+        known: int | None = None,
     ) -> Any:
-        """checkpoint"""
+        """checkpoint, by a writer that knows of all checkpoints before it, or of so many"""
         k = self.keys
+        if known is None:
+            known = int(await self.connection.call("HGET", k.workflow(identity), "checkpoints") or 0)
         return await self.script(
             "checkpoint", [k.workflow(identity), k.journal(identity), k.deadlines(0), k.events(0)],
-            [identity, epoch, due_ms, "", most, len(fields) // 2, *fields, *entries],
+            [identity, epoch, due_ms, "", most, known, len(fields) // 2, *fields, *entries],
         )  # fmt: skip
 
     async def park(self, identity: str, epoch: int, seq: int, due_ms: int = 9_000_000_000_000) -> Any:

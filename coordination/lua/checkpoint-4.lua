@@ -1,23 +1,26 @@
 -- Appends entries to a journal under the writer's epoch, and stores fields beside them.
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 deadlines (zset), 4 events (stream)
--- ARGV: id, epoch, due ms or 0, event kind or '', most entries, number of field-value pairs, field, value …, entries …
--- Returns {first seq, now ms} | {-1} | {-2} another epoch writes now | {-7} a task it would queue is settled: read the
---   journal first | {-8} the journal is full
+-- ARGV: id, epoch, due ms or 0, event kind or '', most entries, checkpoints the writer knows of,
+--   number of field-value pairs, field, value …, entries …
+-- Returns {first seq, now ms} | {-1} | {-2} another epoch writes now | {-7, checkpoints} read the journal first: a
+--   task it would queue is settled, or one of the writer's own checkpoints came late | {-8} the journal is full
 --- include answers
 --- include now
 --- include journal
 --- include task
-local epoch, seq = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq'))
+local epoch, seq, checkpoints = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'checkpoints'))
 if not epoch then return {GONE} end
 if epoch ~= ARGV[2] then return {STALE} end
-local pairs_, first = tonumber(ARGV[6]), tonumber(seq) + 1
-local entries = 7 + 2 * pairs_
+checkpoints = checkpoints or '0'
+if checkpoints ~= ARGV[6] then return {UNREAD, tonumber(checkpoints)} end
+local pairs_, first = tonumber(ARGV[7]), tonumber(seq) + 1
+local entries = 8 + 2 * pairs_
 if first + #ARGV - entries > tonumber(ARGV[5]) then return {REFUSED} end
-for index = 7, entries - 1, 2 do
-  if string.match(ARGV[index + 1], '^%d+:%d+:q') and is_settled(KEYS[1], ARGV[index]) then return {UNREAD} end
+for index = 8, entries - 1, 2 do
+  if string.match(ARGV[index + 1], '^%d+:%d+:q') and is_settled(KEYS[1], ARGV[index]) then return {UNREAD, tonumber(checkpoints)} end
 end
 local last = first + #ARGV - entries
-redis.call('HSET', KEYS[1], 'seq', last, unpack(ARGV, 7, entries - 1))
+redis.call('HSET', KEYS[1], 'seq', last, 'checkpoints', checkpoints + 1, unpack(ARGV, 8, entries - 1))
 for index = entries, #ARGV do write(KEYS[2], first + index - entries, now, ARGV[index]) end
 if ARGV[3] ~= '0' then
   local due = redis.call('ZSCORE', KEYS[3], ARGV[1])

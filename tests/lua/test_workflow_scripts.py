@@ -139,6 +139,13 @@ async def test_checkpoint_numbers_its_entries(bench: Bench) -> None:
     assert (await bench.fields(identity))["progress"] == b"x"
 
 
+async def test_a_checkpoint_that_comes_late_beside_its_repetition_is_written_once(bench: Bench) -> None:
+    identity = await bench.running()
+    assert (await bench.checkpoint(identity, 1, [ENTRY], known=0))[0] == 1
+    assert await bench.checkpoint(identity, 1, [ENTRY], known=0) == [UNREAD, 1]
+    assert (await bench.checkpoint(identity, 1, [ENTRY], known=1))[0] == 2
+
+
 async def test_checkpoint_brings_the_next_look_forward_and_never_back(bench: Bench) -> None:
     identity = await bench.running()
     score = float(await bench.connection.call("ZSCORE", bench.keys.deadlines(0), identity))
@@ -162,7 +169,7 @@ async def test_checkpoint_never_queues_over_a_settled_task(bench: Bench) -> None
     await asyncio.sleep(0.002)
     assert (await bench.expire_task(identity, 1))[0] == 1
     assert (await bench.report_task(identity, "s"))[0] == 1
-    assert await bench.queue_task(identity, 1, number=2) == [UNREAD]
+    assert await bench.queue_task(identity, 1, number=2) == [UNREAD, 1]
     assert (await bench.escalate(identity, 1, f"{identity}~1~1", "0:1:x:0:0:0:"))[0] == UNREAD
     assert await bench.record(identity) == "s"
     assert not await bench.connection.call("EXISTS", bench.keys.escalation(f"{identity}~1~1"))
