@@ -390,8 +390,6 @@ class Execution:
     def _give_up(self, entry: j.Decided) -> None:
         self.machine.end(StepFailed(f"{entry.actor} ended the workflow as failed."))
 
-    # --- for the modules beside this one --------------------------------------------------------
-
     def written(self, seq: int, at_ms: int, entry: j.AnyEntry) -> None:
         """Take in an entry that was just written for this workflow."""
         self._host.note_time(at_ms)
