@@ -156,14 +156,14 @@ def _output(remote: RemoteAgent, status: int, headers: httpx.Headers, raw: bytes
         if answer.output is msgspec.UNSET:
             raise InvalidResult(f'{who} answered without "output" or "error".')
         return msgspec.json.decode(answer.output)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidResult(f'{who} answered no JSON of the form {{"output": …}}: {error}.') from None
 
 
 def _failure(raw: bytes) -> Failure | None:
     try:
         return _decode_answer(raw).error
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
 
 

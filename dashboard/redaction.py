@@ -2,7 +2,8 @@
 
 By the names of keys (password, token, api_key ...) and by the look of values (bearer headers, known
 kinds of keys, private keys, credentials in URLs). What it takes out is replaced by ``REDACTED``;
-everything else stays as it is, types included.
+everything else stays as it is, types included. Values nested deeper than ``DEEPEST`` are cut off there.
+Every expression takes time in proportion to the text, whatever the text is made of.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import msgspec
 
 T = TypeVar("T")
 REDACTED = "[redacted]"
+DEEPEST = 100  # levels of lists and tables
+TOO_DEEP = "[nested too deeply]"
 
 _SECRET_KEY = re.compile(
     r"(?:^|[_\-. ])(?:pass(?:word|wd|phrase|code)?|pwd|secrets?|tokens?|credentials?|authorization|cookie"
@@ -30,7 +33,7 @@ _SECRET_VALUE = re.compile(
     r"|\bxox[abprs]-[A-Za-z0-9\-]{10,}"
     r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"
     r"|\bAIza[A-Za-z0-9_\-]{35}"
-    r"|\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*"
+    r"|(?<![A-Za-z0-9_\-])eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*"
     r"|\bgang_[A-Za-z0-9]{8}_[A-Za-z0-9_\-]{20,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
@@ -41,7 +44,7 @@ _SECRET_VALUE = re.compile(
 # Most text holds none of these; looking for them first keeps the long expression off the hot path.
 _HINT = re.compile(
     r"bearer |basic |sk[-_]|pk_|rk_|gh[opsur]_|github_pat|glpat-|xox|akia|asia|aiza|eyj|gang_|private key|://[^/\s]*@"
-    r"|pass\w*[=:]|token[=:]|secret=|api_?key=",
+    r"|pass(?:word|wd)[=:]|token[=:]|secret=|api_?key=",
     re.IGNORECASE,
 )
 
@@ -57,9 +60,11 @@ def redact_text(text: str) -> str:
     return _SECRET_VALUE.sub(REDACTED, text) if _HINT.search(text) else text
 
 
-def _builtin(value: Any) -> Any:
+def _builtin(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
         return redact_text(value) if len(value) >= 8 else value
+    if depth >= DEEPEST and isinstance(value, dict | list | tuple) and value:
+        return TOO_DEEP
     if isinstance(value, dict):
         return {
             key: REDACTED
@@ -67,22 +72,22 @@ def _builtin(value: Any) -> Any:
             and item not in (None, "", [], {})
             and not isinstance(item, bool)
             and is_secret_name(key)
-            else _builtin(item)
+            else _builtin(item, depth + 1)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [_builtin(item) for item in value]
+        return [_builtin(item, depth + 1) for item in value]
     if isinstance(value, msgspec.Struct):
-        return _struct(value)
+        return _struct(value, depth)
     return value
 
 
-def _struct(value: msgspec.Struct) -> msgspec.Struct:
+def _struct(value: msgspec.Struct, depth: int) -> msgspec.Struct:
     changes: dict[str, Any] = {}
     for name in value.__struct_fields__:
         old = getattr(value, name)
         if isinstance(old, str | dict | list | tuple | msgspec.Struct) and old:
-            new = tuple(_builtin(item) for item in old) if isinstance(old, tuple) else _builtin(old)
+            new = tuple(_builtin(item, depth + 1) for item in old) if isinstance(old, tuple) else _builtin(old, depth)
             if new != old:
                 changes[name] = new
     return msgspec.structs.replace(value, **changes) if changes else value
@@ -117,7 +122,7 @@ def redact_json(raw: bytes) -> bytes:
         return raw
     try:
         value = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return msgspec.json.encode(REDACTED)
     clean = _builtin(value)
     return raw if clean == value else msgspec.json.encode(clean)

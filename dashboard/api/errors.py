@@ -111,6 +111,12 @@ def install(api: NinjaAPI) -> None:
         message = f"Payloads may have {limit:,} bytes at most. Store a document and pass its reference."
         return answer(request, 413, "payload_too_large", message)
 
+    @api.exception_handler(RecursionError)
+    def too_deep(request: HttpRequest, error: Any) -> HttpResponse:
+        return answer(
+            request, 422, "nested_too_deeply", "This is nested too deeply. Use fewer levels of lists and tables."
+        )
+
     @api.exception_handler(DatabaseError)
     def database(request: HttpRequest, error: Any) -> HttpResponse:
         logger.warning("the database refused a call of the API: %s", error)

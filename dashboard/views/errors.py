@@ -18,7 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class SayWhatIsAway:
-    """Middleware: a page that cannot be made because a server is away or busy answers 503 in words, not 500."""
+    """Middleware: a page that cannot be made because a server is away or busy answers 503 in words, not 500.
+
+    What is nested so deeply that it cannot be read answers 400.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -29,6 +32,9 @@ class SayWhatIsAway:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """503 for what a later try may mend; anything else goes its way."""
+        if isinstance(exception, RecursionError):
+            log.warning("%s %s answered 400: nested too deeply", request.method, request.path)
+            return bad_request(request, exception)
         if isinstance(exception, TryAgain):
             words = f"{exception} Nothing was changed; what was accepted before is safe. Try again in a moment."
         elif isinstance(exception, OperationalError):

@@ -197,7 +197,7 @@ def signal(request: HttpRequest, workflow_id: str) -> HttpResponse:
     name, text = request.POST.get("name", "").strip(), request.POST.get("payload", "").strip()
     try:
         payload = msgspec.json.decode(text) if text else None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         messages.error(request, f"The payload is no JSON: {error}. The signal was not sent.")
         return redirect("workflow", workflow_id=workflow_id)
     if not name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import msgspec
@@ -100,3 +101,32 @@ def test_the_quick_look_never_misses_what_the_thorough_one_finds(value: Any) -> 
 @given(JSON)
 def test_redacting_twice_changes_nothing_more(value: Any) -> None:
     assert redact(redact(value)) == redact(value)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "pass" * 60_000,
+        "-eyJaaaaaaaaa" * 20_000,
+        "eyJaaaaaaaaa.aaaaaaaaa" * 10_000,
+        "://a:" * 40_000 + "@",
+        "-----BEGIN " * 20_000 + "PRIVATE KEY-----",
+        "-----BEGIN " + "PRIVATE KEY " * 20_000 + "private key",
+        "password=" + " bearer" * 30_000,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_a_text_made_to_hurt_takes_time_in_proportion_to_its_length(hostile: str) -> None:
+    began = time.process_time()
+    redact_text(hostile)
+    assert time.process_time() - began < 5  # tenths of a second; minutes if it grew with the square
+
+
+def test_what_is_nested_without_end_is_cut_off_and_hides_no_secret() -> None:
+    deep: Any = {"password": "hunter2-hunter2"}
+    for _ in range(900):
+        deep = [deep]
+    assert "hunter2" not in str(redact(deep))
+    assert b"hunter2" not in redact_json(b"[" * 900 + b'{"password": "hunter2"}' + b"]" * 900)
+    assert redact_json(b'{"token": ' + b"[" * 9_000 + b"]" * 9_000 + b"}") == b'"[redacted]"'
+    assert redact([[["shallow"]]]) == [[["shallow"]]]
