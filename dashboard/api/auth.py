@@ -42,6 +42,7 @@ class Bearer(HttpBearer):
         if not tokens.permits(found, self.verb):
             raise Refused(f"This needs a token with the scope {_SCOPE[self.verb]} of a person who may do it.")
         request.user = found.user
+        request.api_token = found  # type: ignore[attr-defined]
         return found.user
 
 
@@ -70,6 +71,12 @@ class Session(APIKeyCookie):
 def may(verb: str) -> list[Any]:
     """The ways to be let into an operation that needs ``view``, ``operate`` or ``administer``."""
     return [Bearer(verb), Session(verb)]
+
+
+def permitted(request: HttpRequest, verb: str) -> bool:
+    """Whether the caller may do this too: by role, and by the token's scope when a token was sent."""
+    token = getattr(request, "api_token", None)
+    return tokens.permits(token, verb) if token is not None else allowed(request.user, verb)
 
 
 def caller(request: HttpRequest) -> User:

@@ -112,6 +112,7 @@ def _plain(pattern: URLPattern) -> URLPattern:
             answer = api.on_exception(request, errors.MethodRefused())
             answer["Allow"] = response.headers.get("Allow", "")
             return answer
+        response["Cache-Control"] = "no-store"
         return response
 
     pattern.callback = checked

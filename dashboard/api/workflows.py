@@ -13,12 +13,11 @@ from coordination import catalog
 from coordination import client as core
 from coordination.domain import WorkflowState
 from coordination.errors import ResultPending, WorkflowNotFound
-from dashboard import operations, queries
+from dashboard import audit, operations, queries
 from dashboard.api import shapes
-from dashboard.api.auth import caller, may
+from dashboard.api.auth import caller, may, permitted
 from dashboard.models import Workflow
 from dashboard.redaction import redact
-from dashboard.roles import allowed
 
 router = Router(tags=["workflows"])
 LONGEST_WAIT_S = 30.0
@@ -101,7 +100,10 @@ def _columns(row: Workflow) -> dict[str, Any]:
     summary="Wait for a workflow's result",
 )
 def get_result(request: HttpRequest, workflow_id: str, wait_s: float = 0.0) -> Any:
-    """The result, waiting for up to 30 s; 202 while there is none. Only operators get it with possible secrets."""
+    """The result, waiting for up to 30 s; 202 while there is none.
+
+    Operators (by role, and by scope of their token) get it with the secrets it may hold, and the audit log says so.
+    """
     client = core.sync()
     snapshot = client.inspect.snapshot(workflow_id)
     if snapshot is not None and not snapshot.state.is_final and wait_s > 0:
@@ -111,7 +113,10 @@ def get_result(request: HttpRequest, workflow_id: str, wait_s: float = 0.0) -> A
     if not snapshot.state.is_final:
         words = "waits for a person" if snapshot.state is WorkflowState.NEEDS_HUMAN else f"is {snapshot.state}"
         raise ResultPending(f"Workflow {workflow_id} {words}; it has no result yet.")
-    shown = snapshot if allowed(caller(request), "operate") else redact(snapshot)
+    shown = redact(snapshot)
+    if permitted(request, "operate") and (shown.result != snapshot.result or shown.error != snapshot.error):
+        audit.record(caller(request), "workflow.reveal", ("workflow", workflow_id), request=request)
+        shown = snapshot
     error = shapes.full(shown.error) if shown.error else None
     return {"id": workflow_id, "state": snapshot.state.value, "result": shown.result, "error": error}
 
