@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -35,7 +34,10 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 
 def _may_scrape(request: HttpRequest) -> bool:
-    if request.META.get("REMOTE_ADDR") in ("127.0.0.1", "::1", "") or allowed(request.user, "view"):
+    forwarded = any(name in request.headers for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP"))
+    if request.META.get("REMOTE_ADDR") in ("127.0.0.1", "::1", "") and not forwarded:
+        return True
+    if allowed(request.user, "view"):
         return True
     kind, _, raw = request.headers.get("Authorization", "").partition(" ")
     token = tokens.authenticate(raw) if kind == "Bearer" else None
@@ -44,7 +46,7 @@ def _may_scrape(request: HttpRequest) -> bool:
 
 def metrics(request: HttpRequest) -> HttpResponse:
     """The measures in Prometheus' text format, for this machine and for whoever may look at the console."""
-    if not _may_scrape(request) or (settings.TLS and request.headers.get("X-Forwarded-For")):
+    if not _may_scrape(request):
         return HttpResponse("Send a token of scope read.\n", status=401, content_type="text/plain")
     registry = CollectorRegistry()
     seen = queries.overview(minutes=2)
