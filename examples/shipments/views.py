@@ -9,6 +9,7 @@ import msgspec
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_http_methods
 
 from coordination import client
@@ -203,7 +204,7 @@ def shipment_json(request: HttpRequest, tracking: str) -> HttpResponse:
     """One shipment with every update of it."""
     position = get_object_or_404(Position, pk=tracking)
     data = {**reads.as_json(position), "track": list(reads.track_as_json(tracking))}
-    return _download(data, f"{position.pk}.json")
+    return _download(data, f"{slugify(position.pk)[:60] or 'shipment'}.json")
 
 
 def _download(data: Any, name: str) -> HttpResponse:
