@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import secrets
+import time
 from typing import Any
 
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.models import Group, User
+from django.contrib.auth.signals import user_logged_in
 from django.db import transaction
+from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -22,6 +25,7 @@ LINK_MINUTES = 15
 WINDOW = dt.timedelta(minutes=15)
 NAME_FAILURES = 8  # within the window, for one name
 ADDRESS_FAILURES = 40  # and from one address
+_SIGNED_IN = "signed_in_at"
 
 
 class LoginRefused(TryAgain):
@@ -94,6 +98,50 @@ def log_in(request: HttpRequest, username: str, password: str) -> User | None:
     LoginFailure.objects.filter(key=f"name:{username.strip().lower()[:150]}").delete()
     audit.record(user, "login.password", ("user", str(user.pk)), request=request)
     return user
+
+
+# --- again, before what reaches far -------------------------------------------------------
+
+
+class ConfirmationNeeded(BadRequest):
+    """This reaches far, and you signed in a while ago."""
+
+    code = "confirmation_needed"
+
+
+@receiver(user_logged_in)
+def _note_login(sender: Any, request: HttpRequest | None, user: Any, **more: Any) -> None:
+    if request is not None:
+        request.session[_SIGNED_IN] = int(time.time())
+
+
+def is_fresh(request: HttpRequest) -> bool:
+    """Whether this session's person has signed in, or given the password again, within a quarter of an hour."""
+    signed_in = request.session.get(_SIGNED_IN, 0)
+    return isinstance(signed_in, int) and 0 <= time.time() - signed_in < WINDOW.total_seconds()
+
+
+def confirm(request: HttpRequest, password: str = "") -> None:
+    """Make sure that it is still the person who signed in, before something that reaches far.
+
+    Raises:
+        ConfirmationNeeded: The login is old, and the password is missing or wrong.
+        LoginRefused: Too many wrong ones.
+    """
+    if is_fresh(request):
+        return
+    user = request.user
+    assert isinstance(user, User)
+    if not user.has_usable_password():
+        raise ConfirmationNeeded(
+            "You signed in more than 15 minutes ago. Set a password under Settings and give it here, or sign in by a"
+            " new link."
+        )
+    if not password:
+        raise ConfirmationNeeded("You signed in more than 15 minutes ago. Give your password again.")
+    if log_in(request, user.get_username(), password) is None:
+        raise ConfirmationNeeded("This is not your password. Nothing was changed.")
+    request.session[_SIGNED_IN] = int(time.time())
 
 
 # --- roles ------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
 from coordination.errors import BadRequest
-from dashboard import audit, tokens
+from dashboard import accounts, audit, tokens
 from dashboard.api import limits
 from dashboard.roles import allowed
 
@@ -77,6 +77,16 @@ def permitted(request: HttpRequest, verb: str) -> bool:
     """Whether the caller may do this too: by role, and by the token's scope when a token was sent."""
     token = getattr(request, "api_token", None)
     return tokens.permits(token, verb) if token is not None else allowed(request.user, verb)
+
+
+def confirmed(request: HttpRequest) -> None:
+    """Refuse a session of long ago for what reaches far; a token was made for it.
+
+    Raises:
+        ConfirmationNeeded: Sign in again, or send a token.
+    """
+    if getattr(request, "api_token", None) is None:
+        accounts.confirm(request)
 
 
 def caller(request: HttpRequest) -> User:

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 STATUS = {
     "result_pending": 202,
     "forbidden": 403,
+    "confirmation_needed": 403,
     "workflow_not_found": 404,
     "escalation_not_found": 404,
     "not_found": 404,

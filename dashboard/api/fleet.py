@@ -12,7 +12,7 @@ from coordination.domain import RemoteAgent
 from coordination.errors import BadRequest
 from dashboard import operations, queries
 from dashboard.api import shapes
-from dashboard.api.auth import caller, may
+from dashboard.api.auth import caller, confirmed, may
 
 router = Router(tags=["agents and coordinators"])
 
@@ -87,6 +87,7 @@ def remote_agents(request: HttpRequest) -> Any:
 @router.post("/remote-agents", auth=may("administer"), response={201: None}, summary="Register a remote agent")
 def register_remote(request: HttpRequest, body: shapes.RemoteIn) -> Any:
     """Let gateway workers run a remote HTTP agent's task types."""
+    confirmed(request)
     operations.register_remote(caller(request), RemoteAgent(**body.dict()), request)
     return Status(201, None)
 

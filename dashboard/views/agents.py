@@ -10,12 +10,13 @@ import msgspec
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods
 
 from coordination import client as core
 from coordination.domain import AgentView, QueueView, RemoteAgent
 from coordination.errors import AgentError, GanglionError, ServerUnavailable
-from dashboard import operations, queries
+from dashboard import accounts, operations, queries
 from dashboard.forms import SchemaForm
 from dashboard.pages import LivePage, Visit, register
 from dashboard.roles import admin_required, operator_required, viewer_required
@@ -112,7 +113,7 @@ ONE = register(
 @viewer_required
 def agents(request: HttpRequest) -> HttpResponse:
     """The registry."""
-    return LIST.respond(request, {"remote_form": {}})
+    return LIST.respond(request, {"remote_form": {}, "confirm": not accounts.is_fresh(request)})
 
 
 @require_GET
@@ -181,13 +182,18 @@ def _capabilities(text: str) -> dict[str, list[str]]:
 
 @post_only("agents")
 @admin_required
+@sensitive_post_parameters("password")
 def register_remote(request: HttpRequest) -> HttpResponse:
-    """Register a remote HTTP agent; what does not fit is said beside the form."""
+    """Register a remote HTTP agent; what does not fit is said beside the form.
+
+    It sends payloads to a place outside, so whoever signed in a while ago gives the password again.
+    """
     said = {
         name: request.POST.get(name, "").strip()
         for name in ("name", "url", "types", "capabilities", "concurrency", "timeout_s")
     }
     try:
+        accounts.confirm(request, request.POST.get("password", ""))
         remote = RemoteAgent(
             name=said["name"],
             url=said["url"],
@@ -201,7 +207,8 @@ def register_remote(request: HttpRequest) -> HttpResponse:
         fault = str(error)
         if fault.startswith(("invalid literal", "could not convert")):
             fault = "Concurrency and time limit are numbers."
-        response = LIST.respond(request, {"remote_form": said, "remote_fault": fault})
+        more = {"remote_form": said, "remote_fault": fault, "confirm": not accounts.is_fresh(request)}
+        response = LIST.respond(request, more)
         response.status_code = 422
         return response
     messages.success(
