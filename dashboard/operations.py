@@ -21,7 +21,10 @@ from coordination.config import current
 from coordination.domain import FINAL_STATES, RemoteAgent
 from coordination.errors import AgentError, BadRequest, WorkflowFinished, WorkflowNotFound
 from dashboard import audit, live
+from dashboard.api import limits
 from dashboard.models import Workflow
+
+SUBMITS_PER_MINUTE = 600  # by the forms of one person
 
 
 @contextmanager
@@ -55,7 +58,10 @@ def submit(
         PayloadTooLarge: Store it as a document and pass the reference.
         AdmissionRefused: Too much is waiting already.
         ServerUnavailable: Redis does not answer.
+        TooManyCalls: This person's forms have submitted too much in this minute; the API counts its calls itself.
     """
+    if request is not None and not hasattr(request, "auth"):
+        limits.check(f"submit:{user.pk}", SUBMITS_PER_MINUTE)
     with transaction.atomic():
         audit.reserve()
         new_id = core.sync().submit(
