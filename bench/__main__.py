@@ -47,7 +47,7 @@ def main() -> int:
             found.left_out.append(failed)
     about["took_s"] = round(time.monotonic() - began, 1)
     report.show(console, about, found)
-    everything = {**about, **found.to_dict()}
+    everything = {**about, **found.to_dict(), "article": report.article(found)}
     for path in _write(everything, found, about, options.json, options.html):
         console.print(f"Written: {path}")
     if failed:

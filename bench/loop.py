@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -78,7 +79,7 @@ def percentile(ordered: list[float], share: float) -> float:
     """The value below which a share of an ordered list lies, by nearest rank; 0 for an empty list."""
     if not ordered:
         return 0.0
-    return ordered[max(0, min(len(ordered) - 1, round(len(ordered) * share + 0.5) - 1))]
+    return ordered[max(0, min(len(ordered), math.ceil(len(ordered) * share - 1e-9)) - 1)]
 
 
 async def measure(execute: Execute, plan: Plan, settled: Callable[[], Awaitable[None]] | None) -> Measure:
