@@ -21,6 +21,20 @@ MEDIA_TYPES = {
     "json": "application/json",
 }
 _TEXTS = ("txt", "csv", "json")
+_FOREIGN = (
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"GIF8", "a picture"),
+    (b"II*\x00", "a picture"),
+    (b"MM\x00*", "a picture"),
+    (b"\xd0\xcf\x11\xe0", "a file of an old Office program"),
+    (b"\x1f\x8b", "an archive"),
+    (b"7z\xbc\xaf", "an archive"),
+    (b"Rar!", "an archive"),
+    (b"\x7fELF", "a program"),
+    (b"{\\rtf", "a file in Rich Text Format"),
+)
+_FEW_NULS = 16  # so many make no text a binary file, however short it is
 
 
 class DocumentRefused(BadRequest):
@@ -58,11 +72,15 @@ def accept_bytes(data: bytes, name: str, kinds: Iterable[str] = ("pdf", "docx", 
         raise DocumentRefused(_too_large(name, len(data), limit))
     kind = _kind(data, name, welcome)
     if kind is None or kind not in welcome:
-        said = f"looks like {kind.upper()}" if kind else "is of a kind that cannot be read"
+        said = f"looks like {kind.upper()}" if kind else f"is {_foreign(data)} that cannot be read"
         raise DocumentRefused(f"{name} {said}. Use {_either(welcome)}.")
     if kind == "pdf":
         _check_pdf(data, name)
     return files.put(data, name, MEDIA_TYPES[kind])
+
+
+def _foreign(data: bytes) -> str:
+    return next((words for start, words in _FOREIGN if data.startswith(start)), "of a kind")
 
 
 def _kind(data: bytes, name: str, welcome: tuple[str, ...]) -> str | None:
@@ -75,8 +93,10 @@ def _kind(data: bytes, name: str, welcome: tuple[str, ...]) -> str | None:
                 return "docx" if "word/document.xml" in archive.namelist() else None
         except zipfile.BadZipFile:
             return None
-    start = data[:65_536]  # a stray NUL makes no text a binary file
-    if start.count(b"\x00") * 100 > len(start) and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if _foreign(data) != "of a kind":
+        return None
+    start = data[:65_536]
+    if start.count(b"\x00") > max(_FEW_NULS, len(start) // 100) and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return None
     suffix = name.rpartition(".")[2].lower()
     suffix = "txt" if suffix in ("text", "md", "log") else suffix

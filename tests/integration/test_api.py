@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from tests.mirrored import Word, until
 from tests.mirrored import sql as call
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+ENCRYPTED = Path(__file__).resolve().parents[2] / "examples/legal_review/samples/encrypted-purchase.pdf"
 
 
 class Caller:
@@ -237,12 +240,16 @@ def test_documents_are_checked_before_they_are_stored(operator: Caller) -> None:
     cases = {
         ("empty.txt", b""): "is empty",
         ("image.png", b"\x89PNG\x00\x00"): "cannot be read",
+        ("contract.pdf", b"\x89PNG\r\n\x1a\n"): "is a picture that cannot be read. Use PDF",
+        ("contract.doc", b"\xd0\xcf\x11\xe0 old"): "old Office program",
+        ("locked.pdf", ENCRYPTED.read_bytes()): "is encrypted. Remove its password",
         ("broken.pdf", b"%PDF-1.7 nothing more"): "damaged PDF",
     }
     for (name, data), words in cases.items():
         answer = send(name, data)
         assert answer.status_code == 422
         assert words in answer.json()["message"]
+    assert send("feed.csv", b"a,b\n\x00\xff\x00\nc,d", "csv").status_code == 201  # a broken row is no broken feed
     assert send("feed.csv", b"a,b", "pdf").json()["message"] == "feed.csv looks like CSV. Use PDF."
 
 
