@@ -21,6 +21,7 @@ Execute = Callable[[int], Awaitable[object]]
 
 DRAIN_S = 150.0
 WARM_MOST_S = 90.0
+WINDOW_MOST_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Plan:
     Attributes:
         in_flight: Workflows at the same time.
         warm_s: Not counted.
-        window_s: Counted.
+        window_s: Counted; longer where a workflow takes longer than half of it.
         most: Workflows after which the run ends however long it took.
         pids: Processes whose time is counted, the client's own beside them.
     """
@@ -118,11 +119,12 @@ async def measure(execute: Execute, plan: Plan, settled: Callable[[], Awaitable[
             await asyncio.sleep(0.02)
         state.warm, state.used = len(ends), _used(plan.pids)
         state.since = clock()
-        state.until = state.since + plan.window_s
+        usual_s = percentile(sorted(took for _, took in ends), 0.5)  # a window shorter than a workflow would mislead
+        state.until = state.since + max(plan.window_s, min(2 * usual_s, WINDOW_MOST_S))
 
     warming = asyncio.create_task(warm_up(), name="warm-up")
     users = [asyncio.create_task(one_after_another(), name=f"user-{n}") for n in range(plan.in_flight)]
-    _, late = await asyncio.wait(users, timeout=plan.warm_s + WARM_MOST_S + plan.window_s + DRAIN_S)
+    _, late = await asyncio.wait(users, timeout=plan.warm_s + WARM_MOST_S + max(plan.window_s, WINDOW_MOST_S) + DRAIN_S)
     for user in late:
         user.cancel()
     warming.cancel()
@@ -134,7 +136,7 @@ async def measure(execute: Execute, plan: Plan, settled: Callable[[], Awaitable[
     used = {pid: (ms - state.used.get(pid, ms)) / done for pid, ms in _used(plan.pids).items()}
     counted = [(at, took) for at, took in ends if state.since <= at <= state.until]
     short = state.number >= plan.most and counted  # the limit in count came before that in time
-    seconds = min(state.until, counted[-1][0]) - state.since if short else plan.window_s
+    seconds = (min(state.until, counted[-1][0]) if short else state.until) - state.since if counted else plan.window_s
     latencies = sorted(took * 1000 for _, took in counted)
     return Measure(
         in_flight=plan.in_flight,

@@ -10,6 +10,7 @@ from typing import Any
 from bench import central, commands, memory, recovery
 from bench.cells import Cell, Result, measure
 from bench.options import COMPARED, Options
+from bench.peers import runs as peers
 from bench.stack import Bare, Stack
 
 EVERYSEC = "appendonly everysec"
@@ -79,7 +80,8 @@ def steps(options: Options) -> int:
         "central": 3 * len(COMPARED) * options.timing.repeats + len(options.patient_levels),
         "recovery": 3,
     }
-    return sum(runs[part] for part in options.parts) + 2
+    others = len(peers.LEVELS) * options.timing.repeats if options.peers else 0
+    return sum(runs[part] for part in options.parts) + others + 1
 
 
 def run(options: Options, found: Found, tell: Tell) -> None:
@@ -98,6 +100,8 @@ def run(options: Options, found: Found, tell: Tell) -> None:
             tell(f"starting the brain: {engine}", 0)
             with Bare() as bare:
                 _central(bare, engine, options, found, tell)
+    if options.peers:
+        found.runs += peers.celery(options, tell)
 
 
 def _ganglion(stack: Stack, options: Options, found: Found, tell: Tell) -> None:

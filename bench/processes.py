@@ -16,6 +16,7 @@ _NAMES = (
     (r"config\.jobs", "jobs"),
     (r"config\.up", "supervisor"),
     (r"bench\.central\b", "central brain"),
+    (r"bench\.peers\.celery_app", "celery worker"),
 )
 
 
