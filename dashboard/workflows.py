@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -12,7 +12,7 @@ from coordination import DistributedCoordinator
 class TestCall(msgspec.Struct):
     """One task to try out."""
 
-    task_type: str
+    task_type: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
     payload: Any = None
     timeout_s: float = 30.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
@@ -19,7 +19,7 @@ router = Router(tags=["escalations"])
 class ListQuery(Schema):
     """How to narrow down the queue."""
 
-    state: str = Field("open", description="open, resolved, withdrawn or all")
+    state: Literal["open", "resolved", "withdrawn", "all", ""] = "open"
     reason: str = ""
     type: str = Field("", description="A workflow type.")
     task: str = Field("", description="A task type.")

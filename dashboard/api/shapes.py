@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 from ninja import Schema
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 
 def full(value: Any) -> Any:
@@ -22,6 +22,12 @@ def full(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
+class Body(Schema):
+    """What a caller sends: a field of another name is refused, because a misspelt ``key`` would protect nobody."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class Problem(Schema):
     """Every error."""
 
@@ -31,7 +37,7 @@ class Problem(Schema):
     retry_after_s: float | None = None
 
 
-class Submission(Schema):
+class Submission(Body):
     """A new workflow."""
 
     type: str = Field(max_length=80, examples=["legal_review"])
@@ -105,7 +111,7 @@ class ResultOut(Schema):
     error: dict[str, Any] | None = None
 
 
-class SignalIn(Schema):
+class SignalIn(Body):
     """A signal."""
 
     name: str = Field(min_length=1, max_length=200)
@@ -113,13 +119,13 @@ class SignalIn(Schema):
     signal_id: str | None = Field(None, max_length=200, description="The same id is delivered once.")
 
 
-class Because(Schema):
+class Because(Body):
     """Why."""
 
     reason: str = Field("", max_length=1000)
 
 
-class RetryIn(Schema):
+class RetryIn(Body):
     """A step that is to be tried again now."""
 
     step: str = Field(max_length=80)
@@ -172,7 +178,7 @@ class EscalationFull(EscalationOut):
     same_cause: int
 
 
-class DecisionIn(Schema):
+class DecisionIn(Body):
     """A decision on an escalation."""
 
     action: str = Field(examples=["retry", "edit", "supply", "skip", "fail"])
@@ -193,7 +199,7 @@ class DecisionOut(Schema):
     answer: str
 
 
-class RemoteIn(Schema):
+class RemoteIn(Body):
     """A remote HTTP agent."""
 
     name: str = Field(max_length=64)
@@ -204,7 +210,7 @@ class RemoteIn(Schema):
     timeout_s: float = Field(30.0, gt=0, le=3600)
 
 
-class ScheduleIn(Schema):
+class ScheduleIn(Body):
     """A workflow that is submitted at the times of a cron expression (five fields, UTC)."""
 
     name: str = Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]*$")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import msgspec
 from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from coordination import catalog
 from coordination import client as core
@@ -17,6 +18,7 @@ from dashboard import audit, operations, queries
 from dashboard.api import shapes
 from dashboard.api.auth import caller, may, permitted
 from dashboard.models import Workflow
+from dashboard.queries.workflows import NEEDS, SORTS
 from dashboard.redaction import redact
 
 router = Router(tags=["workflows"])
@@ -37,6 +39,31 @@ class ListQuery(Schema):
     sort: str = Field("-created", description="created, finished, duration, type or state; - before it: descending")
     cursor: str = ""
     limit: int = Field(50, ge=1, le=500)
+
+    @field_validator("state", "needs", "sort")
+    @classmethod
+    def _known(cls, value: str, about: ValidationInfo) -> str:
+        """A program that narrows a list by a word that does not exist must not get everything."""
+        words = _WORDS[about.field_name or ""]
+        for part in value.split(","):
+            name = part.strip().removeprefix("-") if about.field_name == "sort" else part.strip()
+            if name and name not in words:
+                raise ValueError(f"{name!r} is none of {', '.join(words)}")
+        return value
+
+    @field_validator("since", "until")
+    @classmethod
+    def _time(cls, value: str) -> str:
+        if value:
+            dt.datetime.fromisoformat(value)
+        return value
+
+
+_WORDS = {
+    "state": tuple(state.value for state in WorkflowState),
+    "needs": NEEDS,
+    "sort": tuple(SORTS),
+}
 
 
 @router.post("/workflows", auth=may("operate"), response={201: shapes.Accepted}, summary="Submit a workflow")

@@ -162,8 +162,16 @@ def test_errors_have_one_shape(operator: Caller) -> None:
         (operator.post("/workflows", {"type": "mirrored_shout", "input": "x" * 3_000_000}), 413, "payload_too_large"),
         (operator.http.get("/api/workflows/%00"), 404, "not_found"),
         (operator.get("/workflows", limit=9999), 422, "invalid_request"),
+        (operator.get("/workflows", state="runing"), 422, "invalid_request"),
+        (operator.get("/workflows", sort="-colour"), 422, "invalid_request"),
+        (operator.get("/workflows", since="yesterday"), 422, "invalid_request"),
+        (operator.get("/escalations", state="shut"), 422, "invalid_request"),
+        (operator.post("/workflows", {"type": "mirrored_shout", "kye": "misspelt"}), 422, "invalid_request"),
+        (operator.post("/workflows", {"type": "agent_test_call", "input": {"task_type": ""}}), 422, "invalid_payload"),
     ]
     assert operator.get("/workflows", q="\x00", type="\x00").status_code == 200
+    narrowed = operator.get("/workflows", state="running,failed", sort="-finished", needs="human", since="2026-01-01")
+    assert narrowed.status_code == 200, narrowed.content
     for answer, status, code in cases:
         assert (answer.status_code, answer.json()["code"]) == (status, code), answer.content
         assert answer.json()["message"]
