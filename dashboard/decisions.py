@@ -28,7 +28,7 @@ from coordination.errors import (
 )
 from dashboard import audit, live, mirror, schemas
 from dashboard.models import Decision, Escalation
-from dashboard.redaction import redact_json
+from dashboard.redaction import has_gaps, redact_json, restore
 
 CLAIM = dt.timedelta(minutes=5)
 _QUESTIONS = (Reason.HUMAN_INPUT_REQUESTED, Reason.APPROVAL_REQUIRED)
@@ -120,7 +120,8 @@ def submit(
     if earlier is not None:
         return send(earlier) if earlier.state == "submitted" else earlier
     _refuse_late(row, version, user)
-    value = validate(msgspec.convert(row.detail, EscalationSnapshot), action, payload)
+    whole = _with_secrets(escalation_id, action, payload)
+    value = validate(msgspec.convert(row.detail, EscalationSnapshot), action, whole)
     now = timezone.now()
     decision = Decision(
         id=identity,
@@ -143,6 +144,14 @@ def submit(
         earlier = Decision.objects.get(pk=decision.pk)
         return send(earlier) if earlier.state == "submitted" else earlier
     return send(decision)
+
+
+def _with_secrets(escalation_id: str, action: str, payload: Any) -> Any:
+    """An edited input with the secrets that its form did not show; whoever edits never sees them."""
+    if action != Action.EDIT or not has_gaps(payload):
+        return payload
+    snapshot = core.sync().inspect.escalation(escalation_id)
+    return payload if snapshot is None else restore(payload, snapshot.input)
 
 
 def _fetch(escalation_id: str) -> Escalation:

@@ -98,6 +98,31 @@ def redact(value: T) -> T:
     return cast(T, _builtin(value))
 
 
+def has_gaps(value: Any) -> bool:
+    """Whether something was taken out of this value for showing."""
+    raw = msgspec.json.encode(value)
+    return REDACTED.encode() in raw or TOO_DEEP.encode() in raw
+
+
+def restore(value: Any, original: Any) -> Any:
+    """A value that was edited as it was shown, with what was taken out for showing put back where it is unchanged."""
+    return _restored(value, original, _builtin(original))
+
+
+def _restored(value: Any, original: Any, shown: Any) -> Any:
+    if isinstance(value, str) and value == shown:  # a gap is always a text, whatever it stands for
+        return original
+    if isinstance(value, dict) and isinstance(original, dict) and isinstance(shown, dict):
+        return {
+            key: _restored(item, original[key], shown[key]) if key in original and key in shown else item
+            for key, item in value.items()
+        }
+    lists = isinstance(value, list) and isinstance(original, list) and isinstance(shown, list)
+    if lists and len(value) == len(original):
+        return [_restored(*three) for three in zip(value, original, shown, strict=True)]
+    return value
+
+
 # No document that holds none of these has anything to take out: a quick look instead of decoding.
 _TRACES = (
     *b'pass pwd" secret token key" keys" key= credential authorization cookie session'.split(),

@@ -152,10 +152,18 @@ def escalation_values(snapshot: EscalationSnapshot, now: dt.datetime) -> dict[st
         "version": snapshot.version,
         "fingerprint": fingerprint(snapshot),
         "headline": headline(snapshot),
-        "detail": msgspec.to_builtins(redact(snapshot)),
+        "detail": _detail(snapshot),
         "opened_at": at(snapshot.opened_ms) or now,
         "resolved_at": at(snapshot.resolved_ms),
         "action": snapshot.action[:16],
         "resolved_by": snapshot.actor[:150],
         "outcome": _first_outcome(snapshot),
     }
+
+
+def _detail(snapshot: EscalationSnapshot) -> dict[str, Any]:
+    """An escalation without secrets, and with its schemas whole: in them a secret's name stands for its shape."""
+    bare = redact(msgspec.structs.replace(snapshot, input_schema=None, output_schema=None))
+    whole = msgspec.structs.replace(bare, input_schema=snapshot.input_schema, output_schema=snapshot.output_schema)
+    found: dict[str, Any] = msgspec.to_builtins(whole)
+    return found

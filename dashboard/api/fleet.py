@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from django.http import HttpRequest
 from ninja import Router, Status
 
@@ -13,6 +14,7 @@ from coordination.errors import BadRequest
 from dashboard import operations, queries
 from dashboard.api import shapes
 from dashboard.api.auth import caller, confirmed, may
+from dashboard.redaction import redact_text
 
 router = Router(tags=["agents and coordinators"])
 
@@ -81,7 +83,8 @@ def coordinators(request: HttpRequest) -> Any:
 @router.get("/remote-agents", auth=may("view"), response=list[dict[str, Any]], summary="List remote agents")
 def remote_agents(request: HttpRequest) -> Any:
     """Every registered remote HTTP agent."""
-    return shapes.full(core.sync().inspect.remote_agents())
+    found = core.sync().inspect.remote_agents()
+    return shapes.full([msgspec.structs.replace(one, url=redact_text(one.url)) for one in found])
 
 
 @router.post("/remote-agents", auth=may("administer"), response={201: None}, summary="Register a remote agent")

@@ -13,13 +13,15 @@ from dashboard import documents, schedules
 from dashboard.api import shapes
 from dashboard.api.auth import caller, may
 from dashboard.models import Schedule
+from dashboard.redaction import redact, restore
 
 router = Router()
 
 
 def _shown(schedule: Schedule) -> dict[str, Any]:
     names = [name for name in shapes.ScheduleOut.model_fields if name != "next_run_at"]
-    return {**{name: getattr(schedule, name) for name in names}, "next_run_at": schedules.next_time(schedule)}
+    found = {name: getattr(schedule, name) for name in names}
+    return {**found, "input": redact(schedule.input), "next_run_at": schedules.next_time(schedule)}
 
 
 @router.get("/schedules", auth=may("view"), response=list[shapes.ScheduleOut], tags=["schedules"], summary="List")
@@ -54,11 +56,16 @@ def _save(request: HttpRequest, body: shapes.ScheduleIn, schedule_id: int | None
         name=body.name,
         workflow_type=body.workflow_type,
         cron=body.cron,
-        value=body.input,
+        value=_whole(body.input, schedule_id),
         enabled=body.enabled,
         schedule_id=schedule_id,
         request=request,
     )
+
+
+def _whole(value: Any, schedule_id: int | None) -> Any:
+    """The input with the secrets that were not shown to whoever changes it."""
+    return value if schedule_id is None else restore(value, schedules.get(schedule_id).input)
 
 
 @router.delete(

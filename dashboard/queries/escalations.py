@@ -15,6 +15,7 @@ from django.utils import timezone
 from coordination.domain import EscalationSnapshot, EscalationState, Reason
 from dashboard.models import Decision, Escalation
 from dashboard.queries.workflows import without_nul
+from dashboard.redaction import redact_json
 
 COUNT_CAP = 10_000
 PAGE_ROWS = 50
@@ -190,10 +191,13 @@ def escalation(escalation_id: str) -> EscalationDetail | None:
     others = Escalation.objects.filter(state="open", fingerprint=row.fingerprint).exclude(pk=row.pk)
     queue = Escalation.objects.filter(state="open").exclude(pk=row.pk).order_by("opened_at", "id")
     later = queue.filter(opened_at__gte=row.opened_at).values_list("pk", flat=True).first()
+    decisions = list(row.decisions.order_by("-created_at")[:50])
+    for decision in decisions:  # the outbox holds a payload as it was, until Redis has answered
+        decision.payload = redact_json(decision.payload.encode()).decode() if decision.payload else ""
     return EscalationDetail(
         row=row,
         snapshot=msgspec.convert(row.detail, EscalationSnapshot),
-        decisions=list(row.decisions.order_by("-created_at")[:50]),
+        decisions=decisions,
         same_cause=others.order_by().values("pk")[:COUNT_CAP].count(),
         next_id=later or queue.values_list("pk", flat=True).first() or "",
     )

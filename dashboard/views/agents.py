@@ -19,6 +19,7 @@ from coordination.errors import AgentError, GanglionError, ServerUnavailable
 from dashboard import accounts, operations, queries
 from dashboard.forms import SchemaForm
 from dashboard.pages import LivePage, Visit, register
+from dashboard.redaction import redact_text
 from dashboard.roles import admin_required, operator_required, viewer_required
 from dashboard.views.posting import post_only
 
@@ -52,7 +53,7 @@ def _types(agents: list[AgentView], queues: list[QueueView]) -> list[TypeRow]:
 
 def _remote() -> list[RemoteAgent]:
     try:
-        return list(core.sync().inspect.remote_agents())
+        return [msgspec.structs.replace(one, url=redact_text(one.url)) for one in core.sync().inspect.remote_agents()]
     except ServerUnavailable:
         return []
 
@@ -254,4 +255,6 @@ def test_call(request: HttpRequest, task_type: str) -> HttpResponse:
             except GanglionError as error:
                 fault = str(error)
     context = {"task_type": task_type, "form": form, "fault": fault, "example": msgspec.json.encode({}).decode()}
-    return render(request, "dashboard/test_call.html", context, status=status)
+    response = render(request, "dashboard/test_call.html", context, status=status)
+    response["Cache-Control"] = "no-store"
+    return response
