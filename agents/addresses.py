@@ -169,9 +169,16 @@ def refusal(address: Address, policy: Policy) -> str:
         if form.is_loopback:
             if not policy.debug:
                 return "this machine, which may be called in debug only"
-        elif not form.is_global and not _inside(form, policy.networks):
+        elif not _is_public(form) and not _inside(form, policy.networks):
             return "a private address; name its network in GANGLION_REMOTE_NETWORKS to allow it"
     return ""
+
+
+_LOCAL = (ipaddress.ip_network("fec0::/10"), ipaddress.ip_network("3fff::/20"))  # private, documentation
+
+
+def _is_public(address: Address) -> bool:
+    return address.is_global and not _inside(address, _LOCAL)
 
 
 def _forms(address: Address) -> list[Address]:

@@ -46,12 +46,8 @@ class Caller:
     def __init__(self, config: Config) -> None:
         self._policy = Policy.of(config)
         self._limit_bytes = config.payload_bytes + _ENVELOPE_BYTES
-        self._client = httpx.AsyncClient(
-            follow_redirects=False,
-            trust_env=False,  # no proxy from the environment: it would connect for us
-            timeout=httpx.Timeout(None, connect=_CONNECT_S),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-        )
+        self._tls = httpx.create_ssl_context(trust_env=False)
+        self._clients: dict[str, httpx.AsyncClient] = {}
 
     async def __aenter__(self) -> Caller:
         return self
@@ -59,7 +55,20 @@ class Caller:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        for client in self._clients.values():
+            await client.aclose()
+
+    def _client(self, host: str) -> httpx.AsyncClient:
+        """The connections of one name: two names at one address never share one, nor the other's certificate."""
+        if host not in self._clients:
+            self._clients[host] = httpx.AsyncClient(
+                verify=self._tls,
+                follow_redirects=False,
+                trust_env=False,  # no proxy from the environment: it would connect for us
+                timeout=httpx.Timeout(None, connect=_CONNECT_S),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+            )
+        return self._clients[host]
 
     async def call(self, remote: RemoteAgent, task: Task, payload: Any) -> Any:
         """Hand one task to a remote agent and return its output, decoded.
@@ -97,7 +106,8 @@ class Caller:
     async def _exchange(
         self, remote: RemoteAgent, target: Target, task: Task, body: bytes
     ) -> tuple[int, httpx.Headers, bytes]:
-        request = self._client.build_request(
+        client = self._client(target.host)
+        request = client.build_request(
             "POST",
             target.url,
             content=body,
@@ -111,7 +121,7 @@ class Caller:
             },
             extensions={"sni_hostname": target.host} if target.scheme == "https" else {},
         )
-        response = await self._client.send(request, stream=True)
+        response = await client.send(request, stream=True)
         try:
             if response.headers.get("content-encoding", "identity").lower() != "identity":
                 raise InvalidResult(f"Remote agent {remote.name!r} answered compressed, although asked not to.")

@@ -14,8 +14,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from agents.caller import Caller
 from agents.gateway import Gateway, try_call
 from agents.handlers import InvalidResult
+from agents.task import Task
 from coordination import pool
 from coordination.config import Config
 from coordination.connection import Connection
@@ -282,3 +284,21 @@ async def test_wrong_registrations_are_refused(connection: Connection, values: d
     with pytest.raises(BadRequest, match=words):
         await pool.register_remote(connection, RemoteAgent(**{**right, **values}))
     assert await read_remote(connection) == []
+
+
+async def test_two_names_at_one_address_share_no_connection(debug: Config, remote: Remote) -> None:
+    peers: list[tuple[str, int]] = []
+
+    def note(request: BaseHTTPRequestHandler, body: Any) -> None:
+        peers.append((request.headers["Host"].partition(":")[0], request.client_address[1]))
+        say({"output": "done"})(request, body)
+
+    remote.answer = note
+    other = remote.url.replace("127.0.0.1", "localhost")
+    async with Caller(debug) as caller:
+        for url in (remote.url, other, remote.url, other):
+            named = RemoteAgent(name="outside", url=url, types=["t"])
+            await caller.call(named, Task("w", "1", 1, "t", "w:1:0", timeout_s=5), None)
+    assert [name for name, _ in peers] == ["127.0.0.1", "localhost"] * 2
+    assert peers[:2] == peers[2:]  # each name keeps its own
+    assert peers[0][1] != peers[1][1]
