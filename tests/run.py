@@ -26,6 +26,7 @@ BUILD = ROOT / "build"
 KINDS = ("style", "unit", "lua", "integration", "faults", "browser")
 VERSIONS = ("3.11", "3.12", "3.13")
 NO_TESTS = 5  # pytest's exit code when nothing matched
+_ALONE, _BESIDE = 4, 2  # workers of a stage that runs alone, and of each of two that run side by side
 
 
 @dataclasses.dataclass
@@ -166,9 +167,11 @@ def faults() -> Stage:
     return Stage("faults", command, is_pytest=False)
 
 
-def pytest(kinds: list[str], python: str = sys.executable) -> list[str]:
-    """A pytest call over some kinds of tests."""
-    return [python, "-m", "pytest", *(f"tests/{kind}" for kind in kinds if (ROOT / "tests" / kind).exists())]
+def pytest(kinds: list[str], python: str = sys.executable, workers: int = 0) -> list[str]:
+    """A pytest call over some kinds of tests, shared among workers: tests wait for servers more than they compute."""
+    folders = [f"tests/{kind}" for kind in kinds if (ROOT / "tests" / kind).exists()]
+    shared = ["-n", str(workers), "--dist", "worksteal"] if workers else []
+    return [python, "-m", "pytest", *shared, *folders]
 
 
 def on(python: str, *arguments: str) -> list[str]:
@@ -190,9 +193,9 @@ def further_servers(run: Run) -> list[Stage]:
         except servers.ServerMissing as error:
             run.lines.append(f"not run on {kind}: {error}")
     if arguments:
-        command = [*on(sys.executable, *arguments), *pytest(["lua", "integration"])]
+        command = [*on(sys.executable, *arguments), *pytest(["lua", "integration"], workers=_BESIDE)]
         stages.append(Stage(f"integration on {' and '.join(words)}", command))
-    command = [*on(sys.executable, "--redis", "cluster"), *pytest(["lua", "integration"])]
+    command = [*on(sys.executable, "--redis", "cluster"), *pytest(["lua", "integration"], workers=_BESIDE)]
     return [*stages, Stage("integration on a cluster of three", command)]
 
 
@@ -229,7 +232,7 @@ def further_interpreters(run: Run) -> list[Stage]:
             run.lines.append(f"FAIL Python {version}: its environment could not be made")
             continue
         python = str(folder / "bin" / "python")
-        stages.append(Stage(f"Python {version}", pytest(["unit", "lua", "integration"], python)))
+        stages.append(Stage(f"Python {version}", pytest(["unit", "lua", "integration"], python, workers=_BESIDE)))
     return stages
 
 
@@ -259,7 +262,7 @@ def main() -> int:
             run.stage(stage)
     plain = [kind for kind in ("unit", "lua", "integration") if kind in kinds]
     if plain:
-        run.stage(Stage(", ".join(plain), pytest(plain)))
+        run.stage(Stage(", ".join(plain), pytest(plain, workers=0 if chosen.k else _ALONE)))
     if everything:
         run.lanes([further_servers(run), further_interpreters(run)])
     if "faults" in kinds:
