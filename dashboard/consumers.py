@@ -94,7 +94,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.rendering = Rendering()
         self.visit = pages.Visit({}, QueryDict(), frozenset())
         await self.accept()
-        query = self.scope["query_string"].decode()
+        query = self.scope["query_string"].decode(errors="replace")
         try:
             await self._open(self.scope["path"].removeprefix("/live") + (f"?{query}" if query else ""))
         except _Refused as refusal:
@@ -112,7 +112,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """A page tells its new address (``path``), or that it missed a frame (``resync``)."""
         try:
             message = json.loads(text_data or "{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         self.authorised_at = 0.0
         try:
