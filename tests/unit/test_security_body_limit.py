@@ -44,7 +44,7 @@ class Reader:
 async def test_a_body_has_a_limit(parts: list[bytes], announced: bytes | None, status: int) -> None:
     reader = Reader()
     headers = [(b"content-length", announced)] if announced else []
-    asked: Any = ApplicationCommunicator(BodyLimit(reader, LIMIT), {"type": "http", "headers": headers})
+    asked: Any = ApplicationCommunicator(BodyLimit(reader, LIMIT), {"type": "http", "headers": headers})  # type: ignore[no-untyped-call]
     for number, part in enumerate(parts, 1):
         await asked.send_input({"type": "http.request", "body": part, "more_body": number < len(parts)})
     answer = await asked.receive_output(5)
