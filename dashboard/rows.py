@@ -100,6 +100,10 @@ def fingerprint(snapshot: EscalationSnapshot) -> str:
     return hashlib.sha256(cause.encode()).hexdigest()[:32]
 
 
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
 def headline(snapshot: EscalationSnapshot) -> str:
     """What failed, in words that an operator understands."""
     last = snapshot.errors[-1] if snapshot.errors else None
@@ -110,9 +114,9 @@ def headline(snapshot: EscalationSnapshot) -> str:
             text = snapshot.question or "The workflow asks for a decision"
         case Reason.MAX_RETRIES_EXCEEDED:
             text = (
-                f"{task} failed {snapshot.attempts} times: {said}"
+                f"{task} failed {_times(snapshot.attempts)}: {said}"
                 if said
-                else f"{task} failed {snapshot.attempts} times"
+                else f"{task} failed {_times(snapshot.attempts)}"
             )
         case Reason.FINAL_ERROR:
             text = f"{task}: {said}" if said else f"{task} failed"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import hmac
+import logging
 import os
 import secrets
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -19,6 +20,8 @@ from coordination.errors import BadRequest
 from dashboard import audit
 from dashboard.models import ApiToken
 from dashboard.roles import allowed
+
+logger = logging.getLogger(__name__)
 
 _VERBS = {
     "read": frozenset({"view"}),
@@ -78,8 +81,25 @@ def authenticate(raw: str) -> ApiToken | None:
     if token.revoked_at or (token.expires_at and token.expires_at <= now) or not token.user.is_active:
         return None
     if token.last_used_at is None or (now - token.last_used_at).total_seconds() > _NOTE_USE_S:
-        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+        _note_use(token, now)
     return token
+
+
+def _note_use(token: ApiToken, now: dt.datetime) -> None:
+    """Write down that a token was used; a call that only reads does not wait for a database that is locked."""
+    lite = connection.vendor == "sqlite"
+    try:
+        with connection.cursor() as cursor:
+            if lite:
+                cursor.execute("PRAGMA busy_timeout = 100")
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+    except OperationalError as error:
+        logger.debug("the use of token %s is not noted: %s", token.prefix, error)
+    finally:
+        if lite:
+            with connection.cursor() as cursor:
+                usual_s = connection.settings_dict["OPTIONS"].get("timeout", 5)
+                cursor.execute(f"PRAGMA busy_timeout = {int(usual_s * 1000)}")
 
 
 def permits(token: ApiToken, verb: str) -> bool:
