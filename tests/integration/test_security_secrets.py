@@ -22,7 +22,12 @@ SECRET = "open-sesame-12345"
 
 
 def test_what_was_not_shown_is_put_back_where_nothing_was_changed() -> None:
-    given: dict[str, Any] = {"word": "bad", "api_key": SECRET, "more": [{"token": SECRET}, "Bearer abcdefgh12345678"], "n": 1}
+    given: dict[str, Any] = {
+        "word": "bad",
+        "api_key": SECRET,
+        "more": [{"token": SECRET}, "Bearer abcdefgh12345678"],
+        "n": 1,
+    }
     shown = redact(given)
     assert SECRET not in json.dumps(shown)
     assert restore(shown, given) == given
