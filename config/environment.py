@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from coordination.errors import SettingsError
 
+SQL_WAIT = "GANGLION_SQL_WAIT_S"  # seconds for a lock of SQLite; processes that people wait for set it lower
+
 
 def database(url: str | None, home: Path) -> dict[str, Any]:
     """Translate ``DATABASE_URL`` into Django's words; without one, SQLite in the home folder.
@@ -53,7 +55,7 @@ def sqlite(path: Path) -> dict[str, Any]:
         "NAME": str(path),
         "CONN_MAX_AGE": 0,
         "OPTIONS": {
-            "timeout": 20,
+            "timeout": float(os.environ.get(SQL_WAIT, "20")),
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         },

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import socket
 
 import uvicorn
 
+from config.environment import SQL_WAIT
 from coordination.readiness import announce
 
 
@@ -24,6 +26,7 @@ def main() -> None:
     """Serve on an inherited socket until SIGTERM; open requests get a few seconds to finish."""
     parser = argparse.ArgumentParser(prog="python -m config.web")
     parser.add_argument("--fd", type=int, required=True, help="number of the listening socket")
+    os.environ.setdefault(SQL_WAIT, "5")
     listener = socket.socket(fileno=parser.parse_args().fd)
     config = uvicorn.Config(
         "config.asgi:application",

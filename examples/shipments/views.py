@@ -157,8 +157,10 @@ def start(request: HttpRequest) -> HttpResponse:
         if form.is_valid():
             try:
                 return redirect("shipments:feed", feed_id=_take(source, form.cleaned_data, request))
+            except TryAgain as error:
+                form.add_error(None, f"{error} Try again in {error.retry_after_s:.0f} s.")
             except GanglionError as error:
-                form.add_error(None if isinstance(error, TryAgain) else next(iter(form.fields)), str(error))
+                form.add_error(next(iter(form.fields)), str(error))
         status = 422
     context = {"forms": bound, "limit": sample.MAX_ROWS, "examples": reads.format_examples()}
     return render(request, "shipments/start.html", context, status=status)
