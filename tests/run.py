@@ -26,7 +26,7 @@ BUILD = ROOT / "build"
 KINDS = ("style", "unit", "lua", "integration", "faults", "browser")
 VERSIONS = ("3.11", "3.12", "3.13")
 NO_TESTS = 5  # pytest's exit code when nothing matched
-_ALONE, _BESIDE = 4, 2  # workers of a stage that runs alone, and of each of two that run side by side
+_ALONE, _BESIDE = 4, 2  # workers of a stage that runs alone, and of those that run side by side
 
 
 @dataclasses.dataclass
@@ -170,7 +170,7 @@ def faults() -> Stage:
 def pytest(kinds: list[str], python: str = sys.executable, workers: int = 0) -> list[str]:
     """A pytest call over some kinds of tests, shared among workers: tests wait for servers more than they compute."""
     folders = [f"tests/{kind}" for kind in kinds if (ROOT / "tests" / kind).exists()]
-    shared = ["-n", str(workers), "--dist", "worksteal"] if workers else []
+    shared = ["-n", str(workers), "--dist", "loadfile"] if workers else []
     return [python, "-m", "pytest", *shared, *folders]
 
 
@@ -263,12 +263,13 @@ def main() -> int:
     plain = [kind for kind in ("unit", "lua", "integration") if kind in kinds]
     if plain:
         run.stage(Stage(", ".join(plain), pytest(plain, workers=0 if chosen.k else _ALONE)))
+    browser = [Stage("browser", pytest(["browser"]))] if "browser" in kinds else []
     if everything:
-        run.lanes([further_servers(run), further_interpreters(run)])
+        run.lanes([further_servers(run), further_interpreters(run), browser])
     if "faults" in kinds:
         run.stage(faults())
-    if "browser" in kinds:
-        run.stage(Stage("browser", pytest(["browser"])))
+    if browser and not everything:
+        run.stage(browser[0])
     print("\n" + "\n".join(run.lines))
     print(run.total)
     return 1 if run.total.failed else 0

@@ -105,7 +105,8 @@ async def test_sigterm_gives_back_what_does_not_end_in_time(config: Config, conn
         assert (await record(connection, long))[2:4] == ["q", "0"]  # given back, and counts as no claim
         assert await registered(connection) == {}
         async with process(config, *SAMPLES, "--name", "next") as following:
-            assert (await outcome(connection, late)).value == following.pid
+            # it may be taken before the signal is seen; either way it is not lost
+            assert (await outcome(connection, late)).value in (leaving.pid, following.pid)
             assert (await outcome(connection, long, 15)).value == following.pid
 
 
