@@ -115,7 +115,7 @@ def submit(
         DecisionConflict: It is decided already, has changed, or somebody else has claimed it.
     """
     row = Escalation.objects.select_related("claimed_by").filter(pk=escalation_id).first() or _fetch(escalation_id)
-    identity = decision_id or _same(escalation_id, version, action, payload, user)
+    identity = decision_id or _same(escalation_id, action, payload, user)
     earlier = _earlier(row, identity)
     if earlier is not None:
         return send(earlier) if earlier.state == "submitted" else earlier
@@ -163,9 +163,9 @@ def _fetch(escalation_id: str) -> Escalation:
     return Escalation.objects.get(pk=escalation_id)
 
 
-def _same(escalation_id: str, version: int, action: str, payload: Any, user: Any) -> uuid.UUID:
-    """The id of a decision whose sender gave none: what is sent twice is one decision."""
-    parts = [escalation_id, version, action, payload, user.get_username()]
+def _same(escalation_id: str, action: str, payload: Any, user: Any) -> uuid.UUID:
+    """The id of a decision whose sender gave none: what is sent twice is one, for an escalation has only one."""
+    parts = [escalation_id, action, payload, user.get_username()]
     return uuid.uuid5(uuid.NAMESPACE_OID, msgspec.json.encode(parts, order="sorted").decode())
 
 
