@@ -104,17 +104,26 @@ class Run:
         return Counts(failed=1) if code else Counts(passed=1)
 
     def _pytest(self, stage: Stage, log: IO[str] | None) -> Counts:
-        report = BUILD / "reports" / (re.sub(r"\W+", "-", stage.name) + ".xml")
+        """Run a stage's tests; those that fail get a second try alone, and the summary names what needed it."""
+        slug = re.sub(r"\W+", "-", stage.name)
+        report = BUILD / "reports" / f"{slug}.xml"
+        common = [*stage.command, *self._extra, "-q", "-o", f"cache_dir={BUILD / 'cache' / slug}"]
+        counts = self._once([*common, f"--junitxml={report}"], report, log)
+        if counts.failed and report.exists():
+            again = BUILD / "reports" / f"{slug}-again.xml"
+            second = self._once([*common, "-n", "0", "--last-failed", f"--junitxml={again}"], again, log)
+            unsteady = counts.failed - second.failed
+            if second.passed and unsteady > 0:
+                with self._lock:
+                    names = sorted(set(_failures(report)) - set(_failures(again)))
+                    self.lines.append(f"unsteady, passed at a second try alone: {', '.join(names)}")
+                counts.passed, counts.failed = counts.passed + unsteady, second.failed
+        return counts
+
+    def _once(self, command: list[str], report: Path, log: IO[str] | None) -> Counts:
         report.unlink(missing_ok=True)
-        command = [*stage.command, *self._extra, "-q", f"--junitxml={report}"]
         code = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=self._environ,
-            stdout=log,
-            stderr=subprocess.STDOUT if log else None,
-            check=False,
-            preexec_fn=end_with_parent,
+            command, cwd=ROOT, env=self._environ, stdout=log, stderr=subprocess.STDOUT if log else None, check=False
         ).returncode
         if code == NO_TESTS and self._extra:
             return Counts()
@@ -128,6 +137,14 @@ class Run:
         if code and not counts.failed:
             counts.failed = 1
         return counts
+
+
+def _failures(report: Path) -> list[str]:
+    """The names of the tests that failed."""
+    cases = ElementTree.parse(report).getroot().iter("testcase")
+    return [
+        str(case.get("name")) for case in cases if case.find("failure") is not None or case.find("error") is not None
+    ]
 
 
 def _headline(stage: Stage) -> None:
