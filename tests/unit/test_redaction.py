@@ -128,5 +128,6 @@ def test_what_is_nested_without_end_is_cut_off_and_hides_no_secret() -> None:
         deep = [deep]
     assert "hunter2" not in str(redact(deep))
     assert b"hunter2" not in redact_json(b"[" * 900 + b'{"password": "hunter2"}' + b"]" * 900)
-    assert redact_json(b'{"token": ' + b"[" * 9_000 + b"]" * 9_000 + b"}") == b'"[redacted]"'
+    cut = redact_json(b'{"token": ' + b"[" * 9_000 + b"]" * 9_000 + b"}")
+    assert cut in (b'"[redacted]"', b'{"token":"[redacted]"}')  # how deep JSON is read depends on the Python
     assert redact([[["shallow"]]]) == [[["shallow"]]]
