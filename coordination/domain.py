@@ -97,14 +97,6 @@ class EscalationState(StrEnum):
     WITHDRAWN = "withdrawn"  # its workflow ended without it
 
 
-class Priority(StrEnum):
-    """Order in which agents take tasks."""
-
-    HIGH = "high"
-    NORMAL = "normal"
-    LOW = "low"
-
-
 class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """A failure as it is stored and shown. Never holds more than 8 KiB of text."""
 
@@ -281,10 +273,3 @@ class RemoteAgent(msgspec.Struct, frozen=True, omit_defaults=True):
     timeout_s: float = 30.0
     schemas: dict[str, dict[str, Any]] = {}  # task type -> {"input": schema, "output": schema}
     registered_by: str = ""
-
-
-class Page(msgspec.Struct):
-    """What a reader gets beside its rows."""
-
-    total: int
-    next: str = ""

@@ -242,10 +242,6 @@ class Registry:
         """Whether operators paused a task type."""
         return task_type in self._paused
 
-    def paused_types(self) -> frozenset[str]:
-        """Every paused task type."""
-        return self._paused
-
     def schemas(self, task_type: str) -> dict[str, Any]:
         """``{"input": …, "output": …}`` as the instance that started last declares them; empty when none."""
         views = self._by_type.get(task_type, ())

@@ -7,7 +7,7 @@ import random
 import time
 from typing import Any
 
-from coordination import catalog, journal
+from coordination import catalog
 from coordination.async_client import Client
 from coordination.errors import BadRequest, GanglionError, TryAgain
 from tests.chaos import plans
@@ -120,8 +120,3 @@ class Driver:
             escalation_id, version=found.version, action=action, actor="chaos", decision_id=decision_id, value=value
         )
         self.decisions.add(decision_id)
-
-
-def about_journal(raw: bytes) -> list[journal.Numbered]:
-    """An archived journal."""
-    return journal.decode_archive(raw)
