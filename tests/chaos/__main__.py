@@ -19,6 +19,7 @@ from coordination.async_client import Client
 from coordination.config import current
 from coordination.connection import Connection
 from tests import servers
+from tests.chaos import scenarios
 from tests.chaos.check import Report, check, check_server, unfinished
 from tests.chaos.crew import Crew
 from tests.chaos.drive import Driver
@@ -39,6 +40,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--hosts", type=int, default=3)
     parser.add_argument("--agents", type=int, default=2)
     parser.add_argument("--every", type=float, default=5.0, help="seconds between faults")
+    parser.add_argument("--scenario", metavar="NAME", help="run one scenario instead, or all; list shows them")
     parser.add_argument("--json", type=Path, help="write the report here")
     parser.add_argument("--keep", type=Path, help="keep logs and data in this folder, which must not exist")
     return parser.parse_args()
@@ -126,6 +128,8 @@ def show(report: Report) -> None:
 def main() -> int:
     """Run; 0 when every invariant held."""
     choice = options()
+    if choice.scenario:
+        return scenarios.main(choice.scenario, choice.seed, choice.minutes, choice.json, choice.keep)
     with servers.folder() as temporary:
         folder = choice.keep or temporary
         folder.mkdir(parents=True, exist_ok=True)
