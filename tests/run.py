@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import glob
+import itertools
 import os
 import re
 import shutil
@@ -196,9 +197,9 @@ def on(python: str, *arguments: str) -> list[str]:
     return [python, "-m", "tests.servers", *arguments, "--"]
 
 
-def further_servers(run: Run) -> list[Stage]:
-    """The same tests against other servers: the system's Redis, PostgreSQL, and a cluster."""
-    stages, arguments, words = [], [], []
+def further_servers(run: Run) -> list[tuple[str, list[str]]]:
+    """Other servers for the same tests, with how to start them: Redis and PostgreSQL, and a cluster."""
+    arguments, words = [], []
     for option, kind, find in (
         ("--redis", "redis", lambda: servers.program("redis")),
         ("--database", "postgresql", servers.postgresql_programs),
@@ -209,11 +210,8 @@ def further_servers(run: Run) -> list[Stage]:
             words.append(kind)
         except servers.ServerMissing as error:
             run.lines.append(f"not run on {kind}: {error}")
-    if arguments:
-        command = [*on(sys.executable, *arguments), *pytest(["lua", "integration"], workers=_BESIDE)]
-        stages.append(Stage(f"integration on {' and '.join(words)}", command))
-    command = [*on(sys.executable, "--redis", "cluster"), *pytest(["lua", "integration"], workers=_BESIDE)]
-    return [*stages, Stage("integration on a cluster of three", command)]
+    found = [(" and ".join(words), arguments)] if arguments else []
+    return [*found, ("a cluster of three", ["--redis", "cluster"])]
 
 
 def interpreters() -> dict[str, str]:
@@ -235,9 +233,9 @@ def _runs(candidate: str, version: str) -> bool:
     return answer.stdout.strip() == version
 
 
-def further_interpreters(run: Run) -> list[Stage]:
-    """Units and integration on each other Python, in environments of their own."""
-    stages = []
+def further_interpreters(run: Run) -> list[tuple[str, str]]:
+    """Each other Python, in an environment of its own: version and program."""
+    found = []
     for version, program in interpreters().items():
         folder = BUILD / f"python{version}"
         make = (
@@ -248,8 +246,20 @@ def further_interpreters(run: Run) -> list[Stage]:
             run.total.failed += 1
             run.lines.append(f"FAIL Python {version}: its environment could not be made")
             continue
-        python = str(folder / "bin" / "python")
-        stages.append(Stage(f"Python {version}", pytest(["unit", "lua", "integration"], python, workers=_BESIDE)))
+        found.append((version, str(folder / "bin" / "python")))
+    return found
+
+
+def further(run: Run) -> list[Stage]:
+    """The same tests on other servers and other Pythons, each of both at least once, in as few passes as that takes."""
+    stages = []
+    for other, interpreter in itertools.zip_longest(further_servers(run), further_interpreters(run)):
+        version, python = interpreter or ("", sys.executable)
+        words, arguments = other or ("", [])
+        name = " with ".join(filter(None, (f"Python {version}" if version else "", words)))
+        command = [*pytest(["unit", "lua", "integration"] if version else ["lua", "integration"], python, _BESIDE)]
+        prefix = on(python, *arguments) if arguments else []
+        stages.append(Stage(name, [*prefix, *command, "-m", "not once"]))
     return stages
 
 
@@ -280,9 +290,9 @@ def main() -> int:
     plain = [kind for kind in ("unit", "lua", "integration") if kind in kinds]
     if plain:
         run.stage(Stage(", ".join(plain), pytest(plain, workers=0 if chosen.k else _ALONE)))
-    browser = [Stage("browser", pytest(["browser"]))] if "browser" in kinds else []
+    browser = [Stage("browser", pytest(["browser"], workers=_BESIDE))] if "browser" in kinds else []
     if everything:
-        run.lanes([further_servers(run), further_interpreters(run), browser])
+        run.lanes([further(run), browser])
     if "faults" in kinds:
         run.stage(faults())
     if browser and not everything:
