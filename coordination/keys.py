@@ -179,3 +179,7 @@ class Keys:
     def relay_lag(self) -> str:
         """Hash: relay incarnation to its lag in ms and when it was measured."""
         return f"{self.prefix}relay:lag"
+
+    def presence(self, escalation_id: str) -> str:
+        """Sorted set, expiring: who has an escalation open, by when that is no longer true (ms)."""
+        return f"{self.prefix}{{console}}:presence:{escalation_id}"

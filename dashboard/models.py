@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import models
 
 from coordination.errors import GanglionError
+from dashboard.bulk_models import BulkAction, BulkItem, Disposition, SavedView
 
 
 class Workflow(models.Model):
@@ -42,11 +43,13 @@ class Workflow(models.Model):
     deadline_at = models.DateTimeField(null=True)
     duration_ms = models.BigIntegerField(null=True)  # from submission to the end; null while it lives
     updated_at = models.DateTimeField()
+    disposed_generation = models.PositiveIntegerField(null=True)  # whose failure has a disposition
 
     class Meta:
         permissions = [
             ("view_console", "May see every page of the console"),
             ("operate", "May submit, cancel, signal and decide"),
+            ("approve", "May approve what others have asked for"),
             ("administer", "May manage people, tokens, agents and schedules"),
         ]
         # All ascending: keyset pages compare rows in one direction and scan either way.
@@ -60,6 +63,12 @@ class Workflow(models.Model):
             models.Index(fields=["parent_id", "created_at", "id"], name="wf_parent", condition=~models.Q(parent_id="")),
             models.Index(fields=["owner", "created_at", "id"], name="wf_owner", condition=~models.Q(owner="")),
             models.Index(fields=["created_at", "id"], name="wf_retrying", condition=models.Q(retrying__gt=0)),
+            models.Index(
+                fields=["finished_at", "id"],
+                name="wf_undisposed",
+                condition=models.Q(state="failed")
+                & (models.Q(disposed_generation=None) | models.Q(disposed_generation__lt=models.F("generation"))),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -98,14 +107,17 @@ class Escalation(models.Model):
     action = models.CharField(max_length=16, blank=True)
     resolved_by = models.CharField(max_length=150, blank=True)
     outcome = models.CharField(max_length=16, blank=True)  # "", dispatched, succeeded, failed_again, failed, cancelled
+    disposition = models.CharField(max_length=12, blank=True, default="", db_default="")  # Disposition.outcome
     claimed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     claimed_until = models.DateTimeField(null=True)
+    claim_fence = models.PositiveIntegerField(default=0, db_default=0)  # grows with every new claim
 
     class Meta:
         indexes = [
             models.Index(fields=["state", "opened_at", "id"], name="esc_state"),
             models.Index(fields=["state", "fingerprint"], name="esc_group"),
             models.Index(fields=["outcome", "workflow_id"], name="esc_outcome"),
+            models.Index(fields=["state", "opened_at"], name="esc_undisposed", condition=models.Q(disposition="")),
         ]
 
     def __str__(self) -> str:
@@ -113,7 +125,11 @@ class Escalation(models.Model):
 
 
 class Decision(models.Model):
-    """An operator's decision: written first, then sent under its id until Redis has answered."""
+    """An operator's decision: written first, then sent under its id until Redis has answered.
+
+    ``pending`` waits for another person's approval; ``submitted`` is sent once ``due_at`` has come, and can be undone
+    until it is first sent. ``undone``, ``refused`` and ``expired`` were never sent.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     escalation = models.ForeignKey(Escalation, on_delete=models.CASCADE, related_name="decisions")
@@ -122,10 +138,13 @@ class Decision(models.Model):
     payload = models.TextField(blank=True)  # JSON
     actor = models.CharField(max_length=150)
     comment = models.TextField(blank=True)
-    state = models.CharField(max_length=12, default="submitted", db_index=True)  # submitted | accepted | conflict
+    state = models.CharField(max_length=12, default="submitted", db_index=True)  # or accepted, conflict; see above
     answer = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     due_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)  # when sending began: from then on it cannot be undone
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    approved_by = models.CharField(max_length=150, blank=True)
     answered_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
@@ -190,7 +209,7 @@ class AuditEntry(models.Model):
 class ApiToken(models.Model):
     """A token for the API; only its digest is kept."""
 
-    SCOPES = ("read", "operate", "admin")
+    SCOPES = ("read", "operate", "approve", "admin")
 
     name = models.CharField(max_length=80)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
@@ -276,6 +295,21 @@ class Sample(models.Model):
     open_escalations = models.PositiveIntegerField(default=0)
     running = models.PositiveIntegerField(default=0)
     relay_lag_ms = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.at)
+
+
+from dashboard.work_models import Approval, Comment, Draft, Policy  # noqa: E402, F401 - Django finds models here
+
+
+class RelayMark(models.Model):
+    """What Redis looked like when the history was last known to be whole; one row. See ``dashboard.relay_keeper``."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    at = models.BigIntegerField()  # the mark that Redis carries too, server ms
+    server = models.CharField(max_length=64, blank=True)  # its run id
+    added = models.JSONField(default=dict)  # event stream -> entries ever added to it
 
     def __str__(self) -> str:
         return str(self.at)

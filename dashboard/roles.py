@@ -1,7 +1,7 @@
-"""Who may do what: three roles, each with everything that the one before may do.
+"""Who may do what: four roles, each with everything that the one before may do.
 
-viewer sees; operator also submits, cancels, signals and decides; admin also manages people,
-tokens, agents and schedules. Roles are Django groups that hold permissions, so that a deployment
+viewer sees; operator also submits, cancels, signals and decides; approver also approves what others
+have asked for; admin also manages people, tokens, agents, schedules and the rules for decisions. Roles are Django groups that hold permissions, so that a deployment
 can mix its own. Views, the API and sockets all ask ``allowed``.
 """
 
@@ -18,23 +18,25 @@ from django.http import HttpRequest, HttpResponseBase
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
-VIEWER, OPERATOR, ADMIN = ROLES = ("viewer", "operator", "admin")
+VIEWER, OPERATOR, APPROVER, ADMIN = ROLES = ("viewer", "operator", "approver", "admin")
 
 PERMISSIONS = {
     "view": "dashboard.view_console",
     "operate": "dashboard.operate",
+    "approve": "dashboard.approve",
     "administer": "dashboard.administer",
 }
 
 GRANTS: dict[str, tuple[str, ...]] = {
     VIEWER: ("view_console",),
     OPERATOR: ("view_console", "operate"),
-    ADMIN: ("view_console", "operate", "administer"),
+    APPROVER: ("view_console", "operate", "approve"),
+    ADMIN: ("view_console", "operate", "approve", "administer"),
 }
 
 
 def allowed(user: Any, verb: str) -> bool:
-    """Whether an active user may ``view``, ``operate`` or ``administer``."""
+    """Whether an active user may ``view``, ``operate``, ``approve`` or ``administer``."""
     permission = PERMISSIONS[verb]
     if user is None or not user.is_authenticated or not user.is_active:
         return False
@@ -43,7 +45,12 @@ def allowed(user: Any, verb: str) -> bool:
 
 def role_of(user: Any) -> str:
     """The highest role that the user's permissions amount to, or an empty string."""
-    for verb, role in (("administer", ADMIN), ("operate", OPERATOR), ("view", VIEWER)):
+    for verb, role in (
+        ("administer", ADMIN),
+        ("approve", APPROVER),
+        ("operate", OPERATOR),
+        ("view", VIEWER),
+    ):
         if allowed(user, verb):
             return role
     return ""
@@ -72,6 +79,11 @@ def viewer_required(view: View[P]) -> View[P]:
 def operator_required(view: View[P]) -> View[P]:
     """Send strangers to the login, and refuse people who may only look with 403."""
     return _required("operate", "This needs the role operator. Ask an administrator for it.")(view)
+
+
+def approver_required(view: View[P]) -> View[P]:
+    """Send strangers to the login, and refuse people who may not approve with 403."""
+    return _required("approve", "This needs the role approver. Ask an administrator for it.")(view)
 
 
 def admin_required(view: View[P]) -> View[P]:

@@ -26,9 +26,10 @@ logger = logging.getLogger(__name__)
 _VERBS = {
     "read": frozenset({"view"}),
     "operate": frozenset({"view", "operate"}),
-    "admin": frozenset({"view", "operate", "administer"}),
+    "approve": frozenset({"view", "operate", "approve"}),
+    "admin": frozenset({"view", "operate", "approve", "administer"}),
 }
-_NEEDS = {"read": "view", "operate": "operate", "admin": "administer"}
+_NEEDS = {"read": "view", "operate": "operate", "approve": "approve", "admin": "administer"}
 _NOTE_USE_S = 60  # a token's last use is written down this often at most
 
 
@@ -103,7 +104,7 @@ def _note_use(token: ApiToken, now: dt.datetime) -> None:
 
 
 def permits(token: ApiToken, verb: str) -> bool:
-    """Whether both the token's scope and its owner's role allow ``view``, ``operate`` or ``administer``."""
+    """Whether both the token's scope and its owner's role allow a verb of ``roles.PERMISSIONS``."""
     return verb in _VERBS.get(token.scope, frozenset()) and allowed(token.user, verb)
 
 

@@ -15,8 +15,8 @@ from dashboard import accounts, audit, tokens
 from dashboard.api import limits
 from dashboard.roles import allowed
 
-_ROLE = {"view": "viewer", "operate": "operator", "administer": "admin"}
-_SCOPE = {"view": "read", "operate": "operate", "administer": "admin"}
+_ROLE = {"view": "viewer", "operate": "operator", "approve": "approver", "administer": "admin"}
+_SCOPE = {"view": "read", "operate": "operate", "approve": "approve", "administer": "admin"}
 
 
 class Refused(BadRequest):
@@ -69,7 +69,7 @@ class Session(APIKeyCookie):
 
 
 def may(verb: str) -> list[Any]:
-    """The ways to be let into an operation that needs ``view``, ``operate`` or ``administer``."""
+    """The ways to be let into an operation that needs a verb of ``roles.PERMISSIONS``."""
     return [Bearer(verb), Session(verb)]
 
 
