@@ -183,3 +183,13 @@ class Keys:
     def presence(self, escalation_id: str) -> str:
         """Sorted set, expiring: who has an escalation open, by when that is no longer true (ms)."""
         return f"{self.prefix}{{console}}:presence:{escalation_id}"
+
+    @property
+    def relay_mark(self) -> str:
+        """Hash: the mark by which relays see that Redis and the history belong together."""
+        return f"{self.prefix}relay:mark"
+
+    @property
+    def relay_keeper(self) -> str:
+        """String, expiring: the relay that looks after gaps of the history."""
+        return f"{self.prefix}relay:keeper"

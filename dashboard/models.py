@@ -300,9 +300,6 @@ class Sample(models.Model):
         return str(self.at)
 
 
-from dashboard.work_models import Approval, Comment, Draft, Policy  # noqa: E402, F401 - Django finds models here
-
-
 class RelayMark(models.Model):
     """What Redis looked like when the history was last known to be whole; one row. See ``dashboard.relay_keeper``."""
 
@@ -313,3 +310,6 @@ class RelayMark(models.Model):
 
     def __str__(self) -> str:
         return str(self.at)
+
+
+from dashboard.work_models import Approval, Comment, Draft, Policy  # noqa: E402, F401 - Django finds models here
