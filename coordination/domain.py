@@ -19,6 +19,7 @@ class WorkflowState(StrEnum):
     RUNNING = "running"
     WAITING = "waiting"  # parked: for a timer, a signal or a child
     NEEDS_HUMAN = "needs_human"  # at least one escalation is open
+    PAUSED = "paused"  # an operator holds it: nothing new begins until it is resumed
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -31,13 +32,18 @@ class WorkflowState(StrEnum):
 
 FINAL_STATES = frozenset({WorkflowState.COMPLETED, WorkflowState.FAILED, WorkflowState.CANCELLED})
 
-_LIVE = (WorkflowState.QUEUED, WorkflowState.RUNNING, WorkflowState.WAITING, WorkflowState.NEEDS_HUMAN)
+_LIVE = frozenset(WorkflowState) - FINAL_STATES
 
 TRANSITIONS: dict[WorkflowState, frozenset[WorkflowState]] = {
-    WorkflowState.QUEUED: frozenset({WorkflowState.RUNNING, WorkflowState.CANCELLED}),
+    WorkflowState.QUEUED: frozenset({WorkflowState.RUNNING, WorkflowState.PAUSED, WorkflowState.CANCELLED}),
     WorkflowState.RUNNING: frozenset(WorkflowState) - {WorkflowState.RUNNING},
     WorkflowState.WAITING: frozenset({*_LIVE, WorkflowState.CANCELLED}),
-    WorkflowState.NEEDS_HUMAN: frozenset({WorkflowState.QUEUED, WorkflowState.RUNNING, *FINAL_STATES}),
+    WorkflowState.NEEDS_HUMAN: frozenset(
+        {WorkflowState.QUEUED, WorkflowState.RUNNING, WorkflowState.PAUSED, *FINAL_STATES}
+    ),
+    WorkflowState.PAUSED: frozenset(
+        {WorkflowState.QUEUED, WorkflowState.RUNNING, WorkflowState.NEEDS_HUMAN, *FINAL_STATES}
+    ),
     **{state: frozenset() for state in FINAL_STATES},
 }
 
@@ -87,6 +93,8 @@ class Action(StrEnum):
     SUPPLY = "supply"  # payload: the step's result
     SKIP = "skip"  # payload: the default that the step returns, or nothing
     FAIL = "fail"  # the step raises StepFailed in run()
+    REROUTE = "reroute"  # payload: {"agent": name} or {"requires": {capability: value}}; then as retry
+    RESTART = "restart"  # payload: {"step": id}; that step and all that was asked for later begins anew
 
 
 class EscalationState(StrEnum):
