@@ -14,6 +14,7 @@ class BulkAction(models.Model):
     class State(models.TextChoices):
         """Where a bulk action is. ``canary`` and ``running`` are worked on by the jobs."""
 
+        AWAITING = "awaiting"  # another person's approval
         CANARY = "canary"  # one item is sent, its verified outcome awaited
         RUNNING = "running"
         STOPPED = "stopped"  # by itself: too much failed again
@@ -39,6 +40,7 @@ class BulkAction(models.Model):
     why = models.CharField(max_length=300, blank=True)  # it stopped, in words
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     actor = models.CharField(max_length=150)
+    approved_by = models.CharField(max_length=150, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     resumed_at = models.DateTimeField()  # the pace counts from here
     finished_at = models.DateTimeField(null=True)
@@ -75,6 +77,7 @@ class BulkItem(models.Model):
     label = models.CharField(max_length=300)
     state = models.CharField(max_length=12, choices=State.choices, default=State.WAITING)
     answer = models.CharField(max_length=300, blank=True)
+    other_id = models.CharField(max_length=140, blank=True)  # the workflow that a rerun started
     sent_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
