@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
+import msgspec
 import structlog
 from redis.exceptions import RedisError
 
@@ -154,6 +155,7 @@ class Executor:
             if running.ended:
                 return await self._stopped(running, instance)
             info, after = describe(error)
+            info = msgspec.structs.replace(info, agent_version=running.handler.version)
             self._ledger.finished(ok=False)
             return lambda: tasks.fail(connection, delivery, instance, claimed_ms, info, after)
         if running.ended in ("lost", "cancelled"):

@@ -113,6 +113,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     retryable: bool = True
     traceback: str = ""
     details: dict[str, Any] = {}
+    agent_version: str = ""  # of the agent that failed, when it declares one
 
 
 class AttemptView(msgspec.Struct, omit_defaults=True):

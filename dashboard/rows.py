@@ -91,12 +91,28 @@ def normalise(message: str) -> str:
     return " ".join(text.lower().split())[:300]
 
 
+_FRAME = re.compile(r'File "([^"]+)", line \d+, in (\S+)')
+
+
+def frame(traceback: str) -> str:
+    """Where an error was raised: the innermost call's file and function; the line moves with every edit."""
+    found = _FRAME.findall(traceback)
+    if not found:
+        return ""
+    path, function = found[-1]
+    return f"{path.replace(chr(92), '/').rpartition('/')[2]} {function}"
+
+
 def fingerprint(snapshot: EscalationSnapshot) -> str:
-    """What two escalations with the same cause have in common: error kind, normalised message, task type, reason."""
+    """What two escalations with the same cause have in common.
+
+    Workflow and task type, reason, kind of error, message without what differs from case to case, frame, and the
+    version of the agent: a new version that fails the same way is another cause.
+    """
     error = snapshot.errors[-1] if snapshot.errors else None
-    kind = error.kind if error else ""
-    message = error.message if error else snapshot.question
-    cause = "\x00".join((snapshot.workflow_type, snapshot.task_type, snapshot.reason, kind, normalise(message)))
+    said = normalise(error.message if error else snapshot.question)
+    where = [error.kind, frame(error.traceback), error.agent_version] if error else []
+    cause = "\x00".join((snapshot.workflow_type, snapshot.task_type, snapshot.reason, said, *where))
     return hashlib.sha256(cause.encode()).hexdigest()[:32]
 
 

@@ -40,6 +40,15 @@ def test_other_causes_have_others() -> None:
     assert fingerprint(base) != fingerprint(escalated("", errors=[ErrorInfo("Other", "the date is missing")]))
 
 
+def test_a_cause_has_a_frame_and_an_agent_version_but_no_line() -> None:
+    def raised(line: int, function: str, version: str = "1") -> str:
+        trace = f'  File "/srv/a.py", line {line}, in outer\n    x()\n  File "/srv/b.py", line {line}, in {function}\nE'
+        return fingerprint(escalated("", errors=[ErrorInfo("E", "m", traceback=trace, agent_version=version)]))
+
+    assert raised(3, "parse") == raised(9, "parse")
+    assert len({raised(3, "parse"), raised(3, "load"), raised(3, "parse", "2")}) == 3
+
+
 def test_headlines_say_what_failed_in_words() -> None:
     assert headline(escalated("no text layer")) == "extract: no text layer"
     again = escalated("502", reason=Reason.MAX_RETRIES_EXCEEDED, attempts=4)
