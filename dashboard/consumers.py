@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 from weakref import WeakValueDictionary
@@ -25,7 +26,7 @@ from django.http import Http404, QueryDict
 from django.urls import Resolver404, resolve, reverse
 
 from coordination.errors import GanglionError
-from dashboard import live, pages, queries
+from dashboard import live, pages, presence, queries
 from dashboard.views.frame import connected
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.changed_at = time.monotonic()
         self.task: asyncio.Task[None] | None = None
         self.authorised_at = 0.0
+        self.tab, self.mode, self.present_at, self.present_in = uuid.uuid4().hex[:8], "viewing", 0.0, ""
         self.page: pages.LivePage | None = None
         self.rendering = Rendering()
         self.visit = pages.Visit({}, QueryDict(), frozenset())
@@ -106,10 +108,11 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Leave every group and stop pushing."""
         if self.task is not None:
             self.task.cancel()
+        await self._leave()
         await self._join(set())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """A page tells its new address (``path``), or that it missed a frame (``resync``)."""
+        """A page tells its new address (``path``), that it missed a frame (``resync``), or what its reader does."""
         try:
             message = json.loads(text_data or "{}")
         except (ValueError, RecursionError):
@@ -123,6 +126,10 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         except _Refused as refusal:
             await self._cut(refusal.code)
             return
+        if isinstance(message, dict) and message.get("presence") in presence.MODES:
+            self.mode, self.present_at = message["presence"], 0.0
+            await self._present()
+            return
         self.sent.clear()
         self._touch()
 
@@ -133,6 +140,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     # --- one page -------------------------------------------------------------------
 
     async def _open(self, path: str) -> None:
+        await self._leave()
         where, _, query = path.partition("?")
         try:
             match = resolve(where or "/")
@@ -159,6 +167,27 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         personal = self.page is not None and self.page.personal
         self.visit = pages.Visit(self.visit.kwargs, self.visit.query, verbs, user.pk if personal else None)
         self.authorised_at = time.monotonic()
+
+    async def _present(self) -> None:
+        """Say, every few seconds, that this reader has this page open."""
+        name, reader = self.page.shared if self.page else "", self.visit.user_id
+        if not name or reader is None or time.monotonic() - self.present_at < presence.EVERY_S:
+            return
+        self.present_at = time.monotonic()
+        self.present_in = self.visit.kwargs[name]
+        mode = self.mode if "operate" in self.visit.verbs else "viewing"
+        try:
+            await threaded(presence.note)(self.present_in, reader, self.tab, mode)
+        except GanglionError:
+            log.debug("Redis is not told who has %s open", self.present_in)
+
+    async def _leave(self) -> None:
+        where, self.present_in, self.mode, self.present_at = self.present_in, "", "viewing", 0.0
+        if where and self.visit.user_id is not None:
+            try:
+                await threaded(presence.leave)(where, self.visit.user_id, self.tab)
+            except GanglionError:
+                log.debug("that %s was left shows when it expires", where)
 
     async def _join(self, wanted: set[str]) -> None:
         if self.channel_layer is None:
@@ -199,6 +228,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                     if tick and time.monotonic() - self.changed_at >= tick * 0.9:
                         self._touch()
                 await self._authorise()
+                await self._present()
                 if self.dirty.is_set():
                     self.dirty.clear()
                     beat_at = time.monotonic()

@@ -50,6 +50,7 @@ class LivePage:
     tick_s: float = 0.0  # read again this often while open; 0: only when a topic changed
     verb: str = "view"
     personal: bool = False  # rendered for each person apart
+    shared: str = ""  # the part of the address that names what people are shown to look at together; personal only
     extra: dict[str, Any] = field(default_factory=dict)
 
     def read(self, visit: Visit) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Who may do what: four roles, each with everything that the one before may do.
 
 viewer sees; operator also submits, cancels, signals and decides; approver also approves what others
-have asked for; admin also manages people, tokens, agents, schedules and the rules for decisions. Roles are Django groups that hold permissions, so that a deployment
-can mix its own. Views, the API and sockets all ask ``allowed``.
+have asked for; admin also manages people, tokens, agents, schedules and the rules for decisions.
+Roles are Django groups that hold permissions, so that a deployment can mix its own. Views, the API
+and sockets all ask ``allowed``.
 """
 
 from __future__ import annotations
