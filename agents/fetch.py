@@ -19,6 +19,7 @@ from agents.outage import Outage, backoff_s, heard
 from coordination.connection import Connection
 from coordination.errors import InvalidPayload, TryAgain
 from coordination.keys import AGENTS_GROUP, PRIORITIES
+from coordination.refusals import refusal
 from coordination.streams import ensure_groups, no_group
 from coordination.tasks import parse
 
@@ -175,7 +176,7 @@ class Fetcher:
         if reply[0]:
             for entry in entries:
                 self._start(entry)
-            raise ResponseError(reply[0].decode())
+            raise refusal(reply[0].decode()) or ResponseError(reply[0].decode())
         return entries
 
     async def _block(self, active: list[str]) -> bool:

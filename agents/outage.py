@@ -9,6 +9,8 @@ import time
 import structlog
 from redis.exceptions import ResponseError
 
+from coordination.errors import WriteRefused
+
 log = structlog.get_logger("agents")
 
 
@@ -23,7 +25,7 @@ class Outage:
         if self._since:
             return
         self._since = time.monotonic()
-        what = "Redis refuses a call" if isinstance(error, ResponseError) else "Redis cannot be used"
+        what = "Redis refuses a call" if isinstance(error, ResponseError | WriteRefused) else "Redis cannot be used"
         log.warning(
             f"{what}; running tasks go on and report when it is back",
             action="server.lost", running=running, error=str(error),

@@ -40,6 +40,20 @@ class OutcomeUnknown(ServerUnavailable):
     code = "outcome_unknown"
 
 
+class WriteRefused(ServerUnavailable):
+    """The Redis server answers, but refuses this call now; nothing was done.
+
+    Attributes:
+        reason: The server's own word for it, as OOM or READONLY.
+    """
+
+    code = "write_refused"
+
+    def __init__(self, message: str | None = None, *, reason: str = "", retry_after_s: float = 5.0) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.reason = reason
+
+
 class AdmissionRefused(TryAgain):
     """New workflows are refused because too many are waiting or memory is short."""
 

@@ -6,7 +6,8 @@ import msgspec
 
 from coordination import catalog
 from coordination.connection import Connection
-from coordination.errors import AdmissionRefused
+from coordination.errors import AdmissionRefused, WriteRefused
+from coordination.refusals import OUT_OF_MEMORY
 from coordination.scripts import DUPLICATE, REFUSED
 
 _FIRST_LOOK_MS = 3_600_000  # a workflow in the backlog is looked after once an hour
@@ -31,7 +32,7 @@ async def submit(connection: Connection, wanted: Submission) -> bool:
 
     Raises:
         UnknownWorkflowType: Nothing installed here defines it.
-        AdmissionRefused: The backlog is full; says when to try again.
+        AdmissionRefused: The backlog or the server's memory is full; says when to try again.
     """
     definition = catalog.newest(wanted.type_name)
     config, keys = connection.config, connection.keys
@@ -44,12 +45,20 @@ async def submit(connection: Connection, wanted: Submission) -> bool:
     if wanted.labels:
         fields += ["labels", msgspec.json.encode(wanted.labels)]
     most = 0 if wanted.child else max(1, config.backlog // keys.shards)
-    answer = await connection.script(
-        "submit",
-        [keys.workflow(wanted.workflow_id), keys.workflows(shard), keys.deadlines(shard), keys.events(shard)],
-        [wanted.workflow_id, definition.type_name, definition.version, wanted.payload, most, _FIRST_LOOK_MS,
-         int((deadline_s or 0) * 1000), wanted.waiter, *fields],
-    )  # fmt: skip
+    try:
+        answer = await connection.script(
+            "submit",
+            [keys.workflow(wanted.workflow_id), keys.workflows(shard), keys.deadlines(shard), keys.events(shard)],
+            [wanted.workflow_id, definition.type_name, definition.version, wanted.payload, most, _FIRST_LOOK_MS,
+             int((deadline_s or 0) * 1000), wanted.waiter, *fields],
+        )  # fmt: skip
+    except WriteRefused as error:
+        if error.reason != OUT_OF_MEMORY or wanted.child:  # a child belongs to work that is accepted already
+            raise
+        raise AdmissionRefused(
+            "Redis has used up its memory; new workflows wait until some have finished, or until maxmemory is raised.",
+            retry_after_s=error.retry_after_s,
+        ) from None
     if answer[0] == REFUSED:
         raise AdmissionRefused(
             f"{answer[1]:,} workflows are waiting in this shard, more than GANGLION_BACKLOG allows. Try again later.",

@@ -15,11 +15,17 @@ from redis.asyncio.connection import Connection as Link
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, RedisError
 
+from coordination.errors import WriteRefused
+from coordination.refusals import DEMOTED, refusal
+
 _MORE = object()
 
 
 class Wire(asyncio.Protocol):
-    """Sends batches of commands; each reply goes to the future in its place, a refusal as its exception.
+    """Sends batches of commands; each reply goes to the future in its place, an error as its exception.
+
+    This is the one place where a server's refusals become ``WriteRefused``. One by a server that is no
+    primary makes the wire unusable, so that the next connection is made to wherever the primary is then.
 
     Args:
         link: A connected redis-py connection with no reply outstanding; the wire owns it from now on.
@@ -29,18 +35,18 @@ class Wire(asyncio.Protocol):
         self._link = link
         writer: asyncio.StreamWriter = link._writer  # type: ignore[assignment]
         self._transport = cast(asyncio.Transport, writer.transport)
-        self._reader = hiredis.Reader(
-            protocolError=InvalidResponse, replyError=link._parser.parse_error, notEnoughData=_MORE
-        )
+        self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=self._error, notEnoughData=_MORE)
+        self._parse_error = link._parser.parse_error
         self._pending: deque[asyncio.Future[Any]] = deque()
         self._answered: asyncio.Future[None] | None = None
         self._broken: Exception | None = None
+        self.demoted = False  # whether its server has said that it is no primary
         self._transport.set_protocol(self)
 
     @property
     def usable(self) -> bool:
         """Whether it is connected and has no reply outstanding."""
-        return self._broken is None and not self._pending and not self._transport.is_closing()
+        return self._broken is None and not self.demoted and not self._pending and not self._transport.is_closing()
 
     async def exchange(self, packed: bytes, futures: list[asyncio.Future[Any]]) -> None:
         """Send commands and wait until each of their futures is resolved.
@@ -76,14 +82,22 @@ class Wire(asyncio.Protocol):
         """The socket is gone."""
         self._break(RedisConnectionError(f"Connection closed by the server{f': {exc}' if exc else ''}"))
 
+    def _error(self, said: str) -> Exception:
+        refused = refusal(said)
+        if refused is None:
+            parsed: Exception = self._parse_error(said)  # type: ignore[no-untyped-call]
+            return parsed
+        self.demoted = self.demoted or refused.reason in DEMOTED
+        return refused
+
     def _take(self, reply: Any) -> None:
-        if isinstance(reply, RedisConnectionError):  # the server is loading, or lets nobody in
+        if isinstance(reply, RedisConnectionError):  # the server lets nobody in
             raise reply
         if not self._pending:
             raise InvalidResponse("The server sent a reply that nobody asked for.")
         future = self._pending.popleft()
         if not future.done():
-            if isinstance(reply, RedisError):
+            if isinstance(reply, RedisError | WriteRefused):
                 future.set_exception(reply)
             else:
                 future.set_result(reply)

@@ -38,6 +38,7 @@ STATUS = {
     "login_refused": 429,
     "server_unavailable": 503,
     "outcome_unknown": 503,
+    "write_refused": 503,
     "try_again": 503,
     "bad_request": 400,
     "bad_setting": 400,

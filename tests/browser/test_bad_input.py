@@ -27,6 +27,7 @@ from tests.browser.console import reviewed
 from tests.stack import ROOT, Stack, wait_until
 
 SLOW = 30_000
+MIB = 1_048_576
 
 
 @pytest.fixture(scope="module")
@@ -174,15 +175,12 @@ def test_too_large(page: Page, stack: Stack, program: Program, tmp_path: Path) -
 def test_new_work_is_refused_while_memory_is_short(page: Page, stack: Stack, program: Program) -> None:
     server = redis.Redis(unix_socket_path=str(stack.home / "redis.sock"))
     accepted = program.submit("bad_wait", None)
-    server.config_set("maxmemory", int(server.info("memory")["used_memory"]) + 200_000)
+    server.setrange("filler", 64 * MIB, "x")  # so that a share of maxmemory is more than what comes and goes meanwhile
     try:
-        wait_until(lambda: program.post("/workflows", {"type": "bad_wait"})[0] != 201, 10)
-        answer = page.request.post(
-            f"{stack.url}/api/workflows", data=json.dumps({"type": "bad_wait"}),
-            headers={**program.headers, "Content-Type": "application/json"},
-        )  # fmt: skip
-        assert (answer.status, answer.json()["code"]) == (429, "admission_refused")
-        assert int(answer.headers["retry-after"]) >= 1
+        server.config_set("maxmemory", int(server.info("memory")["used_memory"]) + 4 * MIB)
+        status, answer = refused_early(program)
+        assert (status, answer["code"]) == (429, "admission_refused")
+        assert answer["retry_after_s"] >= 1
         program.refused(8, "retry after", "submit", "bad_wait")
         page.goto(f"{stack.url}/runs/legal-review/")
         page.get_by_label("Or paste its text").fill("This agreement is made between two parties.")
@@ -193,10 +191,47 @@ def test_new_work_is_refused_while_memory_is_short(page: Page, stack: Stack, pro
         page.locator("textarea").fill("NORDEX;NX4982070000;PICKED_UP;2026-11-04T09:30:00+01:00")
         page.get_by_role("button", name="Start these rows").click()
         expect(page.locator("main [role=alert]")).to_contain_text("new workflows wait until")
+        refused_by_the_server(server, program, accepted)
+        page.goto(f"{stack.url}/workflows/{accepted}/")
+        page.get_by_role("button", name="Cancel", exact=True).click()
+        page.get_by_role("button", name="Cancel it").click()
+        expect(page.locator("body")).to_contain_text("refuses writes until")
     finally:
         server.config_set("maxmemory", 0)
-    assert program.post(f"/workflows/{accepted}/signal", {"name": "go", "payload": "on"})[0] == 204
+        server.delete("filler")
+    wait_until(lambda: program.post(f"/workflows/{accepted}/signal", {"name": "go", "payload": "on"})[0] == 204, 30)
     assert program.get(f"/workflows/{accepted}/result?wait_s=20")[1]["result"] == "on"
+    assert "Traceback" not in stack.log
+
+
+def refused_early(program: Program) -> tuple[int, Any]:
+    """The answer of an admission that has looked at the server's memory, which it does once a second."""
+    answers: list[tuple[int, Any]] = []
+
+    def refused() -> bool:
+        answers.append(program.post("/workflows", {"type": "bad_wait"}))
+        return answers[-1][0] != 201
+
+    wait_until(refused, 10)
+    return answers[-1]
+
+
+def refused_by_the_server(server: redis.Redis, program: Program, accepted: str) -> None:
+    """Let the server itself refuse: a write without an admission, and a submit between two looks at the memory."""
+    for _ in range(10):
+        server.config_set("maxmemory", 0)
+        wait_until(lambda: program.post("/workflows", {"type": "bad_wait"})[0] == 201, 10)
+        server.config_set("maxmemory", 1)
+        status, answer = program.post("/workflows", {"type": "bad_wait"})
+        assert (status, answer["code"]) == (429, "admission_refused")
+        if "has used up its memory; new workflows wait until" in answer["message"]:
+            break
+    else:
+        raise AssertionError(f"the server itself was never asked: {answer}")
+    status, answer = program.post(f"/workflows/{accepted}/signal", {"name": "go", "payload": "early"})
+    assert (status, answer["code"]) == (503, "write_refused")
+    assert answer["retry_after_s"] >= 1
+    program.refused(6, "maxmemory", "signal", accepted, "go")
 
 
 def test_a_server_that_stands_still_is_said_and_nothing_is_lost(page: Page, stack: Stack, program: Program) -> None:
