@@ -2,15 +2,15 @@
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 deadlines (zset), 4 events (stream)
 -- ARGV: id, epoch, due ms or 0, event kind or '', most entries, checkpoints the writer knows of,
 --   number of field-value pairs, field, value …, entries …
--- Returns {first seq, now ms} | {-1} | {-2} another epoch writes now | {-7, checkpoints} read the journal first: a
+-- Returns {first seq, now ms} | {-1} | {-2} another epoch writes now, or it has ended | {-7, checkpoints} read the journal first: a
 --   task it would queue is settled, or one of the writer's own checkpoints came late | {-8} the journal is full
 --- include answers
 --- include now
 --- include journal
 --- include task
-local epoch, seq, checkpoints = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'checkpoints'))
+local epoch, seq, checkpoints, state = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'checkpoints', 'state'))
 if not epoch then return {GONE} end
-if epoch ~= ARGV[2] then return {STALE} end
+if epoch ~= ARGV[2] or FINAL[state] then return {STALE} end
 checkpoints = checkpoints or '0'
 if checkpoints ~= ARGV[6] then return {UNREAD, tonumber(checkpoints)} end
 local pairs_, first = tonumber(ARGV[7]), tonumber(seq) + 1

@@ -6,9 +6,9 @@
 --- include now
 --- include task
 --- include journal
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
+local epoch, state = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'state'))
 if not epoch then return {GONE} end
-if epoch ~= ARGV[2] then return {STALE} end
+if epoch ~= ARGV[2] or FINAL[state] then return {STALE} end
 local task = read_task(KEYS[1], ARGV[3])
 if not task then return {GONE} end
 if task.generation ~= ARGV[4] or task.number ~= ARGV[5] then return {DUPLICATE} end
