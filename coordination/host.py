@@ -29,19 +29,16 @@ from coordination.execution import Execution
 from coordination.keys import COORDINATORS_GROUP
 from coordination.leases import Lease, Leases
 from coordination.machine import Machine
+from coordination.reading import Reader
 from coordination.registry import Registry
-from coordination.streams import ensure_groups, no_group
 from coordination.sweeper import Sweeper
 from coordination.watchdog import Watchdog
 from coordination.writing import Writer
 
 log = structlog.get_logger(__name__)
 
-_BLOCK_MS = 2_000
 _RESCUE_S = 2.0
 _REFRESH_S = 1.0
-_MOST_READ = 64  # entries of one stream in one read
-_MOST_STARTING = 512  # workflows taken up at once, so that a backlog does not keep the loop from the others
 _UNRUNNABLE_DELAY_MS = 5_000
 
 
@@ -71,7 +68,6 @@ class Host:
         self.version = _version()
         self.types = sorted(catalog.workflow_types())
         self.registry = Registry(connection)
-        self.writer = Writer(self)
         self.loop = asyncio.get_running_loop()
         self.executions: dict[str, Execution] = {}
         self.peers: set[str] = set()
@@ -83,6 +79,8 @@ class Host:
         self.started_ms = 0
         self._skew_ms = 0.0
         self.suspects = Suspects(self)
+        self._sweeper = Sweeper(self)
+        self._reader = Reader(self, self._sweeper)
         self._starting: set[asyncio.Task[None]] = set()
         self._claiming: set[str] = set()  # workflows whose claim is under way
         self._missed: set[str] = set()  # those of them that were told of an entry meanwhile
@@ -91,7 +89,7 @@ class Host:
     def _new_life(self) -> None:
         self.id = f"{self.name}-{secrets.token_hex(4)}"
         self.leases = Leases(self.connection, self.id)
-        self._read_to = b"0"
+        self.writer = Writer(self)
 
     # --- clock and room -------------------------------------------------------------
 
@@ -127,18 +125,16 @@ class Host:
         seconds, micros = await self.connection.call("TIME")
         self.note_time(int(seconds) * 1000 + int(micros) // 1000)
         self.started_ms = self.now_ms()
-        self._sweeper = Sweeper(self)
-        await self._make_groups()
+        await self._reader.prepare()
         await self.registry.refresh()
         guard = LoopGuard(self, self.config.blocked_s)
         self._watchdog = Watchdog(self, guard.sign)
-        self._sweeper = Sweeper(self)
         beating = asyncio.create_task(self._watchdog.run(), name="beating")
         work = [asyncio.create_task(_kept(guard.run), name="signs")]
         try:
             await self._watchdog.first_beat.wait()
             await self._tell("started")
-            loops = (self._fetch, self._listen, self._sweeper.run, self._refresh, self._rescue)
+            loops = (self._reader.fetch, self._reader.listen, self._sweeper.run, self._refresh, self._rescue)
             work += [asyncio.create_task(_kept(loop), name=loop.__qualname__) for loop in loops]
             yield
         finally:
@@ -175,11 +171,15 @@ class Host:
             await self.connection.call("DEL", keys.inbox(self.id))
 
     async def fenced(self) -> None:
-        """Peers declared this host dead: drop everything and begin a new life."""
-        log.warning("declared dead by a peer; starting anew", action="fenced", host=self.id, held=len(self.executions))
+        """The server does not know this host any more: drop everything and begin a new life."""
+        log.warning(
+            "declared dead by a peer, or the server lost its data; starting anew",
+            action="fenced", host=self.id, held=len(self.executions),
+        )  # fmt: skip
         for execution in list(self.executions.values()):
             execution.abandon()
         self._new_life()
+        self._reader.begin_anew()
 
     def recovered(self) -> None:
         """The server answers again: look at every journal, because wake-ups may be lost."""
@@ -242,6 +242,19 @@ class Host:
         """Whether a workflow is in memory, or on its way there."""
         return workflow_id in self.executions or workflow_id in self._claiming
 
+    def deliver(self, workflow_id: str, item: j.Numbered | None) -> None:
+        """Hand a journal entry to a workflow in memory; None: its journal may have grown."""
+        execution = self.executions.get(workflow_id)
+        if execution is not None:
+            execution.deliver(item)
+        elif workflow_id in self._claiming:  # it came after the claim and before the claim's answer
+            self._missed.add(workflow_id)
+
+    @property
+    def starting(self) -> int:
+        """Workflows that are being taken up now."""
+        return len(self._starting)
+
     def take_up_soon(self, workflow_id: str, entry: str) -> None:
         """Take a workflow up beside what runs; it counts as one in memory from now on."""
         task = self.loop.create_task(self.take_up(workflow_id, entry), name=f"take-up-{workflow_id}")
@@ -288,77 +301,6 @@ class Host:
 
     # --- loops ---------------------------------------------------------------------------------
 
-    async def _make_groups(self) -> None:
-        keys = self.connection.keys
-        for make in (keys.workflows, keys.resumes):
-            streams = [make(shard) for shard in range(keys.shards)]
-            made = await ensure_groups(self.connection, streams, COORDINATORS_GROUP)
-            for shard in (streams.index(stream) for stream in made):
-                await self._sweeper.look_at_all(shard)
-
-    async def _fetch(self) -> None:
-        """Read resumed and new workflows while there is room."""
-        keys = self.connection.keys
-        shards = range(keys.shards)
-        streams = [keys.resumes(shard) for shard in shards] + [keys.workflows(shard) for shard in shards]
-        ids = [">"] * len(streams)
-        while True:
-            room, reader = min(self.room(), _MOST_STARTING - len(self._starting)), self.id
-            if room <= 0:
-                await asyncio.sleep(0.01)
-                continue
-            count = max(1, min(_MOST_READ, room // len(streams)))
-            try:
-                answer = await self.connection.blocking(
-                    "XREADGROUP", "GROUP", COORDINATORS_GROUP, reader, "COUNT", count, "BLOCK", _BLOCK_MS,
-                    "STREAMS", *streams, *ids,
-                )  # fmt: skip
-            except (ServerUnavailable, ResponseError) as error:
-                await self._heal(error)
-                continue
-            if reader != self.id:
-                continue  # read in a former life: pending with a dead host now, and taken over as such
-            for stream, entries in answer or []:
-                for entry, fields in entries:
-                    self.take_up_soon(fields[1].decode(), ("r" if b"resumes:" in stream else "w") + entry.decode())
-            await asyncio.sleep(0)
-
-    async def _heal(self, error: Exception) -> None:
-        if isinstance(error, ResponseError) and not no_group(error):
-            log.error(str(error), action="refused")
-        await asyncio.sleep(self.retry_s())
-        if isinstance(error, ResponseError):
-            with contextlib.suppress(ServerUnavailable, ResponseError):
-                await self._make_groups()
-
-    async def _listen(self) -> None:
-        """Read the inbox and hand its entries to the workflows."""
-        while True:
-            inbox = self.connection.keys.inbox(self.id)
-            try:
-                answer = await self.connection.blocking(
-                    "XREAD", "COUNT", 1000, "BLOCK", _BLOCK_MS, "STREAMS", inbox, self._read_to
-                )
-            except (ServerUnavailable, ResponseError) as error:
-                await self._heal(error)
-                continue
-            for _, entries in answer or []:
-                for _, fields in entries:
-                    self._hand_on(fields)
-                self._read_to = entries[-1][0]
-                self.connection.call("XTRIM", inbox, "MINID", self._read_to).add_done_callback(_seen)
-
-    def _hand_on(self, fields: list[bytes]) -> None:
-        workflow_id = fields[1].decode()
-        execution = self.executions.get(workflow_id)
-        if execution is None:
-            if workflow_id in self._claiming:  # it came after the claim and before the claim's answer
-                self._missed.add(workflow_id)
-        elif len(fields) < 8:
-            execution.deliver(None)
-        else:
-            execution.deliver(j.Numbered(int(fields[3]), int(fields[5]), j.decode(fields[7])))
-
     async def _refresh(self) -> None:
         while True:
             with contextlib.suppress(ServerUnavailable):
@@ -390,9 +332,3 @@ async def _kept(loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
         except Exception:
             log.exception("a loop of the host failed and starts again", action="bug", loop=loop.__qualname__)
         await asyncio.sleep(1.0)
-
-
-def _seen(future: asyncio.Future[Any]) -> None:
-    """Retrieve what nobody waits for; the next call will meet the same trouble."""
-    if not future.cancelled():
-        future.exception()
