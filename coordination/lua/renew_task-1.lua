@@ -1,14 +1,15 @@
 -- Extends the time limit of a claimed task and stores its progress.
 -- KEYS: 1 workflow (hash)
 -- ARGV: step, generation, number, agent, time limit ms, progress JSON or ''
--- Returns 1 renewed | -2 lost to another attempt or agent | -3 withdrawn: stop working | -1 gone
+-- Returns 1 renewed | -2 lost to another attempt or agent | -3 withdrawn, or the workflow has ended: stop working | -1 gone
 --- include answers
 --- include now
 --- include task
 local step = ARGV[1]
-local task = read_task(KEYS[1], step)
+local record, state = unpack(redis.call('HMGET', KEYS[1], 't:' .. step, 'state'))
+local task = parse_task(record)
 if not task then return GONE end
-if task.state == 'x' then return FINISHED end
+if task.state == 'x' or FINAL[state] then return FINISHED end
 if task.state ~= 'c' or task.generation ~= ARGV[2] or task.number ~= ARGV[3] or task.agent ~= ARGV[4] then
   return STALE
 end

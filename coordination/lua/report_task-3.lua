@@ -7,13 +7,13 @@
 --- include now
 --- include task
 --- include journal
-local record, seq, owner, progress =
-  unpack(redis.call('HMGET', KEYS[1], 't:' .. ARGV[2], 'seq', 'owner', 'p:' .. ARGV[2]))
+local record, seq, owner, progress, state =
+  unpack(redis.call('HMGET', KEYS[1], 't:' .. ARGV[2], 'seq', 'owner', 'p:' .. ARGV[2], 'state'))
 local task = parse_task(record)
 if not task then return {GONE} end
 local open = task.state == 'q' or task.state == 'c'
 if ARGV[5] == 's' then open = open or task.state == 'f' else open = open and task.number == ARGV[4] end
-if task.generation ~= ARGV[3] or not open then
+if task.generation ~= ARGV[3] or not open or FINAL[state] then
   redis.call('HINCRBY', KEYS[1], 'late', 1)
   return {DUPLICATE}
 end
