@@ -1,6 +1,15 @@
 """What pages and the API read: typed, cheap at a million rows, and free of secrets."""
 
 from dashboard.queries.audit import AuditFilter, AuditPage, audit
+from dashboard.queries.bulk import (
+    BulkProgress,
+    bulk_action,
+    bulk_actions,
+    bulk_items,
+    bulk_of_cause,
+    decided,
+    in_bulk_actions,
+)
 from dashboard.queries.detail import WorkflowDetail, archives, duration, workflow
 from dashboard.queries.escalations import (
     EscalationDetail,
@@ -13,6 +22,7 @@ from dashboard.queries.escalations import (
     open_escalations,
     workflow_escalations,
 )
+from dashboard.queries.ledger import Ledger, dispositions, ledger, undisposed_escalations, undisposed_workflows
 from dashboard.queries.overview import Live, Overview, host_events, live, overview, relay_lag, samples
 from dashboard.queries.workflows import (
     WorkflowFilter,
@@ -27,10 +37,12 @@ from dashboard.queries.workflows import (
 __all__ = [
     "AuditFilter",
     "AuditPage",
+    "BulkProgress",
     "EscalationDetail",
     "EscalationFilter",
     "EscalationGroup",
     "EscalationPage",
+    "Ledger",
     "Live",
     "Overview",
     "WorkflowDetail",
@@ -38,19 +50,29 @@ __all__ = [
     "WorkflowPage",
     "archives",
     "audit",
+    "bulk_action",
+    "bulk_actions",
+    "bulk_items",
+    "bulk_of_cause",
     "children",
     "count_workflows",
+    "decided",
+    "dispositions",
     "duration",
     "escalation",
     "escalation_groups",
     "escalations",
     "host_events",
+    "in_bulk_actions",
+    "ledger",
     "live",
     "open_escalations",
     "overview",
     "relay_lag",
     "samples",
     "state_counts",
+    "undisposed_escalations",
+    "undisposed_workflows",
     "workflow",
     "workflow_escalations",
     "workflow_types",

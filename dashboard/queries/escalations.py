@@ -113,7 +113,8 @@ class EscalationDetail:
         return until if until and self.row.claimed_by_id and until > timezone.now() else None
 
 
-def _narrow(wanted: EscalationFilter, user_id: int | None) -> QuerySet[Escalation]:
+def narrow(wanted: EscalationFilter, user_id: int | None) -> QuerySet[Escalation]:
+    """The escalations that a filter matches."""
     rows = Escalation.objects.all()
     if wanted.state != "all":
         rows = rows.filter(state=wanted.state)
@@ -138,7 +139,7 @@ def escalations(
     wanted: EscalationFilter, *, page: int = 1, limit: int = PAGE_ROWS, user_id: int | None = None
 ) -> EscalationPage:
     """One page of the queue, oldest first unless the filter says otherwise."""
-    rows = _narrow(wanted, user_id)
+    rows = narrow(wanted, user_id)
     order = ("-opened_at", "-id") if wanted.newest_first or wanted.state == "resolved" else ("opened_at", "id")
     page = min(max(1, page), COUNT_CAP // limit)
     first = (page - 1) * limit
@@ -152,7 +153,7 @@ def escalation_groups(
 ) -> list[EscalationGroup]:
     """The causes behind the escalations that match, the largest first."""
     rows = (
-        _narrow(wanted, user_id)
+        narrow(wanted, user_id)
         .values("fingerprint")
         .annotate(
             count=Count("id"),

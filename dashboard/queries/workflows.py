@@ -258,6 +258,12 @@ def workflows(wanted: WorkflowFilter, *, cursor: str = "", limit: int = 50, coun
     )
 
 
+def matching(wanted: WorkflowFilter, limit: int) -> list[Workflow]:
+    """Everything that matches, oldest first, up to a limit."""
+    found = [row for rows in _branches(wanted) for row in rows.order_by("created_at", "id")[:limit]]
+    return sorted(found, key=lambda row: (row.created_at, row.id))[:limit]
+
+
 def count_workflows(wanted: WorkflowFilter) -> tuple[int, bool]:
     """How many match, counted up to ``COUNT_CAP``, and whether there are more."""
     total = 0
