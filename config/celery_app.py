@@ -8,12 +8,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("ganglion")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["dashboard"], related_name="jobs")
+app.autodiscover_tasks(["dashboard", "dashboard.notices"], related_name="jobs")
+app.autodiscover_tasks(["dashboard"], related_name="bulk_jobs")
 
 
 @app.on_after_finalize.connect
 def _schedule(sender: Celery, **_: object) -> None:
     """Take over the timetable that stands beside the jobs."""
-    from dashboard.jobs import BEAT_SCHEDULE
+    from dashboard import bulk_jobs, jobs
+    from dashboard.notices import jobs as notices
 
-    sender.conf.beat_schedule = BEAT_SCHEDULE
+    sender.conf.beat_schedule = {**jobs.BEAT_SCHEDULE, **notices.BEAT_SCHEDULE, **bulk_jobs.BEAT_SCHEDULE}

@@ -98,6 +98,33 @@ def broker(redis_url: str) -> str:
     return redis_url.replace("unix://", "redis+socket://", 1) if redis_url.startswith("unix://") else redis_url
 
 
+def mail(url: str) -> dict[str, Any]:
+    """Translate ``GANGLION_EMAIL_URL`` into Django's words: smtp:// (with STARTTLS by ?tls=1) or smtps://.
+
+    Raises:
+        SettingsError: It is something else.
+    """
+    if not url:
+        return {"EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend"}
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        raise SettingsError(
+            f"GANGLION_EMAIL_URL={_without_password(url)!r} does not fit: use"
+            " smtp://user:password@mail.example.com:587/?tls=1&from=ganglion@example.com."
+        )
+    return {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": parts.hostname,
+        "EMAIL_PORT": parts.port or (465 if parts.scheme == "smtps" else 25),
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_TLS": options.get("tls") == "1",
+        "EMAIL_USE_SSL": parts.scheme == "smtps",
+        "DEFAULT_FROM_EMAIL": options.get("from", f"ganglion@{parts.hostname}"),
+    }
+
+
 def flag(name: str, default: bool = False) -> bool:
     """Read a switch."""
     raw = os.environ.get(name, "1" if default else "0").strip().lower()

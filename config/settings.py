@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "template_partials",
     "csp",
     "dashboard",
+    "dashboard.notices",
     "agents",
     "coordination",
     "examples.legal_review",
@@ -120,6 +121,13 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(HOME / "beat-schedule")
 CELERY_TIMEZONE = "UTC"
+
+# --- notices ----------------------------------------------------------------------
+
+PUBLIC_URL = os.environ.get("GANGLION_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")  # for links in messages
+NOTIFY_HOSTS = environment.names("GANGLION_NOTIFY_HOSTS", ["hooks.slack.com"])
+for _name, _value in environment.mail(os.environ.get("GANGLION_EMAIL_URL", "")).items():
+    globals()[_name] = _value
 
 # --- people -----------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ urlpatterns = [
     path("api/", include("dashboard.api.urls")),
     path("runs/legal-review/", include("examples.legal_review.urls")),
     path("runs/shipments/", include("examples.shipments.urls")),
+    path("notices/", include("dashboard.notices.urls")),
     path("", include("dashboard.urls")),
 ]
 

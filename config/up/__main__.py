@@ -27,6 +27,7 @@ def main() -> int:
 
 def _run(chosen: options.Options) -> None:
     os.environ["GANGLION_HOME"] = str(chosen.home)
+    os.environ.setdefault("GANGLION_PUBLIC_URL", chosen.address)
     from config.up import server
     from config.up.supervisor import Supervisor
 

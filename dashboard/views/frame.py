@@ -54,6 +54,7 @@ _SECTIONS = (
     ("agents", "Agents", "robot", False),
     ("coordinators", "Coordinators", "sitemap", True),
     ("runs", "Runs", "rocket", True),
+    ("notices", "Notices", "bell", True),
     ("audit", "Audit", "clipboard-list", True),
     ("settings", "Settings", "settings", True),
 )
