@@ -28,6 +28,7 @@ from coordination.errors import (
 from coordination.escalations import open_program, open_task, reopen_question
 from coordination.leases import Lease
 from coordination.machine import Machine
+from coordination.rewind import last_seq, read_after, torn
 from coordination.writing import Batch, checkpoint, first_look_ms, readd_all
 
 if TYPE_CHECKING:
@@ -223,17 +224,13 @@ class Execution:
 
     async def _read(self) -> None:
         self._reread = False
-        keys = self._host.connection.keys
-        raw = await self._host.connection.call("XRANGE", keys.journal(self.workflow_id), f"{self.seq + 1}-0", "+")
+        raw = await read_after(self._host.connection, self.workflow_id, self.epoch, self.seq)
         if not raw and self._buffer:
             raise JournalRewound(f"The journal of {self.workflow_id} lost entries: replaying what is left.")
         for item in j.parse(raw):
             self._buffer[item.seq] = item
         if raw and self.seq + 1 not in self._buffer and not self._broken:
-            raise WorkflowCodeChanged(
-                f"The journal of {self.workflow_id} has no entry {self.seq + 1}: somebody deleted it. "
-                "Restore the server's data and retry, or end the workflow."
-            )
+            raise torn(self.workflow_id, min(self._buffer) - self.seq - 1)
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -349,7 +346,7 @@ class Execution:
         keys = self._host.connection.keys
         entries = j.parse(await self._host.connection.call("XRANGE", keys.journal(self.workflow_id), "-", "+"))
         asked = j.about_program(entries)
-        self.seq = entries[-1].seq if entries else 0
+        self.seq = await last_seq(self._host.connection, self.workflow_id, entries)
         self.machine.open = j.open_escalations(entries)
         if cancelled := j.cancelled_since_asked(entries):
             self.machine.cancel_outright(cancelled)

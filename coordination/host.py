@@ -31,6 +31,7 @@ from coordination.leases import Lease, Leases
 from coordination.machine import Machine
 from coordination.reading import Reader
 from coordination.registry import Registry
+from coordination.rewind import missing
 from coordination.sweeper import Sweeper
 from coordination.watchdog import Watchdog
 from coordination.writing import Writer
@@ -269,6 +270,7 @@ class Host:
         trouble: ProgramError | None = crash_error(lease.workflow_id) if crashed else None
         try:
             machine = self.machine_for(lease.workflow_id, lease.fields)
+            trouble = trouble or missing(lease)
         except ProgramError as error:
             if isinstance(error, CodeMissing) and await self._without_code(lease, error):
                 return

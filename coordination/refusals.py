@@ -27,9 +27,11 @@ _WORDS = {
     "BUSY": "Redis is held up by a script that runs for too long: look for it in the server's slow log.",
 }
 
+_DELETED = "the stream key no longer exists"  # what Redis 7.0 tells a blocked reader, as newer servers say NOGROUP
+
 
 def refusal(said: str) -> WriteRefused | None:
     """The refusal that a server's error text is; None when it is an error of another kind."""
     reason = said.partition(" ")[0]
-    words = _WORDS.get(reason)
+    words = None if said.endswith(_DELETED) else _WORDS.get(reason)
     return WriteRefused(words, reason=reason) if words else None

@@ -160,7 +160,7 @@ async def test_a_journal_with_a_hole_goes_to_people(core: World) -> None:
     holder = core.hosts[0]
     await holder.executions[identity].stop()
     found = await core.escalation(identity)
-    assert "has no entry 2" in found.question
+    assert "lacks 1 of its entries" in found.question
     await core.decide(found, "fail")
     with pytest.raises(WorkflowFailed):
         await core.client.result(identity, timeout_s=5)
