@@ -7,6 +7,7 @@ from typing import Any
 
 from coordination import journal as j
 from coordination.connection import Connection
+from coordination.domain import ErrorInfo
 from coordination.keys import COORDINATORS_GROUP
 from coordination.leases import to_fields
 from coordination.streams import ensure_group
@@ -142,6 +143,21 @@ class Bench:
             [identity, LOOK_MS, f" {live} "],
         )  # fmt: skip
 
+    async def take_over(self, mark: str, dead: str, host: str, most: int) -> list[str]:
+        """take_over; the workflows whose entries changed hands"""
+        stream = self.keys.workflows(0) if mark == "w" else self.keys.resumes(0)
+        found = await self.script("take_over", [stream], [dead, host, most])
+        return [identity.decode() for identity in found[1::2]]
+
+    async def beat(self, host: str, first: bool) -> Any:
+        """beat"""
+        return await self.script("beat", [self.keys.beats, self.keys.hosts], [host, "", int(first)])
+
+    async def declare_dead(self, host: str, count: int) -> Any:
+        """declare_dead"""
+        keys = [self.keys.beats, self.keys.hosts, self.keys.host_events]
+        return await self.script("declare_dead", keys, [host, count, "observer", 0, "lost"])
+
     async def running(self, *, seq: int = 0, host: str = "h1") -> str:
         """A workflow that a host has taken up from its stream, with so many entries; its epoch is 1."""
         identity = self.new_id()
@@ -184,7 +200,9 @@ class Bench:
         self, identity: str, state: str, number: int = 1, generation: int = 0, step: str = "1"
     ) -> Any:
         """report_task"""
-        entry = j.Settled(step, generation, number, "a", 0, b"1")
+        entry: j.AnyEntry = j.Settled(step, generation, number, "a", 0, b"1")
+        if state == "f":
+            entry = j.Erred(step, generation, number, "a", 0, ErrorInfo("Oops", "It failed."))
         return await self.script(
             "report_task", self._shard(identity), [identity, step, generation, number, state, j.encode(entry)]
         )

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-import hypothesis
-from hypothesis import strategies as st
-
 from coordination import journal as j
 from coordination.scripts import CONFLICT, DUPLICATE, FINISHED
-from tests.lua_bench import ENTRY, Bench
+from tests.lua_bench import Bench
 
 
 async def opened(bench: Bench) -> tuple[str, str]:
@@ -86,68 +83,3 @@ async def test_a_decision_outlives_a_takeover(bench: Bench) -> None:
     await bench.claim(identity, "h2", previous="h1")
     answer = await bench.decide(identity, escalation, "d")
     assert answer[:2] == [1, b"h2"]
-
-
-calls = st.one_of(
-    st.tuples(st.just("escalate"), st.integers(1, 3)),
-    st.tuples(st.just("decide"), st.integers(1, 3), st.sampled_from(["d1", "d2", "d3"]), st.integers(1, 2)),
-    st.tuples(st.just("withdraw"), st.integers(1, 3)),
-    st.tuples(st.just("park")),
-    st.tuples(st.just("claim")),
-)
-
-
-@hypothesis.settings(
-    max_examples=60, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
-)
-@hypothesis.given(steps=st.lists(calls, min_size=3, max_size=25))
-async def test_any_sequence_of_calls_does_what_the_model_does(bench: Bench, steps: list[tuple]) -> None:  # type: ignore[type-arg]
-    identity = await bench.running()
-    epoch, owned = 1, True
-    model: dict[int, tuple[str, str, int]] = {}  # number -> state, decision, version
-    decided = 0
-    for name, *args in steps:
-        if name == "claim":
-            if not owned:
-                epoch, owned = epoch + 1, True
-                await bench.read("h1", bench.keys.resumes(0))
-                assert (await bench.claim(identity))[2] == epoch
-            continue
-        if name == "park":
-            if owned:
-                seq = int((await bench.fields(identity))["seq"])
-                assert await bench.park(identity, epoch, seq) == 1
-                owned = False
-            continue
-        number = args[0]
-        escalation = f"{identity}~1~{number}"
-        if name == "escalate" and owned:
-            answer = (await bench.escalate(identity, epoch, escalation))[0]
-            assert (answer == DUPLICATE) == (number in model)
-            model.setdefault(number, ("open", "", 1))
-        elif name == "decide":
-            answer = (await bench.decide(identity, escalation, args[1], version=args[2]))[0]
-            state, decision, version = model.get(number, ("", "", 0))
-            if not state:
-                assert answer == -1
-            elif decision == args[1]:
-                assert answer == DUPLICATE
-            elif state != "open" or version != args[2]:
-                assert answer == CONFLICT
-            else:
-                assert answer == 1
-                decided += 1
-                model[number] = ("resolved", args[1], 2)
-        elif name == "withdraw" and owned and number in model:
-            state, decision, version = model[number]
-            assert await bench.withdraw(identity, epoch, escalation) == (1 if state == "open" else DUPLICATE)
-            if state == "open":
-                model[number] = ("withdrawn", decision, version + 1)
-        is_open = sum(state == "open" for state, _, _ in model.values())
-        fields = await bench.fields(identity)
-        assert int(fields["open"]) == is_open
-        assert (fields["state"] == b"needs_human") == (is_open > 0)
-    entries = [item.entry for item in await bench.entries(identity)]
-    assert sum(isinstance(entry, j.Decided) for entry in entries) == decided
-    assert sum(isinstance(entry, j.Escalated) for entry in entries) == len(model)
-    assert ENTRY

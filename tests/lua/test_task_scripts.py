@@ -1,15 +1,13 @@
-"""Claiming, reporting and expiring tasks: every answer, and a model of all of them together."""
+"""Claiming, reporting and expiring tasks: every answer. Sequences of them: test_property_journal."""
 
 from __future__ import annotations
 
 import asyncio
 
-import hypothesis
 import pytest
-from hypothesis import strategies as st
 
 from coordination import journal as j
-from coordination.scripts import DUPLICATE, FINISHED, GONE, HELD, STALE
+from coordination.scripts import DUPLICATE, FINISHED, HELD, STALE
 from tests.lua_bench import ENTRY, Bench
 
 
@@ -128,120 +126,3 @@ async def test_a_consumer_that_holds_something_is_kept(bench: Bench) -> None:
     assert await bench.script("retire_consumer", [stream], ["coordinators", "h9"]) == 0
     await bench.script("acknowledge", [stream], ["coordinators", entry[1:]])
     assert await bench.script("retire_consumer", [stream], ["coordinators", "h9"]) == 1
-
-
-# --- all of them against a model -------------------------------------------------------
-
-
-class Model:
-    """What must be true of one task after any sequence of calls."""
-
-    def __init__(self) -> None:
-        self.number, self.state, self.agent, self.claims = 1, "q", "", 0
-        self.settled = self.expired = 0
-
-    def claim(self, number: int, agent: str, previous: str) -> int:
-        if number != self.number or self.state not in "qc":
-            return DUPLICATE
-        if self.state == "c" and self.agent not in (previous, agent):
-            return HELD
-        if self.state != "c" or self.agent != agent:
-            self.claims += 1
-        if self.claims > 5:
-            self.state = "f"
-            return 2
-        self.state, self.agent = "c", agent
-        return 1
-
-    def report(self, number: int, state: str) -> int:
-        is_open = self.state in ("qcf" if state == "s" else "qc")
-        if not is_open or (state == "f" and number != self.number):
-            return DUPLICATE
-        self.state = state
-        self.settled += state == "s"
-        return 1
-
-    def renew(self, number: int, agent: str) -> int:
-        if self.state == "x":
-            return FINISHED
-        return 1 if (self.state, number, agent) == ("c", self.number, self.agent) else STALE
-
-    def unclaim(self, number: int, agent: str) -> int:
-        if (self.state, number, agent) != ("c", self.number, self.agent):
-            return STALE
-        self.state, self.agent, self.claims = "q", "", self.claims - 1
-        return 1
-
-    def expire(self, number: int) -> int:
-        if number != self.number:
-            return DUPLICATE
-        if self.state != "c":
-            return 2 if self.state == "q" else DUPLICATE
-        self.state = "f"
-        return 1
-
-    def retry(self) -> bool:
-        if self.state == "s":
-            return False
-        self.number, self.state, self.agent, self.claims = self.number + 1, "q", "", 0
-        return True
-
-    def withdraw(self) -> None:
-        self.state, self.agent = "x", ""
-
-
-numbers, agents = st.integers(1, 3), st.sampled_from(["a", "b", "c"])
-calls = st.one_of(
-    st.tuples(st.just("claim"), numbers, agents, st.sampled_from(["", "a", "b", "c"])),
-    st.tuples(st.just("report"), numbers, st.sampled_from("sf")),
-    st.tuples(st.just("renew"), numbers, agents),
-    st.tuples(st.just("unclaim"), numbers, agents),
-    st.tuples(st.just("expire"), numbers),
-    st.tuples(st.just("retry")),
-    st.tuples(st.just("withdraw")),
-)
-
-
-@hypothesis.settings(
-    max_examples=60, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
-)
-@hypothesis.given(steps=st.lists(calls, min_size=3, max_size=25))
-async def test_any_sequence_of_calls_does_what_the_model_does(bench: Bench, steps: list[tuple]) -> None:  # type: ignore[type-arg]
-    identity = await bench.running()
-    await bench.queue_task(identity, 1)
-    model, withdrawn = Model(), False
-    for name, *args in steps:
-        if withdrawn and name == "retry":
-            continue
-        if name == "claim":
-            number, agent, previous = args
-            answer = (await bench.claim_task(identity, agent, number, previous, limit_ms=-1))[0]
-            assert answer == model.claim(number, agent, previous)
-        elif name == "report":
-            assert (await bench.report_task(identity, args[1], args[0]))[0] == model.report(*args)
-        elif name == "renew":
-            before = model.state
-            answer = await bench.renew_task(identity, args[1], args[0])
-            assert answer == model.renew(*args)
-            if answer == 1:  # give the claim back its short limit
-                await bench.claim_task(identity, args[1], args[0], limit_ms=-1)
-            assert model.state == before
-        elif name == "unclaim":
-            assert await bench.unclaim_task(identity, args[1], args[0]) == model.unclaim(*args)
-        elif name == "expire":
-            assert (await bench.expire_task(identity, 1, args[0]))[0] == model.expire(*args)
-        elif name == "retry":
-            queued = (await bench.queue_task(identity, 1, number=model.number + 1))[0] > 0
-            assert queued == model.retry()
-        else:
-            withdrawn = True
-            await bench.checkpoint(identity, 1, [ENTRY], ["t:1", f"0:{model.number}:x:0:0:0:"])
-            model.withdraw()
-        assert await bench.record(identity) == model.state
-    entries = [item.entry for item in await bench.entries(identity)]
-    assert sum(isinstance(entry, j.Settled) for entry in entries) >= model.settled
-    assert [item.seq for item in await bench.entries(identity)] == list(range(1, len(entries) + 1))
-
-
-def test_gone_is_none_of_the_answers_of_the_model() -> None:
-    assert GONE not in (DUPLICATE, HELD, STALE, FINISHED)
