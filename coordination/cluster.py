@@ -106,6 +106,12 @@ class ClusterConnection(Connection):
             await asyncio.sleep(_PAUSE_S * tries)
         raise ServerUnavailable(f"Slots of the cluster of {self._seed.hostname} move too often for a call to arrive.")
 
+    async def nodes(self) -> list[Connection]:
+        """One connection for each node that holds slots."""
+        if not self._owners:
+            await self._learn()
+        return [self._node(address) for address in dict.fromkeys(self._owners)]
+
     def one_key_for_each_node(self, name: str) -> list[str]:
         """Keys with this beginning, one at every node that holds slots."""
         wanted, keys, number = set(self._owners), [], 0

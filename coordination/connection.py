@@ -162,6 +162,10 @@ class Connection:
         """What reads of a consumer delivered that went on after ``blocking`` returned; only on a cluster they do."""
         return []
 
+    async def nodes(self) -> list[Connection]:
+        """One connection for each server that holds a part of the keys."""
+        return [self]
+
     def one_key_for_each_node(self, name: str) -> list[str]:
         """Keys with this beginning, one at every server."""
         return [name]

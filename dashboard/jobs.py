@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from asgiref.sync import async_to_sync, sync_to_async
 from celery import shared_task
 from celery.schedules import crontab
 from django.core.cache import cache
@@ -20,11 +21,17 @@ from django.utils import timezone
 from coordination import catalog
 from coordination import client as core
 from coordination.config import current
+from coordination.connection import Connection
 from coordination.domain import WorkflowState
 from coordination.errors import GanglionError, TryAgain
+from coordination.inspect import Inspector
 from coordination.keys import Keys
-from dashboard import audit, decisions, live, mirror, relay_status, schedules
+from dashboard import audit, decisions, live, relay_status, schedules
 from dashboard.models import Escalation, HostEvent, LoginFailure, LoginLink, Sample, Schedule, Workflow, WorkflowArchive
+from dashboard.reconciliation import LIVING
+from dashboard.relay_process import Processor
+from dashboard.relay_resync import Found, Resync, told
+from dashboard.relay_status import Reporter
 
 logger = logging.getLogger("ganglion.jobs")
 
@@ -91,8 +98,6 @@ def resend_decisions() -> int:
     return decisions.resend()
 
 
-_LIVING = (WorkflowState.QUEUED, WorkflowState.RUNNING, WorkflowState.WAITING, WorkflowState.NEEDS_HUMAN)
-
 # --- consistency --------------------------------------------------------------------------------
 
 
@@ -106,16 +111,33 @@ def check_consistency() -> dict[str, int]:
         )
     elif lag.lag_ms > LAG_WARNING_MS:
         logger.warning("the history is %.0f s behind (%d events): add a relay", lag.lag_ms / 1000, lag.events)
-    healed = lost = seen = 0
-    for state in _LIVING:
+    seen, total = 0, Found()
+    for state in LIVING:
         for ids in _walk(f"consistency:{state}", _living(state), "created_at"):
             seen += len(ids)
-            fixed, gone = _heal(ids, may_close=lag.alive)
-            healed, lost = healed + fixed, lost + gone
-    if healed or lost:
-        logger.warning("consistency: %d workflows were read again, %d are gone from Redis", healed, lost)
+            found = async_to_sync(_verify)(ids, may_close=lag.alive)
+            total = total.plus(found)
+    if total.newer or total.rewound or total.closed:
+        logger.warning("consistency: %d workflows were behind Redis, %s", total.newer, told(total))
         live.publish(["workflows", "overview", "escalations"])
-    return {"seen": seen, "healed": healed, "lost": lost, "lag_ms": lag.lag_ms}
+    return {"seen": seen, "healed": total.newer + total.rewound, "lost": total.closed, "lag_ms": lag.lag_ms}
+
+
+async def _verify(ids: list[str], *, may_close: bool) -> Found:
+    """Bring rows to what Redis holds.
+
+    Only a server that a relay reports to may lose workflows: another one is the wrong server.
+    """
+    async with Connection.of(current()) as connection:
+        sql = sync_to_async(_call, thread_sensitive=True)
+        processor = Processor(connection, sql, Reporter(connection, Inspector(connection), "jobs", []))
+        resync = Resync(connection, processor, sql)
+        await resync.verify(ids, may_close=may_close)
+        return resync.found
+
+
+def _call(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
 
 
 def _living(state: WorkflowState) -> QuerySet[Workflow]:
@@ -135,42 +157,6 @@ def _walk(name: str, rows: QuerySet[Workflow], column: str) -> Iterator[list[str
             return
         place = found[-1][1]
     cache.set(name, place, 3_600)
-
-
-def _heal(ids: list[str], *, may_close: bool) -> tuple[int, int]:
-    """Bring rows to what Redis holds; a workflow that Redis has lost is closed as failed, saying so.
-
-    Only a server that a relay reports to may lose workflows: another one is the wrong server.
-    """
-    inspect = core.sync().inspect
-    snapshots = [snapshot for snapshot in inspect.snapshots(ids) if snapshot is not None]
-    stored = {pk: (generation, seq) for pk, generation, seq in _places(ids)}
-    newer = [s for s in snapshots if (s.generation, s.seq) > stored.get(s.id, (0, -1))]
-    journals = {s.id: inspect.journal(s.id) for s in newer if s.state.is_final}
-    if newer:
-        mirror.store(newer, {name: entries for name, entries in journals.items() if entries})
-        names = Escalation.objects.filter(state="open", workflow_id__in=[s.id for s in newer]).values_list(
-            "pk", flat=True
-        )
-        found = [inspect.escalation(name) for name in names]
-        mirror.escalations([snapshot for snapshot in found if snapshot is not None])
-    missing = sorted(set(ids) - {snapshot.id for snapshot in snapshots})
-    return len(newer), _close(missing) if may_close else 0
-
-
-def _places(ids: list[str]) -> list[tuple[str, int, int]]:
-    return list(Workflow.objects.filter(pk__in=ids).values_list("pk", "generation", "seq"))
-
-
-def _close(missing: list[str]) -> int:
-    if not missing:
-        return 0
-    now = timezone.now()
-    words = "Redis no longer holds this workflow: its server was emptied or restored from an older copy."
-    rows = Workflow.objects.filter(pk__in=missing, finished_at=None)
-    closed = rows.update(state=WorkflowState.FAILED, error=words, finished_at=now, updated_at=now, owner="", retrying=0)
-    mirror.withdraw(missing, now)
-    return closed
 
 
 # --- retention ------------------------------------------------------------------------------------

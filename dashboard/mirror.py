@@ -19,19 +19,22 @@ from coordination.domain import EscalationSnapshot, EscalationState, WorkflowSna
 from coordination.journal import Numbered, encode_archive
 from dashboard.models import Escalation, HostEvent, Workflow, WorkflowArchive
 from dashboard.redaction import encode_clean, is_suspicious, redact, redact_json
-from dashboard.rows import escalation_values, workflow_values
+from dashboard.rows import at, escalation_values, workflow_values
 
 _ROWS = 250  # in one statement
+LOST = "The server lost this workflow: Redis was emptied or restored from an older copy."
 
 # Parking and lease changes write no journal entry: at the same seq the later reading wins, unless it has ended.
 _WORKFLOW_NEWER = (
     "(excluded.generation, excluded.seq) > (dashboard_workflow.generation, dashboard_workflow.seq)"
     " OR ((excluded.generation, excluded.seq) = (dashboard_workflow.generation, dashboard_workflow.seq)"
-    " AND dashboard_workflow.finished_at IS NULL AND excluded.updated_at > dashboard_workflow.updated_at)"
+    " AND excluded.updated_at > dashboard_workflow.updated_at"
+    f" AND (dashboard_workflow.finished_at IS NULL OR dashboard_workflow.error = '{LOST}'))"
 )
 _ESCALATION_NEWER = (
     "excluded.version > dashboard_escalation.version OR (excluded.version = dashboard_escalation.version"
     " AND dashboard_escalation.state = 'open' AND excluded.state <> 'open')"
+    " OR excluded.opened_at > dashboard_escalation.opened_at"  # of a later life of its workflow
 )
 _KEPT = {"id", "summary", "created_at", "type", "version", "parent_id", "labels"}  # never change after submission
 
@@ -62,6 +65,7 @@ def store(
         archived: Workflows whose input the history is known to hold.
     """
     with transaction.atomic():
+        _renew([snapshot for snapshot in snapshots if snapshot.id not in archived])
         workflows(snapshots, read_at)
         archive(
             [
@@ -73,6 +77,14 @@ def store(
         escalations(escalated)
         if hosts:
             HostEvent.objects.bulk_create(hosts, ignore_conflicts=True)
+
+
+def _renew(snapshots: Iterable[WorkflowSnapshot]) -> None:
+    """Begin the rows anew of workflows that were submitted again, under the same id, after Redis had lost them."""
+    born = {snapshot.id: created for snapshot in snapshots if (created := at(snapshot.created_ms)) is not None}
+    known = Workflow.objects.filter(pk__in=list(born)).values_list("pk", "created_at")
+    for pk, created in [row for row in known if row[1] < born[row[0]]]:
+        Workflow.objects.filter(pk=pk, created_at=created).delete()
 
 
 def workflows(snapshots: Iterable[WorkflowSnapshot], read_at: dt.datetime | None = None) -> None:

@@ -24,6 +24,7 @@ from coordination.inspect import Inspector
 from coordination.keys import RELAY_GROUP
 from coordination.streams import ensure_groups, no_group
 from dashboard.relay_batch import Batch
+from dashboard.relay_keeper import Keeper
 from dashboard.relay_process import Processor, Reading
 from dashboard.relay_status import Reporter
 
@@ -56,6 +57,7 @@ class Relay:
         self.streams = [*(keys.events(shard) for shard in range(keys.shards)), self.host_stream]
         self.reporter = Reporter(connection, Inspector(connection), name, self.streams)
         self.processor = Processor(connection, self.sql, self.reporter)
+        self.keeper = Keeper(connection, self.sql, self.processor, self.reporter, name, self.streams)
         self._sql = ThreadPoolExecutor(1, thread_name_prefix="relay-sql")
         self._stop = asyncio.Event()
         self._healthy = True
@@ -75,11 +77,12 @@ class Relay:
         helpers = [
             asyncio.create_task(self._repeat(self._reclaim, RECLAIM_S), name="relay-reclaim"),
             asyncio.create_task(self.reporter.run(self.sql), name="relay-report"),
+            asyncio.create_task(self.keeper.run(), name="relay-keeper"),
         ]
         try:
             while not self._stop.is_set():
                 try:
-                    await ensure_groups(self.connection, self.streams, RELAY_GROUP)
+                    self.keeper.deleted(await ensure_groups(self.connection, self.streams, RELAY_GROUP))
                     await self.sql(_ping)
                     await self._finish_pending()
                     await self._settled()

@@ -84,12 +84,20 @@ class Processor:
         Raises:
             OperationalError: The database is locked or away; nothing was acknowledged.
         """
+        await self.rebuild(reading)
+        self.reporter.mirrored(reading.snapshots)
+        await self.acknowledge(reading.batch)
+
+    async def rebuild(self, reading: Reading) -> None:
+        """``commit`` for what no event has told of: there is nothing to acknowledge or to count."""
         await self._store(reading)
         followed = await self._follow(reading.snapshots, reading.finished)
-        self.reporter.mirrored(reading.snapshots)
         await live.publish_async(await self._topics(reading.batch, followed))
         await self._forget(reading)
-        await self.acknowledge(reading.batch)
+
+    def forget_archived(self) -> None:
+        """The history may have lost what it was known to hold."""
+        self._archived.clear()
 
     async def acknowledge(self, batch: Batch) -> None:
         """Take a batch's events off their streams."""

@@ -79,7 +79,8 @@ class Reporter:
         self.keys: Keys = connection.keys
         self.name = name
         self.streams = streams
-        self.note = ""
+        self.note = ""  # why nothing is mirrored now
+        self.rebuilding = ""  # why more than new events is mirrored now
         self.lag = RelayLag()
         self._rows = 0
         self._finished = 0
@@ -122,7 +123,9 @@ class Reporter:
         # Acknowledged events are deleted, so the first that is left is the oldest not mirrored.
         oldest = min((int(first[0][0].partition(b"-")[0]) for first in firsts if first), default=now_ms)
         at_ms = time.time_ns() // 1_000_000
-        self.lag = RelayLag(max(0, now_ms - oldest), sum(lengths), round(rows_per_s, 1), at_ms, self.note)
+        self.lag = RelayLag(
+            max(0, now_ms - oldest), sum(lengths), round(rows_per_s, 1), at_ms, self.note or self.rebuilding
+        )
         await self.connection.call("HSET", self.keys.relay_lag, self.name, msgspec.json.encode(self.lag))
         return self.lag
 

@@ -88,9 +88,18 @@ async def test_rows_that_differ_from_redis_are_read_again(config: Config) -> Non
         assert healed.archive.journal
         gone = await sql(Workflow.objects.get, pk="lost")
         assert gone.state == "failed"
-        assert "no longer holds" in gone.error
+        assert gone.error == mirror.LOST
         assert (await sql(jobs.check_consistency))["seen"] == 0
 
+        assert not await client.connection.call("EXISTS", client.connection.keys.journal(done))
+
+
+async def test_what_a_relay_did_not_come_to_forget_leaves_redis(config: Config) -> None:
+    async with mirrored.host_and_worker(config) as client:
+        done = await client.submit("mirrored_shout", Word("hello"))
+        await client.result(done, timeout_s=10)
+        journal = await client.inspect.journal(done)
+        await sql(mirror.store, [await client.get(done)], {done: journal})
         await sql(lambda: Workflow.objects.filter(pk=done).update(finished_at=timezone.now() - dt.timedelta(minutes=5)))
         assert await sql(jobs.sweep_finished) == 1
         assert await sql(jobs.sweep_finished) == 0
