@@ -37,6 +37,11 @@ _LOOKS = {
     "submitted": Look("Submitted", "waiting", "send"),
     "accepted": Look("Accepted", "running", "check"),
     "conflict": Look("Refused", "failed", "alert-triangle"),
+    "pending": Look("Needs approval", "waiting", "hourglass-high"),
+    "approved": Look("Approved", "done", "check"),
+    "undone": Look("Undone", "idle", "arrow-back-up"),
+    "refused": Look("Not approved", "failed", "ban"),
+    "expired": Look("Expired", "idle", "clock"),
     "dispatched": Look("Running again", "running", "loader-2"),
     "failed_again": Look("Failed again", "failed", "circle-x"),
     # agents and hosts
@@ -56,6 +61,34 @@ _LOOKS = {
 def look(state: str) -> Look:
     """The look of any state; one that is not known is shown as it is called."""
     return _LOOKS.get(state) or Look(state.replace("_", " ").capitalize() or "–", "idle", "circle-dot")
+
+
+_VERBS = {
+    "retry": "Retry",
+    "edit": "Edit input and retry",
+    "supply": "Supply the result",
+    "skip": "Skip the step",
+    "fail": "Let the step fail",
+    "reroute": "Send to another agent",
+    "restart": "Restart from a step",
+}
+
+
+def action_verb(action: str) -> str:
+    """A decision's action as its button says it."""
+    return _VERBS.get(action) or action.replace("_", " ").capitalize()
+
+
+def period(seconds: int) -> str:
+    """A span that somebody has set, in words: 45 s, 15 min, 1 h 30 min, 2 days."""
+    if seconds < 60:
+        return f"{seconds} s"
+    parts, rest = [], seconds
+    for unit, words in ((86_400, "days"), (3_600, "h"), (60, "min"), (1, "s")):
+        count, rest = divmod(rest, unit)
+        if count:
+            parts.append(f"{count} {'day' if words == 'days' and count == 1 else words}")
+    return " ".join(parts[:2])
 
 
 def duration(ms: Any) -> str:

@@ -33,6 +33,7 @@ PAGES = {
     "agent": "first:/agents/ tr[data-row] .row-link",
     "coordinators": "/coordinators/",
     "runs": "/runs/",
+    "notices": "/notices/",
     "audit": "/audit/",
     "settings": "/settings/",
     "not-found": "/workflows/no-such-workflow/",

@@ -46,16 +46,6 @@ class Policy(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    @property
-    def acknowledge_ms(self) -> int:
-        """The time to look at it, for people."""
-        return self.acknowledge_s * 1000
-
-    @property
-    def resolve_ms(self) -> int:
-        """The time to resolve it, for people."""
-        return self.resolve_s * 1000
-
 
 class Level(models.Model):
     """A step of a policy's chain: who is told when nobody has claimed the incident by then."""
@@ -69,11 +59,6 @@ class Level(models.Model):
 
     def __str__(self) -> str:
         return f"{self.policy} after {self.after_s} s"
-
-    @property
-    def after_ms(self) -> int:
-        """The time from the incident's beginning, for people."""
-        return self.after_s * 1000
 
 
 class Incident(models.Model):

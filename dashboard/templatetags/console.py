@@ -126,6 +126,12 @@ def duration(ms: Any) -> str:
 
 
 @register.filter
+def period(seconds: Any) -> str:
+    """A span that somebody has set: 15 min, 4 h."""
+    return wording.period(int(seconds or 0))
+
+
+@register.filter
 def size(count: Any) -> str:
     """Bytes in words: 48.2 MB."""
     return wording.size(count)
