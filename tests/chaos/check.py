@@ -1,242 +1,252 @@
-"""What must hold after a run, read from the history, the ledger and what is left in Redis."""
+"""What must hold after a run, read from the history, the ledger, and every acknowledgement."""
 
 from __future__ import annotations
 
+import bisect
 import itertools
-import sqlite3
+import time
 from collections import Counter, defaultdict
-from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from coordination import journal as j
-from coordination.connection import Connection
-from coordination.domain import FINAL_STATES
-from coordination.keys import AGENTS_GROUP, COORDINATORS_GROUP, RELAY_GROUP
-from tests.chaos import ledger
+from coordination.domain import Reason
+from tests.chaos import history, ledger
 from tests.chaos.crew import Crew
-from tests.chaos.drive import Driver
-from tests.chaos.faults import Fault
+from tests.chaos.evidence import Evidence
+from tests.chaos.history import Kept
+from tests.chaos.measure import Measures
+from tests.chaos.record import FAILED, Record
+from tests.chaos.report import Report, Spread
+from tests.chaos.scene import Scene
 
 _CLOCK_MS = 50  # between the server's clock and an agent's
 _DEAD_MS = 10_000  # how long after an agent's end its tasks may still be started again
+_SUSPECTED_MS = 2_000  # how long after the server's frost a takeover would be its doing
+_FEW = 3  # cases that are named
 
 
-class Report(msgspec.Struct):
-    """What a run found; ``broken`` is empty when every invariant held."""
-
-    seed: int
-    minutes: float
-    accepted: int = 0
-    completed: int = 0
-    lost: int = 0
-    wrong: int = 0
-    doubled_effects: int = 0
-    repeat_runs: int = 0
-    deliveries: int = 0
-    stale_epoch_writes: int = 0
-    escalations_opened: int = 0
-    escalations_resolved: int = 0
-    resubmitted: int = 0
-    faults: dict[str, int] = {}
-    takeovers: int = 0
-    takeover_p50_s: float = 0.0
-    takeover_p99_s: float = 0.0
-    takeover_max_s: float = 0.0
-    next_step_p99_s: float = 0.0
-    next_step_max_s: float = 0.0
-    broken: list[str] = []
-
-
-def _sql(folder: Path, query: str) -> list[Any]:
-    with sqlite3.connect(folder / "home" / "ganglion.sqlite3") as database:
-        return database.execute(query).fetchall()
+def check(report: Report, scene: Scene, record: Record) -> None:
+    """Fill the report from everything that was noted."""
+    began = time.monotonic()
+    crew = scene.crew
+    report.faults = dict(Counter(fault.name for fault in scene.fired))
+    report.fired = scene.fired
+    report.broken += scene.broken
+    report.stale_epoch_tried = int(sum(fault.figures.get("stale_tried", 0) for fault in scene.fired))
+    evidence = Evidence(crew.folder / "evidence.sqlite3")
+    try:
+        evidence.load(ledger.read(crew.ledger_path), record)
+        measures = Measures(scene)
+        results = _Results(report, evidence)
+        for kept in history.everything(crew.history_path):
+            measures.add(kept)
+            results.add(kept)
+        evidence.index()
+        results.finish()
+        measures.fill(report)
+        _check_epochs(report, evidence, scene)
+        _check_acknowledgements(report, evidence)
+        _check_escalations(report, crew, evidence, scene)
+        _check_ledger(report, crew, evidence)
+        _check_takeovers(report, crew, scene)
+    finally:
+        evidence.close()
+    report.checked_s = round(time.monotonic() - began, 1)
 
 
-def unfinished(folder: Path, accepted: set[str]) -> list[str]:
-    """Accepted workflows that the history does not show as ended."""
-    final = tuple(str(state) for state in FINAL_STATES)
-    rows = _sql(folder, f"SELECT id FROM dashboard_workflow WHERE state IN {final}")
-    return sorted(accepted - {row[0] for row in rows})
+class _Results:
+    """Each accepted workflow has ended as it must, and its journal is whole and is what the history shows."""
+
+    def __init__(self, report: Report, evidence: Evidence) -> None:
+        self._report = report
+        self._evidence = evidence
+        asked = evidence.ask("SELECT id, what FROM acknowledged WHERE kind = 'accepted'")
+        self._expected: dict[str, str] = {str(identity): str(outcome) for identity, outcome in asked}
+        self._wrong: list[str] = []
+        report.accepted = len(self._expected)
+
+    def add(self, kept: Kept) -> None:
+        """Check one workflow of the history."""
+        if kept.journal:
+            _check_journal(self._report, kept, self._evidence)
+        expected = self._expected.pop(kept.id, None)
+        if expected is None:
+            return  # a child, or a schedule's run: its parent's result, or the count of runs, tells
+        if not kept.journal:
+            self._expected[kept.id] = expected
+            return
+        found = FAILED if kept.state == "failed" else f"{kept.state} {kept.result}"
+        if found != expected:
+            self._wrong.append(f"{kept.id}: {found[:80]}, not {expected}")
+        elif kept.state == "completed":
+            self._report.completed += 1
+
+    def finish(self) -> None:
+        """Say what is missing."""
+        report, missing = self._report, sorted(self._expected)
+        report.lost, report.wrong = len(missing), len(self._wrong)
+        few = missing[:_FEW]
+        report.expect(not missing, f"{len(missing)} accepted workflows are not in the history as ended: {few}")
+        report.expect(not self._wrong, f"{len(self._wrong)} workflows ended otherwise: {self._wrong[:_FEW]}")
 
 
-def check(report: Report, crew: Crew, driver: Driver, fired: list[Fault]) -> None:
-    """Fill the report from the history and the ledger."""
-    folder = crew.folder
-    report.accepted = len(driver.accepted)
-    report.completed = sum(1 for found in driver.results.values() if isinstance(found, int))
-    report.resubmitted = driver.resubmitted
-    report.faults = dict(Counter(fault.name for fault in fired))
-    missing = unfinished(folder, set(driver.accepted))
-    report.lost = len(missing)
-    _expect(report, not missing, f"{len(missing)} accepted workflows are not in the history as ended: {missing[:3]}")
-    wrong = [
-        f"{identity}: {driver.results.get(identity)!r}, not {expected}"
-        for identity, expected in driver.accepted.items()
-        if driver.results.get(identity) != expected
-    ]
-    report.wrong = len(wrong)
-    _expect(report, not wrong, f"{len(wrong)} workflows gave the wrong result: {wrong[:3]}")
-    archive = (
-        "SELECT workflow_id, journal, seq FROM dashboard_workflowarchive JOIN dashboard_workflow ON id = workflow_id"
-    )
-    journals = {identity: (j.decode_archive(raw), seq) for identity, raw, seq in _sql(folder, archive) if raw}
-    for identity, (entries, seq) in journals.items():
-        _check_journal(report, identity, entries, seq)
-    _check_escalations(report, folder, driver)
-    _check_ledger(report, crew, journals)
-    _measure(report, journals, fired)
-
-
-def _expect(report: Report, held: bool, message: str) -> None:
-    if not held:
-        report.broken.append(message)
-
-
-def _check_journal(report: Report, identity: str, entries: list[j.Numbered], seq: int) -> None:
-    numbers = [item.seq for item in entries]
-    _expect(report, numbers == list(range(1, len(numbers) + 1)), f"{identity}: the journal has gaps")
-    _expect(report, bool(numbers) and numbers[-1] == seq, f"{identity}: the history stands at {seq}, not at its end")
+def _check_journal(report: Report, kept: Kept, evidence: Evidence) -> None:
+    """Whole, nothing twice, equal to the row; what it holds goes into the evidence."""
+    name, epoch = kept.id, 1
+    numbers = [item.seq for item in kept.journal]
+    report.expect(numbers == list(range(1, len(numbers) + 1)), f"{name}: the journal has gaps")
     seen: Counter[tuple[Any, ...]] = Counter()
-    epoch = 1
-    for item in entries:
+    opened: set[str] = set()
+    for item in kept.journal:
         match item.entry:
             case j.Attempt(step, generation, number):
                 seen["attempt", step, generation, number] += 1
             case j.Settled(step, generation):
                 seen["settled", step, generation] += 1
+                evidence.add("settled", f"{name}:{step}:{generation}", item.entry.agent, item.at_ms)
             case j.TimerSet(step) | j.TimerFired(step) | j.Recorded(step) | j.ChildStarted(step) | j.ChildEnded(step):
                 seen[type(item.entry).__name__, step] += 1
+            case j.Signalled():
+                seen["signal", item.entry.signal_id] += 1
+                evidence.add("accepted_input", "signal", name, item.entry.signal_id)
+            case j.Escalated(_, identity):
+                seen["escalated", identity] += 1
+                opened.add(identity)
+                evidence.add("asked", identity)
+            case j.Decided(_, identity):
+                seen["decided", identity] += 1
+                opened.discard(identity)
+                evidence.add("accepted_input", "decision", identity, item.entry.decision_id)
             case j.Finished():
                 seen["finished",] += 1
             case j.TakenUp(raised):
-                _expect(report, raised > epoch, f"{identity}: epoch {raised} after {epoch}")
+                report.expect(raised > epoch, f"{name}: epoch {raised} after {epoch}")
                 epoch = raised
-    stale = [what for what, times in seen.items() if times > 1]
-    report.stale_epoch_writes += len(stale)
-    _expect(report, not stale, f"{identity}: written twice: {stale[:3]}")
+                evidence.add("raised", name, item.seq, raised)
+    twice = [what for what, times in seen.items() if times > 1]
+    report.expect(not twice, f"{name}: written twice: {twice[:_FEW]}")
+    last = kept.journal[-1]
+    state = last.entry.state if isinstance(last.entry, j.Finished) else "not ended"
+    shown, true = (kept.state, kept.seq, kept.epoch), (state, last.seq, epoch)
+    report.expect(shown == true, f"{name}: the history shows {shown}, the journal {true}")
 
 
-def _check_escalations(report: Report, folder: Path, driver: Driver) -> None:
-    rows = _sql(folder, "SELECT id, state FROM dashboard_escalation")
-    report.escalations_opened = len(rows)
-    report.escalations_resolved = sum(1 for _, state in rows if state == "resolved")
-    still_open = [identity for identity, state in rows if state == "open"]
-    _expect(report, not still_open, f"{len(still_open)} escalations are open: {still_open[:3]}")
-    _expect(
-        report,
-        report.escalations_resolved >= len(driver.decisions),
-        f"{len(driver.decisions)} decisions were accepted, {report.escalations_resolved} escalations are resolved",
+def _check_epochs(report: Report, evidence: Evidence, scene: Scene) -> None:
+    """No write under an epoch stands behind the beginning of a higher one."""
+    report.fenced_writes = evidence.count("SELECT count(*) FROM written")
+    report.stale_epoch_refused = evidence.refused + int(sum(f.figures.get("stale_refused", 0) for f in scene.fired))
+    stale = list(
+        evidence.ask(
+            "SELECT DISTINCT w.workflow, w.seq, w.epoch FROM written w JOIN raised r ON r.workflow = w.workflow"
+            " WHERE r.seq < w.seq AND r.epoch > w.epoch"
+        )
     )
+    tried, refused = report.stale_epoch_tried, int(sum(f.figures.get("stale_refused", 0) for f in scene.fired))
+    report.stale_epoch_writes = len(stale) + tried - refused
+    report.expect(not stale, f"{len(stale)} writes under an epoch that had ended: {stale[:_FEW]}")
+    if "host_zombie" in report.faults:
+        report.expect(report.stale_epoch_refused > 0, "no stale write was tried: the fence was not exercised")
 
 
-def _check_ledger(report: Report, crew: Crew, journals: dict[str, tuple[list[j.Numbered], int]]) -> None:
-    """No handler may start for a task that is settled, or that a live instance holds."""
+def _check_acknowledgements(report: Report, evidence: Evidence) -> None:
+    """Each acknowledged signal and decision stands in its workflow's journal."""
+    for kind, field in (("signal", "signals"), ("decision", "decisions")):
+        setattr(report, field, evidence.count("SELECT count(*) FROM acknowledged WHERE kind = ?", kind))
+    lost = list(
+        evidence.ask(
+            "SELECT kind, id, what FROM acknowledged a WHERE kind <> 'accepted' AND NOT EXISTS (SELECT 1 FROM"
+            " accepted_input i WHERE i.kind = a.kind AND i.id = a.id AND i.what = a.what)"
+        )
+    )
+    report.acknowledgements_lost = len(lost)
+    report.expect(not lost, f"{len(lost)} acknowledged signals and decisions are in no journal: {lost[:_FEW]}")
+
+
+def _check_escalations(report: Report, crew: Crew, evidence: Evidence, scene: Scene) -> None:
+    """Opened once, closed once, the same in the journals and in the history."""
+    rows = history.ask(crew.history_path, "SELECT id, state, reason, workflow_id FROM dashboard_escalation")
+    states = Counter(row[1] for row in rows)
+    report.escalations_opened = len(rows)
+    report.escalations_resolved, report.escalations_withdrawn = states["resolved"], states["withdrawn"]
+    report.expect(not states["open"], f"{states['open']} escalations are open")
+    names = {row[0] for row in rows}
+    asked = {row[0] for row in evidence.ask("SELECT id FROM asked")}
+    report.expect(names == asked, f"escalations of history and journals differ: {sorted(names ^ asked)[:_FEW]}")
+    decided = evidence.count("SELECT count(DISTINCT id) FROM accepted_input WHERE kind = 'decision'")
+    found = report.escalations_resolved
+    report.expect(found == decided, f"{found} escalations are resolved, {decided} are decided in journals")
+    wanted = {str(Reason.COORDINATOR_CRASHED), str(Reason.WORKFLOW_CODE_CHANGED)}
+    bad = {row[3] for row in rows if row[2] in wanted}
+    unasked = sorted(set(scene.bad) - bad)
+    report.expect(not unasked, f"people were not asked about {unasked[:_FEW]}")
+    report.asked_about_innocents = len(bad - set(scene.bad))
+
+
+def _check_ledger(report: Report, crew: Crew, evidence: Evidence) -> None:
+    """No handler may start for a task that is settled, or that a live instance holds; no effect without a start."""
     ends: dict[int, list[float]] = defaultdict(list)
     for member in crew.agents:
         for pid, at in member.ends:
-            ends[pid].append(at * 1000)
-    settled = {
-        f"{identity}:{item.entry.step}:{item.entry.generation}": item.at_ms
-        for identity, (entries, _) in journals.items()
-        for item in entries
-        if isinstance(item.entry, j.Settled)
-    }
+            bisect.insort(ends[pid], at * 1000)
 
     def excused(began: int, again: int, *pids: int) -> bool:
         """Whether one of the agents was killed or frozen about then, so that its tasks were given to another."""
         return any(began - _DEAD_MS <= end <= again for pid in pids for end in ends[pid])
 
-    starts: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
-    for event, key, attempt, pid, at_ms in ledger.read(crew.folder / "ledger.log"):
-        if event == "start":
-            starts[key, attempt].append((at_ms, pid))
-    for (key, attempt), runs in starts.items():
-        report.deliveries += len(runs)
-        runs.sort()
+    report.starts = evidence.count("SELECT count(*) FROM started")
+    report.effects = evidence.count("SELECT count(*) FROM effect")
+    doubled: list[str] = []
+    for key, attempt, runs in evidence.runs():
         for (began, first), (again, second) in itertools.pairwise(runs):
             if excused(began, again, first, second):
                 report.repeat_runs += 1
             else:
-                report.doubled_effects += 1
-                what = f"{key} attempt {attempt}: started again by pid {second} after {again - began} ms"
-                _expect(report, False, f"{what} while pid {first} lived")
-        for at_ms, pid in runs:
-            late_ms = at_ms - settled.get(key, at_ms)
-            if late_ms > _CLOCK_MS and not excused(at_ms, at_ms, pid):
-                report.doubled_effects += 1
-                _expect(report, False, f"{key}: started by pid {pid} {late_ms} ms after it was settled")
+                where = f"started again by pid {second} after {again - began} ms while pid {first} lived"
+                doubled.append(f"{key} attempt {attempt}: {where}")
+    late = evidence.ask(
+        "SELECT s.key, s.pid, s.at_ms, t.at_ms FROM started s JOIN settled t ON t.key = s.key"
+        " WHERE s.at_ms > t.at_ms + ?",
+        _CLOCK_MS,
+    )
+    for key, pid, at_ms, settled_ms in late:
+        if not excused(at_ms, at_ms, pid):
+            doubled.append(f"{key}: started by pid {pid} {at_ms - settled_ms} ms after it was settled")
+    report.doubled_effects = len(doubled)
+    report.expect(not doubled, f"{len(doubled)} doubled effects: {doubled[:_FEW]}")
+    empty = evidence.count(
+        "SELECT count(*) FROM settled s WHERE s.agent NOT IN ('', 'twin')"
+        " AND NOT EXISTS (SELECT 1 FROM effect e WHERE e.key = s.key)"
+    )
+    report.expect(not empty, f"{empty} steps were settled by agents whose effects are not in the ledger")
 
 
-def _measure(report: Report, journals: dict[str, tuple[list[j.Numbered], int]], fired: list[Fault]) -> None:
-    """From a host's SIGKILL to its workflows' new owners, and to the next thing that happened in each."""
-    killed = {fault.host: fault.at_ms for fault in fired if fault.name == "host_sigkill" and fault.host}
-    took, next_step = [], []
-    for entries, _ in journals.values():
-        for index, item in enumerate(entries):
-            entry = item.entry
-            if not isinstance(entry, j.TakenUp) or entry.previous not in killed:
-                continue
-            took.append((item.at_ms - killed[entry.previous]) / 1000)
-            if index + 1 < len(entries) and _was_ready(entries[:index]):
-                next_step.append((entries[index + 1].at_ms - killed[entry.previous]) / 1000)
-    report.takeovers = len(took)
-    for values, p99, worst in (
-        (took, "takeover_p99_s", "takeover_max_s"),
-        (next_step, "next_step_p99_s", "next_step_max_s"),
-    ):
-        values.sort()
-        if values:
-            setattr(report, p99, round(values[int(len(values) * 0.99)], 3))
-            setattr(report, worst, round(values[-1], 3))
-    if took:
-        report.takeover_p50_s = round(took[len(took) // 2], 3)
+def _check_takeovers(report: Report, crew: Crew, scene: Scene) -> None:
+    """Hosts that were declared dead although nothing had been done to them; none while the server stood still."""
+    rows = history.ask(
+        crew.history_path,
+        "SELECT host, (julianday(at) - 2440587.5) * 86400000 FROM dashboard_hostevent WHERE kind = 'lost'",
+    )
+    hit = {fault.host for fault in scene.fired if fault.host}
+    wrong = [(host, at_ms) for host, at_ms in rows if host not in hit]
+    report.wrong_takeovers = len({host for host, _ in wrong})
+    for fault in scene.fired:
+        if fault.name == "server_stop":
+            by_it = {host for host, at in wrong if fault.at_ms <= at <= fault.until_ms + _SUSPECTED_MS}
+            report.expect(not by_it, f"the server stood still, and living hosts were declared dead: {sorted(by_it)}")
+    back = history.ask(
+        crew.history_path,
+        "SELECT host, (julianday(at) - 2440587.5) * 86400000 FROM dashboard_hostevent WHERE kind = 'started'",
+    )
+    _measure_restarts(report, scene, back)
 
 
-def _was_ready(before: list[j.Numbered]) -> bool:
-    """Whether a workflow had work for an agent when its host died, rather than waiting for time or people."""
-    tasks: set[str] = set()
-    for item in before:
-        match item.entry:
-            case j.Attempt(step):
-                tasks.add(step)
-            case j.Settled(step) | j.Erred(step) | j.Escalated(step):
-                tasks.discard(step)
-    return bool(tasks)
-
-
-async def check_server(report: Report, connection: Connection) -> None:
-    """Nothing pending, nothing queued, no key left that does not expire."""
-    keys = connection.keys
-    for shard in range(keys.shards):
-        for stream, group in (
-            (keys.workflows(shard), COORDINATORS_GROUP),
-            (keys.resumes(shard), COORDINATORS_GROUP),
-            (keys.events(shard), RELAY_GROUP),
-        ):
-            pending = (await connection.call("XPENDING", stream, group))[0]
-            length = await connection.call("XLEN", stream)
-            _expect(report, not pending and not length, f"{stream}: {pending} pending, {length} entries left")
-        for index in (keys.deadlines(shard), keys.escalation_queue(shard)):
-            kind = "ZCARD" if index == keys.deadlines(shard) else "XLEN"
-            left = await connection.call(kind, index)
-            _expect(report, not left, f"{index}: {left} left")
-    queue = keys.agent_queue("chaos_work")
-    pending = (await connection.call("XPENDING", queue, AGENTS_GROUP))[0]
-    length = await connection.call("XLEN", queue)
-    _expect(report, not pending and not length, f"{queue}: {pending} pending, {length} entries left")
-    await _check_keys(report, connection)
-
-
-async def _check_keys(report: Report, connection: Connection) -> None:
-    cursor, leaked = b"0", []
-    while True:
-        cursor, found = await connection.call("SCAN", cursor, "COUNT", 1000)
-        leaked += [
-            key for key in found if key.startswith((b"workflow:", b"escalation:", b"coordinator_result:"))
-            and await connection.call("TTL", key) == -1
-        ]  # fmt: skip
-        if cursor == b"0":
-            break
-    _expect(report, not leaked, f"{len(leaked)} keys never expire: {leaked[:3]}")
+def _measure_restarts(report: Report, scene: Scene, started: list[Any]) -> None:
+    """From a host's SIGKILL to the next life of its process."""
+    took = []
+    for fault in scene.fired:
+        if fault.name != "host_kill":
+            continue
+        later = [at - fault.at_ms for host, at in started if host.rpartition("-")[0] == fault.target]
+        if after := [value for value in later if value > 0]:
+            took.append(min(after) / 1000)
+    report.host_back = Spread.of(took)

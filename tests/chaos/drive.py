@@ -5,118 +5,196 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
-from coordination import catalog
-from coordination.async_client import Client
-from coordination.errors import BadRequest, GanglionError, TryAgain
+from coordination import async_client, catalog
+from coordination.async_client import Client, WorkflowFailed
+from coordination.domain import EscalationSnapshot, Reason
+from coordination.errors import BadRequest, DecisionConflict, GanglionError, TryAgain
 from tests.chaos import plans
+from tests.chaos.console import Console
+from tests.chaos.record import FAILED, Record, completed
+
+T = TypeVar("T")
+
+_TWICE = 0.05  # share of submits and signals that are sent again although they were acknowledged
+_ASK_S = 0.2  # between two looks at the open escalations
+_DECIDING = 16  # escalations answered at once
+_WAIT_S = 60.0  # for one result, before asking again
 
 
 class Driver:
-    """Keeps a number of workflows in flight, and remembers every acknowledgement.
+    """Keeps a number of workflows in flight, and records every acknowledgement.
+
+    Args:
+        client: To the server, through the proxy.
+        record: Takes every acknowledgement.
+        seed: Makes the plans.
+        in_flight: Workflows at once.
+        most: After so many no more are submitted; 0 for no such limit.
+        console: Decisions go through it when it is given.
 
     Attributes:
-        accepted: Workflow id to the total that it must give.
-        results: Workflow id to what it gave.
-        decisions: Decision ids that were acknowledged.
-        progress_at: When a workflow ended last, by the monotonic clock.
+        client: To the server.
+        console: The console's API, when it runs.
+        ended: Workflows whose end was seen.
+        wrong: Those that did not end as they must, with what they gave.
+        repeated: Submits that were sent again after their acknowledgement.
+        innocent: Workflows that people were asked about although their code harms nobody.
+        progress_at: When one ended last, by the monotonic clock.
+        stopping: Set it, and nothing more is submitted.
     """
 
-    def __init__(self, client: Client, seed: int, in_flight: int) -> None:
-        self._client = client
+    def __init__(
+        self, client: Client, record: Record, seed: int, in_flight: int, most: int = 0, console: Console | None = None
+    ) -> None:
+        self.client = client
+        self._record = record
+        self._seed = seed
         self._rng = random.Random(seed)
         self._in_flight = in_flight
-        self.accepted: dict[str, int] = {}
-        self.results: dict[str, Any] = {}
-        self.plans: dict[str, plans.Node] = {}
-        self.decisions: set[str] = set()
-        self.resubmitted = 0
+        self._most = most
+        self.console = console
+        self._number = 0
+        self._deciding: set[str] = set()
+        self.ended = 0
+        self.wrong: list[str] = []
+        self.repeated = 0
+        self.innocent: list[str] = []
         self.progress_at = time.monotonic()
         self.stopping = False
-        self._number = 0
 
     async def run(self) -> None:
-        """Drive until ``stopping`` is set and every accepted workflow has ended."""
+        """Drive until ``stopping`` is set, or all are submitted, and every accepted workflow has ended."""
         catalog.discover()
+        # a wake-up tells of nearly every end; thousands of waiting calls must not look for themselves each second
+        async_client._LOOK_S = max(1.0, self._in_flight / 200)
         answering = asyncio.create_task(self._answer(), name="answer")
         try:
             async with asyncio.TaskGroup() as group:
-                for lane in range(self._in_flight):
-                    group.create_task(self._lane(lane))
+                for _ in range(self._in_flight):
+                    group.create_task(self._lane())
         finally:
             answering.cancel()
             await asyncio.gather(answering, return_exceptions=True)
 
-    async def _lane(self, lane: int) -> None:
-        while not self.stopping:
+    async def _lane(self) -> None:
+        while not self.stopping and not (self._most and self._number >= self._most):
             number = self._number
             self._number += 1
-            plan = plans.make(self._rng, number)
-            identity = await self._submit(number, plan)
-            self.accepted[identity] = plans.total(plan)
-            self.plans[identity] = plan
-            async with asyncio.TaskGroup() as group:
-                for signal in plans.signals(plan):
-                    group.create_task(self._signal(identity, signal, self._rng.random() * 1.5))
-                group.create_task(self._result(identity))
+            plan = plans.make(self._seed, number)
+            await self.one(f"c{self._seed}-{number}", plan, completed(plans.total(plan)), self._rng.random() < _TWICE)
 
-    async def _submit(self, number: int, plan: plans.Node) -> str:
-        """Submit under a key until it is acknowledged; sometimes once more, which must change nothing."""
-        identity = await self._insist(lambda: self._client.submit("chaos", plan, key=str(number)))
-        if self._rng.random() < 0.05:
-            self.resubmitted += 1
-            again = await self._insist(lambda: self._client.submit("chaos", plan, key=str(number)))
-            assert again == identity
-        return str(identity)
+    async def one(self, name: str, plan: plans.Node, outcome: str, twice: bool = False) -> str:
+        """Run one workflow to its end and note whether it was the right one; gives its id."""
+        identity = await self._submit(name, plan, twice)
+        self._record.add("accepted", identity, outcome)
+        async with asyncio.TaskGroup() as group:
+            for signal in plans.signals(plan):
+                group.create_task(self._signal(identity, signal))
+            group.create_task(self._result(identity, outcome))
+        return identity
 
-    async def _signal(self, identity: str, signal: plans.Signal, delay_s: float) -> None:
-        await asyncio.sleep(delay_s)
+    async def ends(self, identity: str, outcome: str) -> None:
+        """See a workflow to its end that somebody else has submitted."""
+        self._record.add("accepted", identity, outcome)
+        await self._result(identity, outcome)
+
+    async def _submit(self, name: str, plan: plans.Node, twice: bool) -> str:
+        """Submit until it is acknowledged; sometimes once more, under a key, which must change nothing."""
+        if not twice:
+            return await self._insist(lambda: self.client.submit("chaos", plan, workflow_id=name))
+        identity = await self._insist(lambda: self.client.submit("chaos", plan, key=name))
+        again = await self._insist(lambda: self.client.submit("chaos", plan, key=name))
+        self.repeated += 1
+        assert again == identity, f"{name} was accepted as {identity} and as {again}"
+        return identity
+
+    async def _signal(self, identity: str, signal: plans.Signal) -> None:
+        await asyncio.sleep(self._rng.random() * 1.5)
         name = signal.name
-        try:
-            await self._insist(lambda: self._client.signal(identity, name, signal.value, signal_id=name))
-        except BadRequest as error:  # it ended without this signal: the result will tell
-            self.results.setdefault(identity, f"signal refused: {error}")
+        for _ in range(2 if self._rng.random() < _TWICE else 1):
+            try:
+                await self._insist(lambda: self.client.signal(identity, name, signal.value, signal_id=name))
+            except BadRequest:  # it ended, which it can only by an earlier try of this signal
+                return
+        self._record.add("signal", identity, name)
 
-    async def _result(self, identity: str) -> None:
+    async def _result(self, identity: str, outcome: str) -> None:
         try:
-            self.results[identity] = await self._insist(lambda: self._client.result(identity, timeout_s=5, returns=int))
+            value = await self._insist(lambda: self.client.result(identity, timeout_s=_WAIT_S))
+            found = completed(value)
+        except WorkflowFailed as error:
+            found = FAILED if outcome == FAILED else str(error)
         except GanglionError as error:
-            self.results[identity] = f"{type(error).__name__}: {error}"
+            found = f"{type(error).__name__}: {error}"
+        if found != outcome:
+            self.wrong.append(f"{identity}: {found}, not {outcome}")
+        self.ended += 1
         self.progress_at = time.monotonic()
 
-    async def _insist(self, call: Any) -> Any:
+    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
         while True:
             try:
                 return await call()
             except TryAgain:
                 await asyncio.sleep(self._rng.uniform(0.05, 0.3))
 
+    # --- people -----------------------------------------------------------------------
+
     async def _answer(self) -> None:
         """Answer every escalation: by its value, or at times by another try."""
-        connection, keys = self._client.connection, self._client.connection.keys
-        while True:
-            for shard in range(keys.shards):
-                try:
-                    rows = await connection.call("XRANGE", keys.escalation_queue(shard), "-", "+", "COUNT", 200)
-                    for _, fields in rows:
-                        await self._decide(fields[1].decode())
-                except (TryAgain, BadRequest):
-                    continue
-            await asyncio.sleep(0.2)
+        connection, keys = self.client.connection, self.client.connection.keys
+        free = asyncio.Semaphore(_DECIDING)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for shard in range(keys.shards):
+                    try:
+                        rows = await connection.call("XRANGE", keys.escalation_queue(shard), "-", "+", "COUNT", 200)
+                    except TryAgain:
+                        continue
+                    for name in (fields[1].decode() for _, fields in rows):
+                        if name not in self._deciding:
+                            self._deciding.add(name)
+                            group.create_task(self._decide(name, free), name=f"decide-{name}")
+                await asyncio.sleep(_ASK_S)
 
-    async def _decide(self, escalation_id: str) -> None:
-        found = await self._client.inspect.escalation(escalation_id)
-        if found is None or found.state != "open":
-            return
-        value: Any = found.input["value"]
-        action = "supply"
-        if found.reason == "human_input_requested":
-            value = {"value": value}
-        elif not found.input.get("final") and found.attempts <= found.input.get("fails", 0):
-            action, value = "retry", None
-        decision_id = f"{escalation_id}/{found.version}"
-        await self._client.commands.decide(
-            escalation_id, version=found.version, action=action, actor="chaos", decision_id=decision_id, value=value
+    async def _decide(self, escalation_id: str, free: asyncio.Semaphore) -> None:
+        try:
+            async with free:
+                found = await self.client.inspect.escalation(escalation_id)
+                if found is None or found.state != "open":
+                    return
+                action, value = self._choice(found)
+                decision_id = await self._send(found, action, value)
+                if decision_id is not None:
+                    self._record.add("decision", escalation_id, decision_id)
+        except (TryAgain, DecisionConflict, BadRequest):
+            pass  # it is looked at again while it is open
+        finally:
+            self._deciding.discard(escalation_id)
+
+    def _choice(self, found: EscalationSnapshot) -> tuple[str, object]:
+        if found.reason in (Reason.COORDINATOR_CRASHED, Reason.WORKFLOW_CODE_CHANGED):
+            if found.workflow_id.startswith("bad-"):
+                return "fail", None
+            self.innocent.append(found.workflow_id)
+            return "retry", None
+        value = found.input["value"]
+        if found.reason == Reason.HUMAN_INPUT_REQUESTED:
+            return "supply", {"value": value}
+        if found.reason == Reason.NO_CAPABLE_AGENT:
+            return "retry", None
+        if not found.input.get("final") and found.attempts <= found.input.get("fails", 0):
+            return "retry", None
+        return "supply", value
+
+    async def _send(self, found: EscalationSnapshot, action: str, value: object) -> str | None:
+        if self.console is not None:
+            return await self.console.decide(found.id, found.version, action, value)
+        decision_id = f"{found.id}/{found.version}"
+        await self.client.commands.decide(
+            found.id, version=found.version, action=action, actor="chaos", decision_id=decision_id, value=value
         )
-        self.decisions.add(decision_id)
+        return decision_id

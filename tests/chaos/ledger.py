@@ -1,4 +1,15 @@
-"""A process of its own that notes every start of a handler, so that no kill of an agent loses a note."""
+"""A process of its own that notes what agents and hosts did, so that no kill of theirs loses a note.
+
+A note is one line: event, key, number, pid, milliseconds.
+
+| event | key | number | written by |
+|---|---|---|---|
+| start | idempotency key | attempt | an agent, before it works |
+| effect | idempotency key | attempt | an agent, in place of an effect outside |
+| write | workflow@seq | epoch | a host whose write was accepted: the last entry that it wrote |
+| refused | workflow@script | epoch | a host whose write the server refused, because another epoch writes |
+| ran | workflow@how | 0 | a run() that is about to block or to end its host |
+"""
 
 from __future__ import annotations
 
@@ -7,28 +18,29 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 VARIABLE = "GANGLION_CHAOS_LEDGER"
+Row = tuple[str, str, int, int, int]
 _sender: socket.socket | None = None
 
 
-def write(event: str, key: str, attempt: int, pid: int) -> None:
+def write(event: str, key: str, number: int) -> None:
     """Note an event; returns once it is with the ledger's process."""
     global _sender
     if _sender is None:
         _sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         _sender.connect(os.environ[VARIABLE])
-    _sender.send(f"{event} {key} {attempt} {pid} {int(time.time() * 1000)}\n".encode())
+    _sender.send(f"{event} {key} {number} {os.getpid()} {int(time.time() * 1000)}\n".encode())
 
 
-def read(path: Path) -> list[tuple[str, str, int, int, int]]:
-    """Every note: event, key, attempt, pid, ms."""
-    notes = []
-    for line in path.read_text().splitlines():
-        event, key, attempt, pid, at_ms = line.split()
-        notes.append((event, key, int(attempt), int(pid), int(at_ms)))
-    return notes
+def read(path: Path) -> Iterator[Row]:
+    """Every note, in the order of arrival."""
+    with path.open() as lines:
+        for line in lines:
+            event, key, number, pid, at_ms = line.split()
+            yield event, key, int(number), int(pid), int(at_ms)
 
 
 def main() -> None:

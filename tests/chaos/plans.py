@@ -17,6 +17,25 @@ class Work(msgspec.Struct, tag=True, omit_defaults=True):
     padding: str = ""
 
 
+class Huge(msgspec.Struct, tag=True):
+    """A task whose agent returns more than is allowed, until a person supplies its value."""
+
+    value: int
+    size_bytes: int
+
+
+class Block(msgspec.Struct, tag=True):
+    """Blocks the event loop of the first host that runs it."""
+
+    ms: int
+
+
+class Crash(msgspec.Struct, tag=True):
+    """Ends every host that runs it: ``exit`` by os._exit, ``memory`` as the kernel ends what has eaten too much."""
+
+    how: str
+
+
 class Together(msgspec.Struct, tag=True):
     """Nodes side by side."""
 
@@ -60,7 +79,7 @@ class Note(msgspec.Struct, tag=True):
     value: int
 
 
-Node = Work | Together | Sequence | Nap | Signal | Question | Child | Note
+Node = Work | Huge | Block | Crash | Together | Sequence | Nap | Signal | Question | Child | Note
 
 
 def total(node: Node) -> int:
@@ -70,7 +89,7 @@ def total(node: Node) -> int:
             return sum(total(member) for member in nodes)
         case Child(inner):
             return total(inner)
-        case Nap():
+        case Nap() | Block() | Crash():
             return 0
         case _:
             return node.value
@@ -87,8 +106,9 @@ def signals(node: Node) -> list[Signal]:
             return []
 
 
-def make(rng: random.Random, number: int) -> Node:
-    """A plan: mostly the four-step workflow, sometimes anything."""
+def make(seed: int, number: int) -> Node:
+    """The plan with this number of a seed's run: mostly the four-step workflow, sometimes anything."""
+    rng = random.Random(f"{seed}/{number}")
     if rng.random() < 0.6:
         first, second, third, last = (_work(rng) for _ in range(4))
         return Sequence([first, Together([second, third]), last])

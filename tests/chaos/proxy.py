@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ class Proxy:
         self.silent = False
         self.deaf = False
         self._writers: set[asyncio.StreamWriter] = set()
+        self._half_open: set[asyncio.StreamWriter] = set()  # ends of connections that carry nothing any more
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
 
@@ -45,6 +47,16 @@ class Proxy:
         """End every connection without a goodbye."""
         self._loop.call_soon_threadsafe(self._abort)
 
+    def half_open(self, rng: random.Random) -> None:
+        """Let every second connection stay open and carry nothing for the rest of its life; new ones are sound."""
+        self._loop.call_soon_threadsafe(self._deaden, rng.random())
+
+    def _deaden(self, draw: float) -> None:
+        chosen = random.Random(draw)
+        for writer in list(self._writers):
+            if chosen.random() < 0.5:
+                self._half_open.add(writer)
+
     def _abort(self) -> None:
         for writer in list(self._writers):
             writer.transport.abort()
@@ -58,19 +70,21 @@ class Proxy:
             self._writers.discard(writer)
             return
         self._writers.add(server_writer)
+        ends = {writer, server_writer}
         carriers = [
-            asyncio.create_task(self._pour(reader, server_writer, lambda: False)),
-            asyncio.create_task(self._pour(server_reader, writer, lambda: self.deaf)),
+            asyncio.create_task(self._pour(reader, server_writer, lambda: ends & self._half_open)),
+            asyncio.create_task(self._pour(server_reader, writer, lambda: self.deaf or ends & self._half_open)),
         ]
         await asyncio.wait(carriers, return_when=asyncio.FIRST_COMPLETED)
         for carrier in carriers:
             carrier.cancel()
-        for end in (writer, server_writer):
+        for end in ends:
             self._writers.discard(end)
+            self._half_open.discard(end)
             end.transport.abort()
 
     async def _pour(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dropped: Callable[[], bool]
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dropped: Callable[[], object]
     ) -> None:
         try:
             while data := await reader.read(_CHUNK):

@@ -1,25 +1,32 @@
-"""The agent that works, fails and dawdles as told, and writes each start into the ledger."""
+"""The agents that work, fail and dawdle as told, and write each start and each effect into the ledger."""
 
 from __future__ import annotations
 
 import asyncio
-import os
+from typing import Any
 
 from agents import Task, agent
 from coordination.errors import FinalError, RetryableError
 from tests.chaos import ledger
-from tests.chaos.plans import Work
+from tests.chaos.plans import Huge, Work
 
 
 @agent("chaos_work")
 async def work(task: Task, job: Work) -> int:
     """Give the job's value, at the attempt at which it no longer fails."""
-    ledger.write("start", task.idempotency_key, task.number, os.getpid())
+    ledger.write("start", task.idempotency_key, task.number)
     if job.slow_ms:
         await asyncio.sleep(job.slow_ms / 1000)
     if task.number <= job.fails:
         raise RetryableError(f"attempt {task.number} of {job.fails + 1} fails as planned")
     if job.final:
         raise FinalError("this one is for people")
-    ledger.write("end", task.idempotency_key, task.number, os.getpid())
+    ledger.write("effect", task.idempotency_key, task.number)
     return job.value
+
+
+@agent("chaos_huge")
+async def huge(task: Task, job: Huge) -> Any:
+    """Give far more than is allowed; only a person's answer is small enough."""
+    ledger.write("start", task.idempotency_key, task.number)
+    return "x" * job.size_bytes

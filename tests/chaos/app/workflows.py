@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from pathlib import Path
+
 import msgspec
 
 from coordination import DistributedCoordinator
-from tests.chaos.plans import Child, Nap, Node, Note, Question, Sequence, Signal, Together, Work
+from tests.chaos import ledger
+from tests.chaos.plans import Block, Child, Crash, Huge, Nap, Node, Note, Question, Sequence, Signal, Together, Work
+
+_EATEN_BYTES = 256 << 20
 
 
 class Answer(msgspec.Struct):
@@ -28,6 +36,14 @@ class Chaos(DistributedCoordinator):
         match node:
             case Work():
                 return int(await self.dispatch_task("chaos_work", node))
+            case Huge():
+                return int(await self.dispatch_task("chaos_huge", node))
+            case Block(ms):
+                _block(self.workflow_id, ms)
+                return 0
+            case Crash(how):
+                _crash(self.workflow_id, how)
+                return 0
             case Together(nodes):
                 return sum(await self.gather(*(self._do(member) for member in nodes)))
             case Sequence(nodes):
@@ -44,3 +60,23 @@ class Chaos(DistributedCoordinator):
                 return int(await self.start_child(Chaos, inner))
             case Note(value):
                 return int(await self.record("note", lambda: value))
+
+
+def _block(workflow_id: str, ms: int) -> None:
+    """Do what run() must not do, once: the mark keeps it from doing so in host after host."""
+    mark = Path(os.environ[ledger.VARIABLE]).parent / f"blocked-{workflow_id}"
+    if mark.exists():
+        return
+    mark.touch()
+    ledger.write("ran", f"{workflow_id}@block", 0)
+    time.sleep(ms / 1000)
+
+
+def _crash(workflow_id: str, how: str) -> None:
+    """End this process, as a fault in native code or the kernel's memory killer does."""
+    ledger.write("ran", f"{workflow_id}@{how}", 0)
+    if how == "memory":
+        eaten = bytearray(_EATEN_BYTES)
+        eaten[::4096] = b"x" * len(eaten[::4096])
+        os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(3)

@@ -1,0 +1,186 @@
+"""Processes killed, frozen, told to stop: hosts, agents, relay, web, jobs, and the server."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+from coordination import journal as j
+from coordination.scripts import STALE
+from tests.chaos.crew import Member
+from tests.chaos.scene import Fault, Kind, Scene, now_ms
+
+_BOOT_S = 30.0  # for a host that was started again to beat
+_HOST_STOP_S = 3.0
+_AGENT_STOP_S = 6.0
+_SERVER_STOP_S = 2.0
+_OTHER_STOP_S = 4.0
+_ABANDON_S = 1.0  # within so long after waking, a zombie must have dropped everything
+_FSYNC_S = 1.1  # everysec may lose its last second only when the machine dies, not the process
+_PROBES = 50  # stale writes that are tried in the name of one zombie
+
+
+async def _a_host(scene: Scene) -> tuple[Member, str]:
+    """A host that beats, and its incarnation."""
+    member = scene.rng.choice(scene.crew.hosts)
+    deadline = time.monotonic() + _BOOT_S
+    while not (host := await scene.incarnation(member)) and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+    return member, host
+
+
+async def _kill(scene: Scene, name: str, member: Member | None) -> None:
+    assert member is not None, f"{name} needs a process that does not run here"
+    scene.note(name, member.name)
+    member.send(signal.SIGKILL)
+
+
+async def _stop(scene: Scene, name: str, member: Member | None, seconds: float, host: str = "") -> None:
+    assert member is not None, f"{name} needs a process that does not run here"
+    fault = scene.note(name, member.name, host)
+    async with member.frozen():
+        await asyncio.sleep(seconds)
+    fault.until_ms = now_ms()
+
+
+async def _host_kill(scene: Scene) -> None:
+    member, host = await _a_host(scene)
+    scene.note("host_kill", member.name, host)
+    member.send(signal.SIGKILL)
+
+
+async def _host_stop(scene: Scene) -> None:
+    member, host = await _a_host(scene)
+    await _stop(scene, "host_stop", member, _HOST_STOP_S, host)
+
+
+async def _host_zombie(scene: Scene) -> None:
+    """Frozen for three leases; what it then writes must be refused, and it must drop everything within a second."""
+    member, host = await _a_host(scene)
+    config = scene.connection.config
+    held = await scene.held_by(host)
+    fault = scene.note("host_zombie", member.name, host)
+    async with member.frozen():
+        await asyncio.sleep(3 * config.heartbeat_s * config.suspicion_beats)
+        await _probe(scene, fault, held)
+    fault.until_ms = now_ms()
+    began, late_s = time.monotonic(), 0.0
+    while await scene.incarnation(member) in ("", host):
+        asked = time.monotonic()
+        await asyncio.sleep(0.02)
+        late_s = max(late_s, time.monotonic() - asked - 0.02)  # how late everything is on this machine now
+        if time.monotonic() - began > _BOOT_S:
+            break
+    took_s = time.monotonic() - began
+    fault.figures |= {"held": len(held), "abandoned_s": round(took_s, 3)}
+    if took_s > _ABANDON_S + late_s:
+        scene.broken.append(f"{host} was frozen and took {took_s:.2f} s from waking to a new life")
+
+
+async def _probe(scene: Scene, fault: Fault, held: dict[str, int]) -> None:
+    """Write in the frozen host's name, under its epochs, to workflows that others have taken over."""
+    keys, tried, refused = scene.connection.keys, 0, 0
+    entry = j.encode(j.Progressed("", "a stale write"))
+    for name, epoch in held.items():
+        now, state = await scene.ask("HMGET", keys.workflow(name), "epoch", "state")
+        if now is None or int(now) <= epoch or state in (b"completed", b"failed", b"cancelled"):
+            continue
+        shard = keys.shard(name)
+        answer = await scene.connection.script(
+            "checkpoint",
+            [keys.workflow(name), keys.journal(name), keys.deadlines(shard), keys.events(shard)],
+            [name, epoch, 0, "", scene.connection.config.journal_entries, 0, 0, entry],
+        )
+        tried += 1
+        refused += answer[0] == STALE
+        if answer[0] != STALE:
+            scene.broken.append(f"{name}: a write under epoch {epoch} was answered {answer} although {int(now)} writes")
+        if tried == _PROBES:
+            break
+    fault.figures |= {"stale_tried": tried, "stale_refused": refused}
+
+
+async def _host_term(scene: Scene) -> None:
+    """Told to stop in order: it hands everything over, and no step runs twice."""
+    member, host = await _a_host(scene)
+    held = set(await scene.held_by(host))
+    fault = scene.note("host_term", member.name, host)
+    scene.held[len(scene.fired) - 1] = held
+    pid = member.pid
+    member.send(signal.SIGTERM)
+    deadline = time.monotonic() + _BOOT_S
+    while member.pid == pid and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
+    fault.until_ms = now_ms()
+    fault.figures |= {"held": len(held)}
+
+
+async def _agent_kill(scene: Scene) -> None:
+    await _kill(scene, "agent_kill", scene.rng.choice(scene.crew.agents))
+
+
+async def _agent_stop(scene: Scene) -> None:
+    await _stop(scene, "agent_stop", scene.rng.choice(scene.crew.agents), _AGENT_STOP_S)
+
+
+async def _relay_kill(scene: Scene) -> None:
+    await _kill(scene, "relay_kill", scene.crew.relay)
+
+
+async def _relay_stop(scene: Scene) -> None:
+    await _stop(scene, "relay_stop", scene.crew.relay, _OTHER_STOP_S)
+
+
+async def _web_kill(scene: Scene) -> None:
+    await _kill(scene, "web_kill", scene.crew.web)
+
+
+async def _web_stop(scene: Scene) -> None:
+    await _stop(scene, "web_stop", scene.crew.web, _OTHER_STOP_S)
+
+
+async def _jobs_kill(scene: Scene) -> None:
+    await _kill(scene, "jobs_kill", scene.crew.jobs)
+
+
+async def _jobs_stop(scene: Scene) -> None:
+    await _stop(scene, "jobs_stop", scene.crew.jobs, _OTHER_STOP_S)
+
+
+async def _server_kill(scene: Scene) -> None:
+    await asyncio.sleep(_FSYNC_S)
+    fault = scene.note("server_kill", "server")
+    await scene.crew.restart_server()
+    fault.until_ms = now_ms()
+
+
+async def _server_stop(scene: Scene) -> None:
+    """Frozen: every host's beats stop, and none may take over another that lives."""
+    fault = scene.note("server_stop", "server")
+    scene.crew.server.send(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(_SERVER_STOP_S)
+    finally:
+        scene.crew.server.send(signal.SIGCONT)
+    fault.until_ms = now_ms()
+
+
+KINDS: dict[str, Kind] = {
+    "host_kill": _host_kill,
+    "host_stop": _host_stop,
+    "host_zombie": _host_zombie,
+    "host_term": _host_term,
+    "agent_kill": _agent_kill,
+    "agent_stop": _agent_stop,
+    "relay_kill": _relay_kill,
+    "relay_stop": _relay_stop,
+    "server_kill": _server_kill,
+    "server_stop": _server_stop,
+}
+CONSOLE_KINDS: dict[str, Kind] = {
+    "web_kill": _web_kill,
+    "web_stop": _web_stop,
+    "jobs_kill": _jobs_kill,
+    "jobs_stop": _jobs_stop,
+}

@@ -1,0 +1,55 @@
+"""Runs ``manage.py run_coordinator`` and notes under which epoch each of its writes was accepted or refused.
+
+The journal does not say who wrote an entry; the ledger then does, so that a stale write would be seen.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any
+
+from django.core.management import execute_from_command_line
+
+from coordination.connection import Connection
+from coordination.scripts import STALE
+from tests.chaos import ledger
+
+_FENCED = {  # the epoch's place among the arguments
+    "checkpoint": 1, "escalate": 1, "expire_task": 1, "finish": 1, "park": 1, "release_workflow": 1, "withdraw": 2,
+}  # fmt: skip
+
+
+def _last_entry(name: str, args: list[Any], answer: Any) -> int:
+    """Number of the last journal entry that a script wrote, 0 for none."""
+    first = answer[0] if isinstance(answer, list) else 0
+    if name == "checkpoint" and first > 0:
+        return int(first + len(args) - 7 - 2 * int(args[6]) - 1)
+    if name == "escalate" and first > 0:
+        return int(first)
+    if name == "finish" and first == 1:
+        return int(args[2]) + 1
+    return 0
+
+
+def watch() -> None:
+    """Note every fenced write of this process from now on."""
+    run = Connection.script
+
+    @functools.wraps(run)
+    async def script(self: Connection, name: str, keys: list[str], args: list[Any]) -> Any:
+        answer = await run(self, name, keys, args)
+        if name in _FENCED:
+            workflow_id, epoch = args[0], int(args[_FENCED[name]])
+            if (answer[0] if isinstance(answer, list) else answer) == STALE:
+                ledger.write("refused", f"{workflow_id}@{name}", epoch)
+            elif seq := _last_entry(name, args, answer):
+                ledger.write("write", f"{workflow_id}@{seq}", epoch)
+        return answer
+
+    Connection.script = script  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    watch()
+    execute_from_command_line(["manage.py", *sys.argv[1:]])
