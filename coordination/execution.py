@@ -74,8 +74,9 @@ class Execution:
 
     # --- from outside ---------------------------------------------------------------
 
-    def deliver(self, item: j.Numbered | None) -> None:
-        """Take in a journal entry, or None: the journal may have grown, read it."""
+    def deliver(self, item: j.Numbered | None, queue_again: bool = False) -> None:
+        """Take in a journal entry, or None: the journal may have grown, or queues were lost; read it."""
+        self._unsure |= queue_again
         if item is None:
             self._reread = True
         elif item.seq > self.seq:
@@ -250,7 +251,7 @@ class Execution:
             elif run.state == "exhausted":
                 await open_task(self._host, self, step, run)
             elif run.state == "queued":
-                self._due(run.since_ms + first_look_ms(run, self._host.config))
+                self._due(min(run.since_ms, now_ms) + first_look_ms(run, self._host.config))
         for step, why in list(machine.reask.items()):
             await reopen_question(self._host, self, step, why)
         await tidy(self._host, self)
@@ -311,7 +312,10 @@ class Execution:
             self._due(self._host.now_ms() + 50)
 
     async def _times_up(self) -> None:
-        host, machine, now_ms = self._host, self.machine, self._host.now_ms()
+        host, machine = self._host, self.machine
+        now_ms = max(
+            host.now_ms(), self._due_ms
+        )  # what was waited for has come, even if the server's clock was set back
         if 0 < self._deadline_ms() <= now_ms:
             await host.writer.cancel(self.workflow_id, DEADLINE, "Its deadline has passed.")
             self._reread = True

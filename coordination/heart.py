@@ -30,6 +30,8 @@ class Beat(msgspec.Struct, frozen=True):
     host: str  # the incarnation that beat
     at: float  # monotonic clock, seconds
     counts: dict[str, int] = {}  # of every live host
+    now_ms: int = 0  # the server's clock, read within ``took_s`` before ``at``
+    took_s: float = 0.0
     stale: bool = False  # peers have declared this host dead
     error: Exception | None = None  # the server could not take it
 
@@ -99,7 +101,7 @@ class Heart:
             await connection.close()
 
     async def _beat(self, connection: Connection, host: str) -> Beat:
-        keys = connection.keys
+        keys, began = connection.keys, time.monotonic()
         said = self._describe() if self._beats % _TELL_EVERY == 0 else b""
         try:
             first = "0" if self._beats else "1"
@@ -112,5 +114,6 @@ class Heart:
             return Beat(host, time.monotonic(), error=error)
         if host == self._host:
             self._beats += 1
-        counts = {name.decode(): int(count) for name, count in zip(answer[1::2], answer[2::2], strict=True)}
-        return Beat(host, time.monotonic(), counts)
+        counts = {name.decode(): int(count) for name, count in zip(answer[2::2], answer[3::2], strict=True)}
+        at = time.monotonic()
+        return Beat(host, at, counts, now_ms=answer[1], took_s=at - began)

@@ -28,6 +28,7 @@ from coordination.errors import CodeMissing, LostOwnership, ProgramError, Server
 from coordination.execution import Execution
 from coordination.keys import COORDINATORS_GROUP
 from coordination.leases import Lease, Leases
+from coordination.lost import Lost
 from coordination.machine import Machine
 from coordination.reading import Reader
 from coordination.registry import Registry
@@ -40,6 +41,7 @@ log = structlog.get_logger(__name__)
 
 _RESCUE_S = 2.0
 _REFRESH_S = 1.0
+_SET_MS = 5_000  # between two beats a clock does not drift by so much: it was set
 _UNRUNNABLE_DELAY_MS = 5_000
 
 
@@ -79,9 +81,11 @@ class Host:
         self.finished = 0
         self.started_ms = 0
         self._skew_ms = 0.0
+        self._beat_skew_ms = 0.0
         self.suspects = Suspects(self)
         self._sweeper = Sweeper(self)
         self._reader = Reader(self, self._sweeper)
+        self._lost = Lost(self)
         self._starting: set[asyncio.Task[None]] = set()
         self._claiming: set[str] = set()  # workflows whose claim is under way
         self._missed: set[str] = set()  # those of them that were told of an entry meanwhile
@@ -101,6 +105,21 @@ class Host:
     def note_time(self, server_ms: int) -> None:
         """Learn the server's clock from an answer."""
         self._skew_ms = server_ms - time.monotonic() * 1000
+
+    def note_beat(self, server_ms: int, at: float) -> None:
+        """Learn the server's clock from a beat; when it was set, look at everything, because looks may come late.
+
+        Args:
+            server_ms: The server's clock.
+            at: The same moment by this process's monotonic clock, s.
+        """
+        skew_ms = server_ms - at * 1000
+        moved_ms, self._beat_skew_ms = skew_ms - (self._beat_skew_ms or skew_ms), skew_ms
+        if abs(moved_ms) < _SET_MS:
+            return
+        log.warning("the server's clock was set", action="clock_set", host=self.id, moved_s=round(moved_ms / 1000, 1))
+        self._skew_ms = skew_ms
+        self._sweeper.look_at_everything_soon()
 
     def room(self) -> int:
         """Workflows that still fit."""
@@ -316,6 +335,7 @@ class Host:
                 try:
                     await self._watchdog.rescue()
                     await self._sweeper.rescue_own()
+                    await self._lost.look()
                 except (ServerUnavailable, ResponseError) as error:
                     log.debug(str(error), action="rescue_failed")
             await asyncio.sleep(random.uniform(0.8, 1.2) * _RESCUE_S)

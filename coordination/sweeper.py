@@ -36,23 +36,33 @@ class Sweeper:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._looked_to: dict[str, str] = {}  # stream -> where the next look at its pending entries begins
+        self._all_due = False
 
     async def run(self) -> None:
         """Look after due members of the deadline index, in every shard, until cancelled."""
         while True:
             await asyncio.sleep(random.uniform(0.5, 1.5) * _SWEEP_S)
             try:
+                if self._all_due:
+                    await asyncio.gather(
+                        *(self.look_at_all(shard) for shard in range(self._host.connection.keys.shards))
+                    )
+                    self._all_due = False
                 await asyncio.gather(*(self._sweep_shard(shard) for shard in range(self._host.connection.keys.shards)))
             except (ServerUnavailable, ResponseError) as error:
                 log.debug(str(error), action="sweep_failed")
 
     async def look_at_all(self, shard: int) -> None:
-        """Make every live workflow of a shard due, because the streams that name them were lost."""
+        """Make every live workflow of a shard due, because what would bring them back may be lost."""
         call, deadlines = self._host.connection.call, self._host.connection.keys.deadlines(shard)
-        members = await call("ZRANGE", deadlines, 0, -1)
+        members = await call("ZRANGEBYSCORE", deadlines, "-inf", "(+inf")
         for at in range(0, len(members), _SLICE):
             scores = [part for member in members[at : at + _SLICE] for part in (self._host.now_ms(), member)]
             await call("ZADD", deadlines, "XX", *scores)
+
+    def look_at_everything_soon(self) -> None:
+        """Make every live workflow due with the next sweep."""
+        self._all_due = True
 
     async def _sweep_shard(self, shard: int) -> None:
         host, keys = self._host, self._host.connection.keys

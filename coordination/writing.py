@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from coordination.execution import Execution
     from coordination.host import Host
 
+_LATE_MS = 5_000  # after its journal entry, a task is in its queue
 _LEAST_LOOK_S, _MOST_LOOK_S = 1.0, 10.0  # between two looks at a task that waits in its queue
 
 
@@ -174,7 +175,7 @@ class Writer:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._types: set[str] = set()  # task types that operators' lists know of
+        self.types: set[str] = set()  # task types queued so far; operators' lists know of them
 
     async def add_call(self, batch: Batch, execution: Execution, call: Call) -> None:
         """Add what a new call writes to the batch; a question to people is written at once instead."""
@@ -204,8 +205,8 @@ class Writer:
 
     async def _task(self, batch: Batch, call: TaskCall) -> None:
         target = ""
-        if call.task_type not in self._types:
-            self._types.add(call.task_type)
+        if call.task_type not in self.types:
+            self.types.add(call.task_type)
             await self._host.connection.call("SADD", self._host.connection.keys.task_types, call.task_type)
         if call.requires or call.strategy:
             chosen = self._host.registry.choose(call.task_type, call.requires, call.strategy or "least_loaded")
@@ -268,8 +269,8 @@ class Writer:
             await open_no_agent(host, execution, step, run, f"No agent took it within {call.queue_timeout_s:g} s.")
             return 0
         elif host.registry.capable(call.task_type, call.requires):
-            run.since_ms = run.since_ms if call.queue_timeout_s is not None else now_ms
-            await self._find_again(execution, step, run)
+            queued_ms, run.since_ms = run.since_ms, run.since_ms if call.queue_timeout_s is not None else now_ms
+            await self._find_again(execution, step, run, queued_ms)
         elif (unserved_s := self._unserved_s(run, now_ms)) >= limit_s:
             needs = "".join(f" with {name} = {value}" for name, value in (call.requires or {}).items())
             why = (
@@ -281,10 +282,12 @@ class Writer:
         again_ms = int(min(_MOST_LOOK_S, max(_LEAST_LOOK_S, call.timeout_s / 4)) * 1000)
         return now_ms + min(again_ms, max(100, first_look_ms(run, host.config) - (now_ms - run.since_ms)))
 
-    async def _find_again(self, execution: Execution, step: str, run: TaskRun) -> None:
-        """Queue an attempt again whose queue is empty: somebody deleted it, or its server lost it."""
+    async def _find_again(self, execution: Execution, step: str, run: TaskRun, queued_ms: int) -> None:
+        """Queue an attempt again of whose time its queue holds nothing: somebody deleted it, or its server lost it."""
         connection, task_type = self._host.connection, run.call.task_type
-        if not await connection.call("XLEN", connection.keys.agent_queue(task_type, run.call.priority)):
+        queue = connection.keys.agent_queue(task_type, run.call.priority)
+        oldest = await connection.call("XRANGE", queue, "-", "+", "COUNT", 1)
+        if not oldest or int(oldest[0][0].partition(b"-")[0]) > queued_ms + _LATE_MS:
             batch = Batch(execution.workflow_id, 0)
             batch.queue(step, run)
             await publish(connection, batch)

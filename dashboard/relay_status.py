@@ -132,8 +132,8 @@ class Reporter:
     async def sample(self, sql: Callable[..., Awaitable[Any]]) -> None:
         """Store one measure of the whole system."""
         queues = await self.inspector.queues()
-        shards = range(self.keys.shards)
-        living = await asyncio.gather(*(self.connection.call("ZCARD", self.keys.deadlines(s)) for s in shards))
+        indexes = [self.keys.deadlines(shard) for shard in range(self.keys.shards)]
+        living = await asyncio.gather(*(self.connection.call("ZCOUNT", index, "-inf", "(+inf") for index in indexes))
         durations, finished = sorted(self._durations), self._finished
         self._durations, self._finished = [], 0
         measured = Sample(

@@ -61,8 +61,9 @@ async def _streams(connection: Connection) -> list[str]:
         if pending or length:
             broken.append(f"{stream}: {pending} pending, {length} entries left")
     for shard in range(keys.shards):
-        for kind, index in (("ZCARD", keys.deadlines(shard)), ("XLEN", keys.escalation_queue(shard))):
-            if left := await connection.call(kind, index):
+        living = ("ZCOUNT", keys.deadlines(shard), "-inf", "(+inf")
+        for kind, index, *more in (living, ("XLEN", keys.escalation_queue(shard))):
+            if left := await connection.call(kind, index, *more):
                 broken.append(f"{index}: {left} left")
     return broken
 
