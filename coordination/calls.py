@@ -44,7 +44,7 @@ class TaskCall(Call):
 
     __slots__ = (
         "digest", "max_retries", "payload", "priority", "queue_timeout_s", "requires", "returns", "strategy",
-        "task_type", "timeout_s",
+        "task_type", "timeout_s", "undoes",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +70,7 @@ class TaskCall(Call):
         self.strategy = strategy
         self.queue_timeout_s = queue_timeout_s
         self.returns = returns
+        self.undoes = False  # whether it is a compensation
 
     def matches(self, entry: journal.AnyEntry) -> bool:
         return isinstance(entry, journal.Attempt) and (entry.task_type, entry.digest) == (self.task_type, self.digest)

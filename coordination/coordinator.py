@@ -219,7 +219,9 @@ class DistributedCoordinator:
 
     def compensate(self, task_type: str, payload: Any = None, **options: Any) -> None:
         """Note a task that undoes what was done; all run in reverse when the workflow fails or is cancelled."""
-        self._compensations.append(self.dispatch_task(task_type, payload, **options))
+        call = self.dispatch_task(task_type, payload, **options)
+        call.undoes = True
+        self._compensations.append(call)
 
     def now(self) -> datetime:
         """The server's time at the last thing that happened; the same in every replay."""

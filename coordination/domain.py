@@ -144,6 +144,7 @@ class StepView(msgspec.Struct, omit_defaults=True):
     due_ms: int = 0  # a timer's
     child_id: str = ""
     generation: int = 0
+    earlier: list[StepView] = []  # what it was before restarts made it begin anew, oldest first
     progress: float | None = None  # 0..1 while running
     progress_note: str = ""
     started_ms: int = 0
@@ -176,6 +177,9 @@ class WorkflowSnapshot(msgspec.Struct, omit_defaults=True):
     deadline_ms: int = 0
     labels: dict[str, str] = {}
     cancel_requested: bool = False
+    paused_by: str = ""  # who holds it, "" when nobody does
+    paused_reason: str = ""
+    paused_ms: int = 0
 
 
 class JournalRow(msgspec.Struct, omit_defaults=True):

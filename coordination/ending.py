@@ -8,7 +8,7 @@ import msgspec
 
 from coordination import journal as j
 from coordination.domain import ErrorInfo, WorkflowState
-from coordination.errors import StepFailed, WorkflowCancelled
+from coordination.errors import StepFailed, WorkflowCancelled, WorkflowTerminated
 from coordination.escalations import withdraw
 from coordination.leases import accept
 from coordination.task_run import describe
@@ -28,7 +28,7 @@ async def finish(host: Host, execution: Execution) -> bool:
     machine.closing += machine.open
     await tidy(host, execution)
     fields: list[Any] = ["steps_total", machine.steps_total, "steps_done", machine.steps_done, "retrying", 0]
-    fields += withdrawn_records(machine)
+    fields += withdrawn_records(machine) + execution.unsettled()
     entry = j.Finished(state, info)
     lease = execution.workflow_id, execution.epoch, execution.seq
     if not await host.leases.finish(*lease, entry, result, fields):
@@ -47,8 +47,8 @@ async def tidy(host: Host, execution: Execution) -> None:
         machine.open.pop(identity, None)
     machine.closing.clear()
     for child_id in machine.orphans:
-        entry = j.CancelRequested(f"workflow {execution.workflow_id}", "Its parent was cancelled.")
-        await accept(host.connection, child_id, "cancelled", entry, "progressed")
+        entry = j.CancelRequested(f"workflow {execution.workflow_id}", "Its parent was cancelled, or does without it.")
+        await accept(host.connection, child_id, "cancelled", entry, "progressed", ends_pause=True)
     machine.orphans.clear()
 
 
@@ -77,6 +77,8 @@ def _outcome(machine: Machine, limit_bytes: int) -> tuple[WorkflowState, ErrorIn
 
 def _failure(machine: Machine, error: BaseException) -> tuple[WorkflowState, ErrorInfo]:
     cancelled = machine.cancelled
+    if isinstance(error, WorkflowTerminated):
+        return WorkflowState.CANCELLED, ErrorInfo("Terminated", str(error), False)
     if cancelled is not None and isinstance(error, WorkflowCancelled | StepFailed):
         if cancelled.actor == DEADLINE:
             return WorkflowState.FAILED, ErrorInfo("DeadlineExceeded", cancelled.reason, False)

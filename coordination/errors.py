@@ -205,6 +205,12 @@ class WorkflowCancelled(GanglionError):
     code = "cancelled"
 
 
+class WorkflowTerminated(WorkflowCancelled):
+    """The workflow was ended at once; nothing was cleaned up."""
+
+    code = "terminated"
+
+
 # --- the workflow's program is wrong ----------------------------------------------
 
 

@@ -41,15 +41,15 @@ async def open_task(
     """Hand a task over whose attempts are used up, or that nothing can be done about."""
     call, known = run.call, catalog.task_type(run.call.task_type)
     reason = reason or run.reason
-    number = run.escalations + 1
+    identity = escalation_id(execution.workflow_id, step, run.escalations + 1, run.generation)
     found = run.errors if errors is None else errors
     registered = host.registry.schemas(call.task_type)
     await _open(
         host,
         execution,
         step,
-        escalation_id(execution.workflow_id, step, number),
-        j.Escalated(step, escalation_id(execution.workflow_id, step, number), reason),
+        identity,
+        j.Escalated(step, identity, reason),
         ["task_type", call.task_type, "reason", reason, "attempts", run.number, "input", run.payload,
          "errors", msgspec.json.encode(found),
          "input_schema", (known and schema_of(known.input_type)) or _registered(registered, "input"),
@@ -67,7 +67,7 @@ async def open_no_agent(host: Host, execution: Execution, step: str, run: TaskRu
 
 async def open_question(host: Host, execution: Execution, call: HumanCall, number: int = 1, why: str = "") -> None:
     """Ask the question that run() asks."""
-    identity = escalation_id(execution.workflow_id, call.id, number)
+    identity = escalation_id(execution.workflow_id, call.id, number, execution.machine.generation)
     schema = msgspec.json.encode(call.schema) if call.schema else b""
     entry = j.Escalated(call.id, identity, Reason.HUMAN_INPUT_REQUESTED, call.label, call.context)
     fields = ["task_type", call.label, "reason", Reason.HUMAN_INPUT_REQUESTED, "question", call.question,

@@ -22,13 +22,16 @@ from coordination.errors import (
     LostOwnership,
     ProgramError,
     ServerUnavailable,
-    StepFailed,
     WorkflowCodeChanged,
+    WorkflowTerminated,
 )
-from coordination.escalations import open_program, open_task, reopen_question
+from coordination.escalations import open_task, reopen_question
 from coordination.leases import Lease
 from coordination.machine import Machine
-from coordination.rewind import last_seq, read_after, torn
+from coordination.mending import Mending
+from coordination.restarting import carry_out
+from coordination.rewind import read_after, torn
+from coordination.task_run import terminated
 from coordination.writing import Batch, checkpoint, first_look_ms, readd_all
 
 if TYPE_CHECKING:
@@ -41,13 +44,12 @@ Turn = Callable[[], Coroutine[Any, Any, None]]
 _DAY_MS = 86_400_000
 
 
-class Execution:
+class Execution(Mending):
     """Runs one workflow under one epoch until it ends, is parked, handed over or lost."""
 
     __slots__ = (
-        "_begun", "_broken", "_buffer", "_due_ms", "_fields", "_handle", "_held_back", "_host", "_idle_ms",
-        "_pump_task", "_reread", "_unsure", "checkpoints", "entry", "epoch", "machine", "seq", "told", "type_name",
-        "workflow_id",
+        "_begun", "_due_ms", "_gone", "_handle", "_held_back", "_idle_ms", "_pump_task", "_unsure", "checkpoints",
+        "entry", "epoch", "told", "type_name",
     )  # fmt: skip
 
     def __init__(self, host: Host, lease: Lease, machine: Machine) -> None:
@@ -67,6 +69,7 @@ class Execution:
         self._unsure = False  # whether a write may have been lost on its way
         self._held_back = False  # whether the next turn waits, because the one before failed
         self._begun = False  # until then what is delivered waits in the buffer
+        self._gone = j.gone(lease.entries)  # entries that count no more, because their step began anew
         self._pump_task: asyncio.Task[None] | None = None
         self._handle: asyncio.TimerHandle | None = None
         self._due_ms = 0
@@ -116,6 +119,25 @@ class Execution:
             self._start_machine()
             await self._alone(functools.partial(self._turn, readd=replayed))
 
+    async def end_at_once(self, entry: j.Terminated) -> None:
+        """End a workflow without running any of it: what is open is withdrawn, children are cancelled."""
+        counting = [item for item in self._buffer.values() if item.seq not in self._gone]
+        self.seq = max(self._buffer, default=0)
+        self._buffer.clear()
+        self.machine.open = j.open_escalations(counting)
+        self.machine.orphans += j.open_children(counting)
+        self.machine.steps_total = int(self._fields.get("steps_total", b"0"))
+        self.machine.steps_done = int(self._fields.get("steps_done", b"0"))
+        self.machine.end(terminated(entry))
+        await self._alone(self._turn)
+
+    def unsettled(self) -> list[Any]:
+        """Fields that tell agents to stop what a workflow that is ended at once leaves under way."""
+        if not isinstance(self.machine.outcome[1], WorkflowTerminated):
+            return []
+        records = ((name, value.decode().split(":", 6)) for name, value in self._fields.items() if name[:2] == "t:")
+        return [part for name, record in records for part in (name, f"{record[0]}:{record[1]}:x:0:0:0:")]
+
     async def ask(self, error: ProgramError) -> None:
         """Ask people instead of running a workflow that cannot be run."""
         await self._alone(functools.partial(self._broken_turn, error))
@@ -132,7 +154,7 @@ class Execution:
 
     def _start_machine(self) -> None:
         self._host.executing = self.workflow_id
-        self.machine.start(int(self._fields.get("created", b"0")))
+        self.machine.start(int(self._fields.get("began") or self._fields.get("created", b"0")))
 
     async def _pump(self, turn: Turn) -> None:
         self._held_back = False
@@ -205,9 +227,15 @@ class Execution:
             elif self.machine.done:
                 if await finish(self._host, self):
                     return True
-            elif readd:
-                readd = False
-                await readd_all(self._host.connection, self)
+            elif self.machine.restart is not None:
+                await carry_out(self._host.connection, self.workflow_id, self.machine.restart)
+                self._reread = True
+            elif self.machine.paused:
+                await tidy(self._host, self)
+                return True
+            elif readd or self._unsure:
+                readd = self._unsure = False
+                await readd_all(self._host, self)
             elif not await self._write() and not self._buffer and not self._reread:
                 return True
 
@@ -216,10 +244,11 @@ class Execution:
         self._host.executing = self.workflow_id
         while (item := buffer.pop(self.seq + 1, None)) is not None:
             self.seq = item.seq
-            if not self._broken:
-                self.machine.apply(item)
-            else:
+            if self._broken:
                 self._apply_broken(item.entry)
+            elif item.seq not in self._gone:
+                self.machine.apply(item)
+                self._unsure = self._unsure or isinstance(item.entry, j.Resumed)
         for stale in [seq for seq in buffer if seq <= self.seq]:
             del buffer[stale]
 
@@ -245,7 +274,7 @@ class Execution:
             del machine.dirty[step]
             if run.state == "backoff":
                 if run.due_ms <= now_ms:
-                    batch.retry(step, run)
+                    await self._host.writer.retry(batch, self, step, run)
                 else:
                     self._due(run.due_ms)
             elif run.state == "exhausted":
@@ -289,8 +318,8 @@ class Execution:
             self._due(self._park_ms())
 
     def _timers(self) -> dict[str, int]:
-        """Armed timers; a program that cannot be run waits for people, not for time."""
-        return {} if self._broken else self.machine.timers
+        """Armed timers; a program that is paused, or cannot be run, waits for people, not for time."""
+        return {} if self._broken or self.machine.paused else self.machine.timers
 
     def _deadline_ms(self) -> int:
         """When the whole workflow must have ended, 0 when it need not, or is being cancelled."""
@@ -324,12 +353,12 @@ class Execution:
         batch.event = "progressed" if batch.entries else ""
         if batch.entries:
             await checkpoint(host, self, batch)
-        for step, run in list(machine.runs.items()):
+        for step, run in [] if machine.paused else list(machine.runs.items()):
             if run.state == "backoff":
                 machine.dirty[step] = run
             elif run.state == "queued" and (due_ms := await host.writer.expire(self, step, run)):
                 self._due(due_ms)
-        if self._reread or self._buffer or machine.dirty:
+        if self._reread or self._buffer or (machine.dirty and not machine.paused):
             await self._turn()
         elif 0 < self._park_ms() <= now_ms + 50:
             await self._park()
@@ -340,56 +369,6 @@ class Execution:
             self.abandon()
         else:
             self._reread = True
-
-    # --- a program that does not fit its journal, or ends its host ---------------------------------
-
-    async def _break(self, error: ProgramError) -> None:
-        """Ask people about the program, once for each answer they gave before."""
-        self.machine.close()
-        self._buffer.clear()
-        keys = self._host.connection.keys
-        entries = j.parse(await self._host.connection.call("XRANGE", keys.journal(self.workflow_id), "-", "+"))
-        asked = j.about_program(entries)
-        self.seq = await last_seq(self._host.connection, self.workflow_id, entries)
-        self.machine.open = j.open_escalations(entries)
-        if cancelled := j.cancelled_since_asked(entries):
-            self.machine.cancel_outright(cancelled)
-            return
-        if asked and isinstance(asked[-1], j.Decided) and asked[-1].action == "fail":
-            self._give_up(asked[-1])
-            return
-        self._broken = True
-        if asked and isinstance(asked[-1], j.Escalated):
-            return
-        log.warning("workflow cannot be replayed", action="broken", workflow=self.workflow_id, why=str(error))
-        await open_program(self._host, self, sum(isinstance(entry, j.Escalated) for entry in asked) + 1, error)
-
-    def _apply_broken(self, entry: j.AnyEntry) -> None:
-        """Only people move a program on that cannot be run."""
-        if isinstance(entry, j.Escalated):
-            self.machine.open[entry.escalation_id] = entry.step
-        elif isinstance(entry, j.Decided):
-            self.machine.open.pop(entry.escalation_id, None)
-            if not entry.step:
-                self._unbreak(entry)
-        elif isinstance(entry, j.CancelRequested):
-            self._broken = False
-            self.machine.cancel_outright(entry)
-
-    def _unbreak(self, entry: j.Decided) -> None:
-        """A person decided about the program: replay it anew, or end it."""
-        self._broken = False
-        if entry.action == "fail":
-            self._give_up(entry)
-            return
-        self.machine = self._host.machine_for(self.workflow_id, self._fields)
-        self._start_machine()
-        self.seq = 0
-        self._buffer.clear()
-        self._reread = True
-
-    def _give_up(self, entry: j.Decided) -> None:
-        self.machine.end(StepFailed(f"{entry.actor} ended the workflow as failed."))
 
     def written(self, seq: int, at_ms: int, entry: j.AnyEntry) -> None:
         """Take in an entry that was just written for this workflow."""

@@ -25,7 +25,11 @@ class _Fold:
     """Builds the steps of one workflow from its entries, in journal order."""
 
     def __init__(self) -> None:
+        self.generation = 0
         self.steps: dict[str, StepView] = {}
+        self.past: dict[str, list[StepView]] = {}  # steps as they were when a restart made them begin anew
+        self.began: dict[str, int] = {}  # step -> number of its first entry
+        self.seq = 0  # of the entry that is being applied
         self.early: dict[str, list[bytes]] = {}  # signals that came before run() waited for them
         self.final: str = ""
 
@@ -33,7 +37,9 @@ class _Fold:
         view = self.steps.get(step_id)
         if view is None:
             view = StepView(id=step_id, kind=kind, name=name, state=state, started_ms=at_ms)
+            view.generation, view.earlier = self.generation, self.past.get(step_id, [])
             self.steps[step_id] = view
+            self.began[step_id] = self.seq
         return view
 
     def attempt(self, step_id: str, number: int) -> AttemptView | None:
@@ -53,6 +59,7 @@ class _Fold:
 
     def apply(self, item: j.Numbered) -> None:
         entry, at_ms = item.entry, item.at_ms
+        self.seq = item.seq
         match entry:
             case j.Attempt():
                 view = self.step(entry.step, StepKind.TASK, entry.task_type, at_ms, StepState.QUEUED)
@@ -103,6 +110,8 @@ class _Fold:
                 if entry.error:
                     self._finish(entry.step, at_ms, StepState.FAILED, None)
             case j.ChildEnded():
+                if entry.step in self.steps and self.steps[entry.step].child_id != entry.child_id:
+                    return  # a child of before a restart
                 ended = StepState.SUCCEEDED if entry.state == "completed" else StepState.FAILED
                 self._finish(entry.step, at_ms, ended, _json(entry.value))
                 if entry.error is not None and entry.step in self.steps:
@@ -116,11 +125,22 @@ class _Fold:
                 if view.kind is StepKind.HUMAN and entry.payload is not None:
                     view.input = _json(entry.payload)
             case j.Decided():
-                self._decided(entry, at_ms)
+                if entry.step in self.steps and self.steps[entry.step].escalation_id == entry.escalation_id:
+                    self._decided(entry, at_ms)
+            case j.Restarted():
+                self._restarted(entry, at_ms)
             case j.Finished():
                 self.final = entry.state
             case _:
                 pass
+
+    def _restarted(self, entry: j.Restarted, at_ms: int) -> None:
+        self.generation = entry.generation
+        for step in [step for step, seq in self.began.items() if seq >= entry.first]:
+            del self.began[step]
+            view = self.steps.pop(step, None)
+            if view is not None:
+                self.past.setdefault(step, []).append(_set_aside(view, at_ms))
 
     def _signalled(self, entry: j.Signalled, at_ms: int) -> None:
         for view in self.steps.values():
@@ -168,10 +188,22 @@ class _Fold:
         self._backoff(step_id)
 
 
+def _set_aside(view: StepView, at_ms: int) -> StepView:
+    """A step that a restart made begin anew: what had not ended has been cancelled then."""
+    view.earlier = []
+    if not view.finished_ms:
+        view.state, view.finished_ms, view.next_retry_ms = StepState.CANCELLED, at_ms, 0
+        for attempt in view.attempts:
+            if attempt.outcome in ("queued", "running"):
+                attempt.outcome, attempt.finished_ms = "cancelled", at_ms
+    return view
+
+
 def steps(entries: Iterable[j.Numbered]) -> list[StepView]:
     """The steps of a workflow in the order in which they began.
 
-    Steps that were under way when the workflow ended are shown as cancelled.
+    Steps that were under way when the workflow ended are shown as cancelled. Those that a restart made begin anew
+    hold what they were before in ``earlier``.
     """
     fold = _Fold()
     for item in entries:
@@ -203,6 +235,10 @@ _KINDS: dict[type[j.Entry], str] = {
     j.CancelRequested: "cancel_requested",
     j.RetryNow: "retry_now",
     j.TakenUp: "taken_up",
+    j.Paused: "paused",
+    j.Resumed: "resumed",
+    j.Restarted: "restarted",
+    j.Terminated: "terminated",
 }
 
 
@@ -227,9 +263,15 @@ def _summary(entry: j.AnyEntry) -> str:
         case j.ChildStarted() | j.ChildEnded():
             return entry.child_id
         case j.CancelRequested():
-            return (
-                f"{entry.actor} asked to cancel: {entry.reason}" if entry.reason else f"{entry.actor} asked to cancel"
-            )
+            return _because(f"{entry.actor} asked to cancel", entry.reason)
+        case j.Paused():
+            return _because(f"{entry.actor} paused the workflow", entry.reason)
+        case j.Resumed():
+            return f"{entry.actor} resumed the workflow"
+        case j.Restarted():
+            return _because(f"{entry.actor} restarted from step {entry.step}", entry.reason)
+        case j.Terminated():
+            return _because(f"{entry.actor} terminated the workflow", entry.reason)
         case j.Progressed():
             return entry.note
         case j.Finished():
@@ -238,6 +280,10 @@ def _summary(entry: j.AnyEntry) -> str:
             return entry.label
         case _:
             return ""
+
+
+def _because(words: str, reason: str) -> str:
+    return f"{words}: {reason}" if reason else words
 
 
 def _shown(value: Any) -> Any:

@@ -286,6 +286,11 @@ class Host:
         known = self.executions.pop(lease.workflow_id, None)
         if known is not None:
             known.abandon()
+        if ended := j.terminated(lease.entries):
+            bare = Machine(DistributedCoordinator(lease.workflow_id), (), 0, 0)
+            execution = self.executions[lease.workflow_id] = Execution(self, lease, bare)
+            await execution.end_at_once(ended)
+            return
         trouble: ProgramError | None = crash_error(lease.workflow_id) if crashed else None
         try:
             machine = self.machine_for(lease.workflow_id, lease.fields)

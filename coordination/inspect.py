@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from coordination import history
+from coordination import history, restarting
 from coordination import journal as j
 from coordination.connection import Connection
 from coordination.domain import (
@@ -27,6 +27,7 @@ from coordination.domain import (
 from coordination.keys import AGENTS_GROUP, PRIORITIES
 from coordination.leases import to_fields
 from coordination.registry import read_agents, read_paused, read_remote
+from coordination.restarting import RestartPreview
 
 _json = msgspec.json.Decoder().decode
 _errors = msgspec.json.Decoder(list[ErrorInfo]).decode
@@ -49,11 +50,13 @@ def to_snapshot(workflow_id: str, fields: dict[str, bytes]) -> WorkflowSnapshot:
     def number(name: str) -> int:
         return int(fields.get(name, b"0"))
 
+    paused = _value(fields, "paused") or {}
     return WorkflowSnapshot(
         id=workflow_id,
         type=text("type"),
         version=number("version"),
         state=WorkflowState(text("state")),
+        generation=number("generation"),
         seq=number("seq"),
         epoch=number("epoch"),
         owner=text("owner"),
@@ -72,6 +75,9 @@ def to_snapshot(workflow_id: str, fields: dict[str, bytes]) -> WorkflowSnapshot:
         deadline_ms=number("deadline"),
         labels=_labels(fields["labels"]) if "labels" in fields else {},
         cancel_requested="cancelled" in fields,
+        paused_by=paused.get("actor", ""),
+        paused_reason=paused.get("reason", ""),
+        paused_ms=paused.get("at_ms", 0),
     )
 
 
@@ -108,11 +114,19 @@ class Inspector:
         """The steps of a live workflow, with what agents do at this moment."""
         entries, fields = await asyncio.gather(self.journal(workflow_id), self._fields(workflow_id))
         views = history.steps(entries)
+        counting = j.counting(entries)
         config = self._connection.config
         for view in views:
             _add_claim(view, fields)
-            history.add_next_retry(view, entries, workflow_id, config.backoff_s, config.backoff_max_s)
+            history.add_next_retry(view, counting, workflow_id, config.backoff_s, config.backoff_max_s)
         return views
+
+    async def restart_preview(self, workflow_id: str, step: str) -> RestartPreview | None:
+        """What a restart from a step would keep and run again; None when Redis does not hold the workflow."""
+        snapshot, views, entries = await asyncio.gather(
+            self.snapshot(workflow_id), self.steps(workflow_id), self.journal(workflow_id)
+        )
+        return restarting.preview(workflow_id, step, entries, views, snapshot.state) if snapshot else None
 
     async def _fields(self, workflow_id: str) -> dict[str, bytes]:
         return to_fields(await self._connection.call("HGETALL", self._keys.workflow(workflow_id)))

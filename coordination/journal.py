@@ -35,6 +35,8 @@ class Attempt(Entry, frozen=True, tag="a"):
     payload: bytes | None = None  # JSON; only when it differs from the attempt before
     priority: str = "normal"
     target: str = ""  # an agent instance, when addressed
+    requires: dict[str, str] | None = None  # capabilities that the agent must have
+    undoes: bool = False  # a compensation
 
 
 class TimerSet(Entry, frozen=True, tag="t"):
@@ -182,6 +184,39 @@ class RetryNow(Entry, frozen=True, tag="r"):
     actor: str
 
 
+class Paused(Entry, frozen=True, tag="i"):
+    """Somebody holds the workflow: run() stands still until it is resumed."""
+
+    actor: str
+    reason: str = ""
+
+
+class Resumed(Entry, frozen=True, tag="j"):
+    """A paused workflow goes on."""
+
+    actor: str
+
+
+class Restarted(Entry, frozen=True, tag="b"):
+    """A step begins anew, and all that was asked for after it: what is written of them before this counts no more."""
+
+    step: str
+    generation: int
+    first: int  # number of the first entry that does not count
+    actor: str
+    reason: str = ""
+    request_id: str = ""
+    closing: list[str] = []  # open escalations of the steps that begin anew
+    orphans: list[str] = []  # their children
+
+
+class Terminated(Entry, frozen=True, tag="y"):
+    """Somebody ended the workflow at once, without its compensations."""
+
+    actor: str
+    reason: str
+
+
 class TakenUp(Entry, frozen=True, tag="h"):
     """Another host took the workflow up (not written for the first)."""
 
@@ -194,6 +229,7 @@ class TakenUp(Entry, frozen=True, tag="h"):
 AnyEntry = (
     Attempt | TimerSet | TimerFired | SignalAwaited | Recorded | ChildStarted | Escalated | TimedOut | Progressed
     | Finished | Settled | Erred | Signalled | Decided | ChildEnded | CancelRequested | RetryNow | TakenUp
+    | Paused | Resumed | Restarted | Terminated
 )  # fmt: skip
 
 
@@ -232,6 +268,63 @@ def about_program(entries: Iterable[Numbered]) -> list[Escalated | Decided]:
     return [entry for entry in about if isinstance(entry, Escalated | Decided) and not entry.step]
 
 
+_FIRST = (Attempt, TimerSet, SignalAwaited, Recorded, ChildStarted, Escalated, Progressed)  # entries that begin a step
+
+
+class Account:
+    """Which entries count: a restart makes those of its step, and of steps asked for later, count no more.
+
+    Attributes:
+        began: Steps that count, with the number of the entry that began each, in that order.
+        gone: Numbers of the entries that count no more.
+        generation: 0, and one more for each restart.
+    """
+
+    __slots__ = ("_of", "began", "generation", "gone")
+
+    def __init__(self, entries: Iterable[Numbered]) -> None:
+        self.began: dict[str, int] = {}
+        self.gone: set[int] = set()
+        self.generation = 0
+        self._of: dict[str, list[int]] = {}
+        for item in entries:
+            self._add(item.seq, item.entry)
+
+    def _add(self, seq: int, entry: AnyEntry) -> None:
+        if isinstance(entry, Restarted):
+            self.generation = entry.generation
+            for step in self.since(entry.first):
+                del self.began[step]
+                self.gone.update(self._of.pop(step))
+        elif step := getattr(entry, "step", ""):
+            if step not in self.began and isinstance(entry, _FIRST):
+                self.began[step] = seq
+            if step in self.began:
+                self._of.setdefault(step, []).append(seq)
+
+    def since(self, first: int) -> list[str]:
+        """The steps that began with this entry or later."""
+        return [step for step, seq in self.began.items() if seq >= first]
+
+
+def gone(entries: Iterable[Numbered]) -> set[int]:
+    """Numbers of the entries that count no more, because their step began anew."""
+    items = list(entries)
+    return Account(items).gone if any(type(item.entry) is Restarted for item in items) else set()
+
+
+def counting(entries: Iterable[Numbered]) -> list[Numbered]:
+    """The entries that count, in order."""
+    items = list(entries)
+    left_out = gone(items)
+    return [item for item in items if item.seq not in left_out] if left_out else items
+
+
+def terminated(entries: Iterable[Numbered]) -> Terminated | None:
+    """The wish to end the workflow at once, when there is one."""
+    return next((item.entry for item in entries if isinstance(item.entry, Terminated)), None)
+
+
 def open_escalations(entries: Iterable[Numbered]) -> dict[str, str]:
     """Escalations that were not decided: their ids, with their steps."""
     found: dict[str, str] = {}
@@ -241,6 +334,29 @@ def open_escalations(entries: Iterable[Numbered]) -> dict[str, str]:
         elif isinstance(item.entry, Decided):
             found.pop(item.entry.escalation_id, None)
     return found
+
+
+def open_children(entries: Iterable[Numbered]) -> list[str]:
+    """Children that were started, and whose end is not told yet."""
+    found: dict[str, None] = {}
+    for item in entries:
+        if isinstance(item.entry, ChildStarted) and item.entry.error is None:
+            found[item.entry.child_id] = None
+        elif isinstance(item.entry, ChildEnded):
+            found.pop(item.entry.child_id, None)
+    return list(found)
+
+
+def restart_decided(entries: Iterable[Numbered]) -> Decided | None:
+    """A decision about run() itself to restart from a step that was not carried out yet."""
+    decided: Decided | None = None
+    for item in entries:
+        entry = item.entry
+        if isinstance(entry, Escalated | Decided) and not entry.step:
+            decided = entry if isinstance(entry, Decided) and entry.action == "restart" else None
+        elif decided is not None and isinstance(entry, Restarted) and entry.request_id == decided.decision_id:
+            decided = None
+    return decided
 
 
 def cancelled_since_asked(entries: Iterable[Numbered]) -> CancelRequested | None:

@@ -7,6 +7,7 @@ are reached by steps that may be repeated.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import zlib
 
@@ -19,9 +20,16 @@ PRIORITIES = ("high", "normal", "low")
 WORKFLOW_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def escalation_id(workflow_id: str, step: str, number: int) -> str:
+def escalation_id(workflow_id: str, step: str, number: int, generation: int = 0) -> str:
     """The id of a step's n-th escalation: the same however often it is opened."""
-    return f"{workflow_id}~{step}~{number}"
+    again = f".{generation}" if generation else ""
+    return f"{workflow_id}~{step}~{number}{again}"
+
+
+def child_id(parent_id: str, step: str, generation: int) -> str:
+    """The id of the child that a step starts: the same however often it is submitted."""
+    again = f"/{generation}" if generation else ""
+    return f"c{hashlib.blake2b(f'{parent_id}/{step}{again}'.encode(), digest_size=12).hexdigest()}"
 
 
 def workflow_of(escalation_id: str) -> str:

@@ -156,7 +156,9 @@ async def tell_parent(connection: Connection, child_id: str, fields: dict[str, b
     )
 
 
-async def accept(connection: Connection, workflow_id: str, dedupe: str, entry: journal.Entry, kind: str) -> int:
+async def accept(
+    connection: Connection, workflow_id: str, dedupe: str, entry: journal.Entry, kind: str, ends_pause: bool = False
+) -> int:
     """Put input from outside into a workflow's journal once, and wake whoever runs it.
 
     Args:
@@ -165,6 +167,7 @@ async def accept(connection: Connection, workflow_id: str, dedupe: str, entry: j
         dedupe: Field that marks this input as accepted, or "".
         entry: The journal entry.
         kind: Event kind.
+        ends_pause: A paused workflow goes on with it.
 
     Returns:
         1, or the script's refusal: GONE, FINISHED, DUPLICATE.
@@ -175,7 +178,7 @@ async def accept(connection: Connection, workflow_id: str, dedupe: str, entry: j
         "accept",
         [keys.workflow(workflow_id), keys.journal(workflow_id), keys.resumes(shard), keys.deadlines(shard),
          keys.events(shard)],
-        [workflow_id, dedupe, blob, kind, int(connection.config.look_s * 1000)],
+        [workflow_id, dedupe, blob, kind, int(connection.config.look_s * 1000), int(ends_pause)],
     )  # fmt: skip
     if answer[0] == 1:
         await wake(connection, answer[1].decode(), workflow_id, answer[2], answer[3], blob)

@@ -14,21 +14,21 @@ from typing import Any
 import msgspec
 
 from coordination import journal as j
-from coordination.backoff import backoff_ms
-from coordination.calls import Call, ChildCall, HumanCall, RecordCall, SignalCall, SleepCall, TaskCall
+from coordination.calls import Call, ChildCall, HumanCall, RecordCall, SignalCall, SleepCall
 from coordination.coordinator import DistributedCoordinator, main
-from coordination.domain import ErrorInfo
 from coordination.errors import (
     ChildFailed,
     SignalTimeout,
     StepFailed,
     WorkflowCodeChanged,
 )
+from coordination.keys import child_id
 from coordination.program import Program
 from coordination.task_run import TaskRun, cancelled, words
+from coordination.task_steps import TaskSteps
 
 
-class Machine:
+class Machine(TaskSteps):
     """Applies journal entries to a program and says what is to be done next.
 
     Args:
@@ -58,6 +58,10 @@ class Machine:
         self._signals: dict[str, deque[bytes]] = {}
         self._abandoned: dict[str, Call] = {}  # cancelled while their entry was being written
         self.cancelled: j.CancelRequested | None = None
+        self.paused = False
+        self.generation = 0
+        self.restart: j.Decided | None = None  # a decision to restart from a step, not yet carried out
+        self._held: list[j.Numbered] = []  # came while it was paused
         self.steps_total = 0
         self.steps_done = 0
 
@@ -104,9 +108,9 @@ class Machine:
     @property
     def parkable(self) -> bool:
         """Whether only people, signals, children and timers can move it on."""
-        if self.new or self.dirty or self.reask or self.done:
+        if self.done or (not self.paused and (self.new or self.dirty or self.reask)):
             return False
-        return all(run.state in ("done", "escalated") for run in self.runs.values())
+        return self.paused or all(run.state in ("done", "escalated") for run in self.runs.values())
 
     def question(self, step: str) -> HumanCall | None:
         """The question that a step waits to have answered."""
@@ -122,6 +126,12 @@ class Machine:
             WorkflowCodeChanged: The journal holds a step that run() did not ask for.
         """
         self._coordinator._now_ms = max(self._coordinator._now_ms, item.at_ms)
+        if self.paused and type(item.entry) not in _WHILE_PAUSED:
+            self._held.append(item)
+        else:
+            self._take_in(item)
+
+    def _take_in(self, item: j.Numbered) -> None:
         handler = _HANDLERS.get(type(item.entry))
         if handler is not None:
             handler(self, item.entry, item.at_ms)
@@ -150,81 +160,6 @@ class Machine:
         if self._program.answer(step, value, error):
             self.steps_done += 1
 
-    # --- tasks -------------------------------------------------------------------------------
-
-    def _attempt(self, entry: j.Attempt, at_ms: int) -> None:
-        run = self.runs.get(entry.step)
-        if run is None:
-            call = self._issued(entry.step, entry)
-            assert isinstance(call, TaskCall)
-            run = self.runs[entry.step] = TaskRun(call)
-        elif entry.number == run.number:  # written twice, after a reply was lost
-            return
-        elif entry.payload is not None:
-            run.payload = entry.payload
-        run.number, run.round, run.generation = entry.number, entry.round, entry.generation
-        run.used += 1
-        run.since_ms = at_ms
-        if entry.step not in self._program.waiting and run.state != "done":
-            run.state = "done"  # cancelled while it was being written
-            self.withdrawn.append(entry.step)
-        if run.state != "done":
-            run.state = "queued"
-            self.dirty[entry.step] = run
-
-    def _settled(self, entry: j.Settled, at_ms: int) -> None:
-        run = self.runs.get(entry.step)
-        if run is None or run.state == "done":
-            return
-        self._supply(entry.step, run, entry.value)
-
-    def _supply(self, step: str, run: TaskRun, raw: bytes | None) -> None:
-        try:
-            value = run.call.decode(raw)
-        except msgspec.MsgspecError as error:
-            run.errors.append(
-                ErrorInfo("InvalidResult", f"The result of {run.call.task_type} does not fit: {error}.", False)
-            )
-            self._exhaust(step, run, "final_error")
-            return
-        run.state = "done"
-        self.dirty.pop(step, None)
-        self._finish(step, value)
-
-    def _exhaust(self, step: str, run: TaskRun, reason: str) -> None:
-        run.state, run.reason = "exhausted", reason
-        self.dirty[step] = run
-
-    def _failed(self, step: str, run: TaskRun, error: ErrorInfo, at_ms: int, retry_after_s: float | None) -> None:
-        run.errors = [*run.errors[-9:], error]
-        if not error.retryable:
-            self._exhaust(step, run, "final_error")
-        elif run.used > run.retries:
-            self._exhaust(step, run, "max_retries_exceeded")
-        else:
-            delay = backoff_ms(self._coordinator.workflow_id, step, run.used, *self._backoff)
-            if retry_after_s is not None:
-                delay = int(min(max(retry_after_s, 0.0), self._backoff[1]) * 1000)
-            run.state, run.due_ms = "backoff", at_ms + delay
-            self.dirty[step] = run
-
-    def _erred(self, entry: j.Erred, at_ms: int) -> None:
-        run = self.runs.get(entry.step)
-        if run is not None and run.state == "queued" and run.number == entry.number:
-            self._failed(entry.step, run, entry.error, at_ms, entry.retry_after_s)
-
-    def _timed_out(self, entry: j.TimedOut, at_ms: int) -> None:
-        run = self.runs.get(entry.step)
-        if run is not None and run.state == "queued" and run.number == entry.number:
-            message = f"{entry.agent} did not finish attempt {entry.number} within {run.call.timeout_s:g} s."
-            self._failed(entry.step, run, ErrorInfo("Timeout", message), at_ms, None)
-
-    def _retry_now(self, entry: j.RetryNow, at_ms: int) -> None:
-        run = self.runs.get(entry.step)
-        if run is not None and run.state == "backoff":
-            run.due_ms = at_ms
-            self.dirty[entry.step] = run
-
     # --- people ------------------------------------------------------------------------------
 
     def _escalated(self, entry: j.Escalated, at_ms: int) -> None:
@@ -245,8 +180,11 @@ class Machine:
             self.closing.append(entry.escalation_id)
 
     def _decided(self, entry: j.Decided, at_ms: int) -> None:
-        self.open.pop(entry.escalation_id, None)
-        if entry.action == "fail":
+        if self.open.pop(entry.escalation_id, None) is None:  # of a step that has begun anew since
+            return
+        if entry.action == "restart":
+            self.restart = entry
+        elif entry.action == "fail":
             run = self.runs.get(entry.step)
             if run is not None:
                 run.state = "done"
@@ -256,23 +194,6 @@ class Machine:
             self._decided_task(entry, self.runs[entry.step], at_ms)
         elif entry.step in self.asked:
             self._decided_question(entry)
-
-    def _decided_task(self, entry: j.Decided, run: TaskRun, at_ms: int) -> None:
-        if run.state == "done":
-            return
-        if entry.action in ("supply", "skip"):
-            if entry.action == "skip" and entry.value in (None, b"null"):
-                run.state = "done"
-                self.dirty.pop(entry.step, None)
-                self._finish(entry.step, None)
-            else:
-                self._supply(entry.step, run, entry.value)
-            return
-        if entry.action == "edit" and entry.value is not None:
-            run.payload = entry.value
-        run.used, run.due_ms, run.state = 0, at_ms, "backoff"
-        run.round += 1
-        self.dirty[entry.step] = run
 
     def _decided_question(self, entry: j.Decided) -> None:
         call = self._program.waiting.get(entry.step)
@@ -355,7 +276,8 @@ class Machine:
 
     def _child_ended(self, entry: j.ChildEnded, at_ms: int) -> None:
         call = self._program.waiting.get(entry.step)
-        if not isinstance(call, ChildCall):
+        awaited = self.children.get(entry.step) or child_id(self._coordinator.workflow_id, entry.step, self.generation)
+        if not isinstance(call, ChildCall) or entry.child_id != awaited:
             return
         if entry.state == "completed":
             try:
@@ -368,9 +290,31 @@ class Machine:
             why = f": {entry.error.message}" if entry.error else ""
             self._finish(entry.step, error=ChildFailed(f"Child {entry.child_id} ended {entry.state}{why}"))
 
+    def _pause(self, entry: j.Paused, at_ms: int) -> None:
+        self.paused = not self.done
+
+    def _resume(self, entry: j.Resumed | None, at_ms: int) -> None:
+        self.paused = False
+        for run in self.runs.values():
+            if run.state == "queued":
+                run.since_ms = at_ms
+        held, self._held = self._held, []
+        for item in held:
+            self._take_in(item)
+
+    def _restarted(self, entry: j.Restarted, at_ms: int) -> None:
+        self.generation = entry.generation
+        self.closing += entry.closing
+        self.orphans += entry.orphans
+        if self.restart is not None and self.restart.decision_id == entry.request_id:
+            self.restart = None
+
     def _cancel(self, entry: j.CancelRequested, at_ms: int) -> None:
+        if self.paused:
+            self._resume(None, at_ms)
         if self.cancelled is not None or self.done:
             return
+        self.restart = None
         self.cancelled = entry
         self.closing += [identity for identity, step in self.open.items() if step]
         self.orphans += self.children.values()
@@ -392,4 +336,6 @@ _HANDLERS: dict[type[j.Entry], Any] = {
     j.TimerSet: Machine._timer_set, j.TimerFired: Machine._timer_fired, j.SignalAwaited: Machine._signal_awaited,
     j.Signalled: Machine._signalled, j.Recorded: Machine._recorded, j.Progressed: Machine._progressed,
     j.ChildStarted: Machine._child_started, j.ChildEnded: Machine._child_ended, j.CancelRequested: Machine._cancel,
+    j.Paused: Machine._pause, j.Resumed: Machine._resume, j.Restarted: Machine._restarted,
 }  # fmt: skip
+_WHILE_PAUSED = frozenset({j.Paused, j.Resumed, j.Restarted, j.CancelRequested})

@@ -204,6 +204,11 @@ class Registry:
             if view.alive and not view.draining and is_capable(view, task_type, requires)
         ]
 
+    def named(self, agent: str, task_type: str) -> str:
+        """A living, not draining instance of this name, or this very one, that takes such tasks; "" when none does."""
+        able = [view for view in self.capable(task_type) if agent in (view.id, view.name)]
+        return min(able, key=self._share_of_load).id if able else ""
+
     def unserved_since_ms(self, task_type: str, requires: Mapping[str, str] | None = None) -> int:
         """Since when at the earliest this observer may say that no instance able to take such tasks is there."""
         began_ms = self._began_ms or _NEVER_MS

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import traceback
 
+import msgspec
+
 from coordination import journal as j
 from coordination.calls import TaskCall
 from coordination.domain import ErrorInfo
-from coordination.errors import WorkflowCancelled
+from coordination.errors import WorkflowCancelled, WorkflowTerminated
 
 _TEXT = 8_192
 
@@ -15,8 +17,8 @@ _TEXT = 8_192
 class TaskRun:
     """What the journal says of one task step."""
 
-    __slots__ = ("call", "due_ms", "errors", "escalations", "generation", "number", "payload", "reason", "retries",
-                 "round", "since_ms", "state", "used")  # fmt: skip
+    __slots__ = ("call", "due_ms", "errors", "escalations", "generation", "number", "payload", "reason", "requires",
+                 "retries", "round", "since_ms", "state", "target", "used")  # fmt: skip
 
     def __init__(self, call: TaskCall) -> None:
         self.call = call
@@ -32,6 +34,21 @@ class TaskRun:
         self.reason = ""
         self.escalations = 0
         self.retries = call.max_retries
+        self.requires = call.requires
+        self.target = ""  # the agent that an operator chose, by its name or its instance's
+
+    def reroute(self, choice: bytes | None) -> None:
+        """Take an operator's choice of another agent, or of other capabilities."""
+        chosen = msgspec.json.decode(choice or b"{}", type=Reroute)
+        self.target = chosen.agent
+        self.requires = chosen.requires if chosen.requires is not None else self.call.requires
+
+
+class Reroute(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where an operator wants a task to be tried again: one of the two."""
+
+    agent: str = ""
+    requires: dict[str, str] | None = None
 
 
 def describe(error: BaseException) -> ErrorInfo:
@@ -43,6 +60,11 @@ def describe(error: BaseException) -> ErrorInfo:
 def cancelled(entry: j.CancelRequested) -> WorkflowCancelled:
     """What run() sees of a cancellation."""
     return WorkflowCancelled(f"Cancelled by {entry.actor or 'a client'}. {entry.reason}".strip())
+
+
+def terminated(entry: j.Terminated) -> WorkflowTerminated:
+    """How a workflow ends that somebody ended at once."""
+    return WorkflowTerminated(f"Terminated by {entry.actor or 'a client'}. {entry.reason}".strip())
 
 
 def words(entry: j.AnyEntry) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from coordination.connection import Connection
 from coordination.domain import ErrorInfo
 from coordination.errors import JournalRewound, UnknownWorkflowType, WorkflowCodeChanged
 from coordination.escalations import open_no_agent, open_question
+from coordination.keys import child_id
 from coordination.leases import accept, check
 from coordination.scripts import DUPLICATE, REFUSED, UNREAD
 from coordination.submission import Submission, submit
@@ -61,30 +61,43 @@ class Batch:
         self.due_ms = 0
         self.event = ""
 
-    def task(self, step: str, call: TaskCall, target: str) -> None:
+    def task(self, step: str, generation: int, call: TaskCall, target: str) -> None:
         """The first attempt at a task."""
-        self.entries.append(j.Attempt(step, 0, 1, 0, call.task_type, call.digest, call.payload, call.priority, target))
-        self.fields += [f"t:{step}", "0:1:q:0:0:0:"]
-        self._queue(step, 0, 1, call, call.payload, target)
+        self.entries.append(
+            j.Attempt(step, generation, 1, 0, call.task_type, call.digest, call.payload, call.priority, target,
+                      call.requires, call.undoes)
+        )  # fmt: skip
+        self.fields += [f"t:{step}", f"{generation}:1:q:0:0:0:"]
+        self._queue(step, generation, 1, call, call.payload, call.requires, target)
 
-    def retry(self, step: str, run: TaskRun) -> None:
+    def retry(self, step: str, run: TaskRun, target: str = "") -> None:
         """The next attempt at a task."""
         number, call = run.number + 1, run.call
         payload = None if run.payload is call.payload else run.payload
         self.entries.append(
-            j.Attempt(step, run.generation, number, run.round, call.task_type, call.digest, payload, call.priority)
-        )
+            j.Attempt(step, run.generation, number, run.round, call.task_type, call.digest, payload, call.priority,
+                      target, run.requires, call.undoes)
+        )  # fmt: skip
         self.fields += [f"t:{step}", f"{run.generation}:{number}:q:0:0:0:"]
-        self._queue(step, run.generation, number, call, run.payload, "")
+        self._queue(step, run.generation, number, call, run.payload, run.requires, target)
         self.event = "progressed"
 
-    def queue(self, step: str, run: TaskRun) -> None:
+    def queue(self, step: str, run: TaskRun, target: str = "") -> None:
         """The present attempt once more, under the same task id."""
-        self._queue(step, run.generation, run.number, run.call, run.payload, "")
+        self._queue(step, run.generation, run.number, run.call, run.payload, run.requires, target)
 
-    def _queue(self, step: str, generation: int, number: int, call: TaskCall, payload: bytes, target: str) -> None:
+    def _queue(
+        self,
+        step: str,
+        generation: int,
+        number: int,
+        call: TaskCall,
+        payload: bytes,
+        requires: dict[str, str] | None,
+        target: str,
+    ) -> None:
         entry = tasks.fields(
-            self.workflow_id, step, generation, number, call.task_type, payload, call.timeout_s, call.requires
+            self.workflow_id, step, generation, number, call.task_type, payload, call.timeout_s, requires
         )
         self.queued.append((call, target, entry))
 
@@ -153,13 +166,13 @@ async def checkpoint(host: Host, execution: Execution, batch: Batch) -> None:
     await publish(host.connection, batch)
 
 
-async def readd_all(connection: Connection, execution: Execution) -> None:
+async def readd_all(host: Host, execution: Execution) -> None:
     """Queue every unsettled attempt again: whoever wrote it may have died before it was queued."""
     batch = Batch(execution.workflow_id, 0)
     for step, run in execution.machine.runs.items():
         if run.state == "queued":
-            batch.queue(step, run)
-    await publish(connection, batch)
+            batch.queue(step, run, host.registry.named(run.target, run.call.task_type) if run.target else "")
+    await publish(host.connection, batch)
 
 
 def first_look_ms(run: TaskRun, config: Config) -> int:
@@ -181,7 +194,7 @@ class Writer:
         """Add what a new call writes to the batch; a question to people is written at once instead."""
         match call:
             case TaskCall():
-                await self._task(batch, call)
+                await self._task(batch, call, execution.machine.generation)
             case SleepCall():
                 due_ms = batch.now_ms + int(call.seconds * 1000)
                 batch.entries.append(j.TimerSet(call.id, due_ms, f"sleep {call.seconds:g} s"))
@@ -203,7 +216,7 @@ class Writer:
             case HumanCall():
                 await open_question(self._host, execution, call)
 
-    async def _task(self, batch: Batch, call: TaskCall) -> None:
+    async def _task(self, batch: Batch, call: TaskCall, generation: int) -> None:
         target = ""
         if call.task_type not in self.types:
             self.types.add(call.task_type)
@@ -211,7 +224,16 @@ class Writer:
         if call.requires or call.strategy:
             chosen = self._host.registry.choose(call.task_type, call.requires, call.strategy or "least_loaded")
             target = chosen or ""
-        batch.task(call.id, call, target)
+        batch.task(call.id, generation, call, target)
+
+    async def retry(self, batch: Batch, execution: Execution, step: str, run: TaskRun) -> None:
+        """Add the next attempt to the batch; people are asked when the agent they chose has left."""
+        target = self._host.registry.named(run.target, run.call.task_type) if run.target else ""
+        if run.target and not target:
+            why = f"Agent {run.target!r} takes no tasks of type {run.call.task_type!r} now. Choose another, or retry."
+            await open_no_agent(self._host, execution, step, run, why)
+        else:
+            batch.retry(step, run, target)
 
     async def _record(self, call: RecordCall) -> j.Recorded:
         try:
@@ -223,16 +245,15 @@ class Writer:
             return j.Recorded(call.id, call.name, b"null", describe(error))
 
     async def _child(self, execution: Execution, call: ChildCall) -> j.ChildStarted:
-        identity = f"{execution.workflow_id}/{call.id}".encode()
-        child_id = f"c{hashlib.blake2b(identity, digest_size=12).hexdigest()}"
+        identity = child_id(execution.workflow_id, call.id, execution.machine.generation)
         parent = f"{execution.workflow_id} {call.id}" if call.wait else ""
         refused = None
         try:
-            wanted = Submission(child_id, call.child_type, call.payload, parent=parent, child=True)
+            wanted = Submission(identity, call.child_type, call.payload, parent=parent, child=True)
             await submit(self._host.connection, wanted)
         except UnknownWorkflowType as error:
             refused = ErrorInfo("UnknownWorkflowType", str(error), False)
-        return j.ChildStarted(call.id, child_id, call.child_type, call.digest, call.payload, refused)
+        return j.ChildStarted(call.id, identity, call.child_type, call.digest, call.payload, refused)
 
     async def expire(self, execution: Execution, step: str, run: TaskRun) -> int:
         """See whether an attempt has run out of time; gives when to look again, 0 for not at all."""
@@ -255,7 +276,7 @@ class Writer:
 
     def _unserved_s(self, run: TaskRun, now_ms: int) -> float:
         """How long nobody able has been there; a restart of all processes, or a brief absence, is none of it."""
-        served_ms = self._host.registry.unserved_since_ms(run.call.task_type, run.call.requires)
+        served_ms = self._host.registry.unserved_since_ms(run.call.task_type, run.requires)
         return (now_ms - max(run.since_ms, served_ms)) / 1000
 
     async def _queued(self, execution: Execution, step: str, run: TaskRun, now_ms: int) -> int:
@@ -268,11 +289,11 @@ class Writer:
         elif call.queue_timeout_s is not None and waited_s >= call.queue_timeout_s:
             await open_no_agent(host, execution, step, run, f"No agent took it within {call.queue_timeout_s:g} s.")
             return 0
-        elif host.registry.capable(call.task_type, call.requires):
-            queued_ms, run.since_ms = run.since_ms, run.since_ms if call.queue_timeout_s is not None else now_ms
-            await self._find_again(execution, step, run, queued_ms)
+        elif host.registry.capable(call.task_type, run.requires):
+            run.since_ms = run.since_ms if call.queue_timeout_s is not None else now_ms
+            await self._find_again(execution, step, run)
         elif (unserved_s := self._unserved_s(run, now_ms)) >= limit_s:
-            needs = "".join(f" with {name} = {value}" for name, value in (call.requires or {}).items())
+            needs = "".join(f" with {name} = {value}" for name, value in (run.requires or {}).items())
             why = (
                 f"No live agent takes tasks of type {call.task_type!r}{needs}, for {unserved_s:.0f} s now. "
                 "Start one, then retry."
@@ -295,4 +316,4 @@ class Writer:
     async def cancel(self, workflow_id: str, actor: str, reason: str) -> None:
         """Ask for a workflow's cancellation, once."""
         entry = j.CancelRequested(actor, reason)
-        await accept(self._host.connection, workflow_id, "cancelled", entry, "progressed")
+        await accept(self._host.connection, workflow_id, "cancelled", entry, "progressed", ends_pause=True)

@@ -2,8 +2,8 @@
 local function resume(workflow, resumes, deadlines, id, now, look)
   if redis.call('HDEL', workflow, 'parked') == 0 then return end
   local entry = redis.call('XADD', resumes, '*', 'w', id)
-  redis.call('HSET', workflow, 'entry', 'r' .. entry)
-  if redis.call('HGET', workflow, 'open') == '0' then redis.call('HSET', workflow, 'state', 'queued') end
+  local open, paused = unpack(redis.call('HMGET', workflow, 'open', 'paused'))
+  redis.call('HSET', workflow, 'entry', 'r' .. entry, 'state', shown(paused, open, 'queued'))
   redis.call('ZADD', deadlines, string.format('%.0f', now + look), id)
 end
 -- Takes the entry that a host held for a workflow off its stream.

@@ -1,16 +1,18 @@
 -- Accepts input from outside into a live workflow's journal, once for each dedupe field.
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 resumes (stream), 4 deadlines (zset), 5 events (stream)
--- ARGV: id, dedupe field or '', journal entry, event kind, look ms
+-- ARGV: id, dedupe field or '', journal entry, event kind, look ms, 1 when it ends a pause
 -- Returns {1, owner, seq, now ms} | {-1} | {-3} finished | {-4} accepted before
 --- include answers
 --- include now
 --- include journal
+--- include state
 --- include resume
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return {GONE} end
 if ARGV[2] ~= '' and redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1 then return {DUPLICATE} end
 if FINAL[state] then return {FINISHED} end
 if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], ARGV[2], 1) end
+if ARGV[6] == '1' then unpause(KEYS[1]) end
 local seq = append(KEYS[1], KEYS[2], now, ARGV[3])
 resume(KEYS[1], KEYS[3], KEYS[4], ARGV[1], now, tonumber(ARGV[5]))
 announce(KEYS[5], ARGV[1], ARGV[4], seq, now)

@@ -8,9 +8,11 @@
 --- include task
 --- include journal
 local id, step, agent, previous = ARGV[1], ARGV[2], ARGV[5], ARGV[7]
-local task = read_task(KEYS[1], step)
+local record, paused, state = unpack(redis.call('HMGET', KEYS[1], 't:' .. step, 'paused', 'state'))
+local task = parse_task(record)
 if not task then return {GONE} end
-if task.generation ~= ARGV[3] or task.number ~= ARGV[4] then return {DUPLICATE} end
+if paused and task.agent ~= agent then return {DUPLICATE} end -- it is queued again when the workflow is resumed
+if task.generation ~= ARGV[3] or task.number ~= ARGV[4] or FINAL[state] then return {DUPLICATE} end
 if task.state ~= 'q' and task.state ~= 'c' then return {DUPLICATE} end
 if task.state == 'c' and task.agent ~= previous and task.agent ~= agent then return {HELD, task.agent} end
 if task.state ~= 'c' or task.agent ~= agent then task.claims = task.claims + 1 end

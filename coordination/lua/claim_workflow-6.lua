@@ -5,10 +5,11 @@
 --- include answers
 --- include now
 --- include journal
+--- include state
 --- include resume
 local id, host, streams = ARGV[1], ARGV[2], {w = KEYS[3], r = KEYS[4]}
-local state, owner, epoch, held, open, seq, started, parked =
-  unpack(redis.call('HMGET', KEYS[1], 'state', 'owner', 'epoch', 'entry', 'open', 'seq', 'started', 'parked'))
+local state, owner, epoch, held, open, seq, started, parked, paused =
+  unpack(redis.call('HMGET', KEYS[1], 'state', 'owner', 'epoch', 'entry', 'open', 'seq', 'started', 'parked', 'paused'))
 if not state then
   let_go(streams, ARGV[3])
   redis.call('ZREM', KEYS[5], id)
@@ -33,8 +34,7 @@ if epoch > 1 then
   end
   seq = append(KEYS[1], KEYS[2], now, cmsgpack.pack({'h', epoch, host, owner, cause}))
 end
-if open == '0' then state = 'running' else state = 'needs_human' end
-redis.call('HSET', KEYS[1], 'state', state, 'owner', host, 'epoch', epoch, 'entry', ARGV[3], 'started',
+redis.call('HSET', KEYS[1], 'state', shown(paused, open, 'running'), 'owner', host, 'epoch', epoch, 'entry', ARGV[3], 'started',
   started or string.format('%.0f', now))
 if parked then redis.call('HDEL', KEYS[1], 'parked') end
 redis.call('ZADD', KEYS[5], string.format('%.0f', now + tonumber(ARGV[5])), id)

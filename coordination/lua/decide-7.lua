@@ -7,6 +7,7 @@
 --- include answers
 --- include now
 --- include journal
+--- include state
 --- include resume
 local state, version, decision, actor, action, entry =
   unpack(redis.call('HMGET', KEYS[3], 'state', 'version', 'decision', 'actor', 'action', 'entry'))
@@ -19,9 +20,8 @@ redis.call('HSET', KEYS[3], 'state', 'resolved', 'version', tonumber(version) + 
   'actor', ARGV[6], 'resolved', string.format('%.0f', now))
 redis.call('XDEL', KEYS[4], entry)
 if redis.call('HINCRBY', KEYS[1], 'open', -1) == 0 then
-  local now_is = 'running'
-  if redis.call('HEXISTS', KEYS[1], 'parked') == 1 then now_is = 'queued' end
-  redis.call('HSET', KEYS[1], 'state', now_is)
+  local owner, paused = unpack(redis.call('HMGET', KEYS[1], 'owner', 'paused'))
+  redis.call('HSET', KEYS[1], 'state', shown(paused, '0', owner == '' and 'queued' or 'running'))
 end
 local seq = append(KEYS[1], KEYS[2], now, ARGV[7])
 resume(KEYS[1], KEYS[5], KEYS[6], ARGV[1], now, tonumber(ARGV[8]))

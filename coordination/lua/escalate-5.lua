@@ -1,14 +1,15 @@
 -- Opens an escalation together with the workflow's state, once for each escalation id.
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 escalation (hash), 4 escalation_queue (stream), 5 events (stream)
 -- ARGV: id, epoch, escalation id, journal entry, task field or '', its value, escalation field, value …
--- Returns {seq, now ms} | {-1} | {-2} | {-4} open already | {-7} the task is settled: read the journal first
+-- Returns {seq, now ms} | {-1} | {-2} another epoch writes now, or it has ended | {-4} open already | {-7} the task is settled: read the journal first
 --- include answers
 --- include now
 --- include journal
 --- include task
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
+--- include state
+local epoch, running = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'state'))
 if not epoch then return {GONE} end
-if epoch ~= ARGV[2] then return {STALE} end
+if epoch ~= ARGV[2] or FINAL[running] then return {STALE} end
 if redis.call('EXISTS', KEYS[3]) == 1 then return {DUPLICATE} end
 if ARGV[5] ~= '' and is_settled(KEYS[1], ARGV[5]) then return {UNREAD} end
 local entry = redis.call('XADD', KEYS[4], '*', 'x', ARGV[3], 'w', ARGV[1])
@@ -16,7 +17,7 @@ redis.call('HSET', KEYS[3], 'state', 'open', 'version', 1, 'entry', entry, 'open
   unpack(ARGV, 7))
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], ARGV[5], ARGV[6]) end
 redis.call('HINCRBY', KEYS[1], 'open', 1)
-redis.call('HSET', KEYS[1], 'state', 'needs_human')
+redis.call('HSET', KEYS[1], 'state', shown(redis.call('HGET', KEYS[1], 'paused'), '1'))
 local seq = append(KEYS[1], KEYS[2], now, ARGV[4])
 redis.call('XADD', KEYS[5], '*', 'w', ARGV[1], 'k', 'escalated', 'q', seq, 'x', ARGV[3], 't', string.format('%.0f', now))
 return {seq, now}

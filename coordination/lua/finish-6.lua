@@ -5,6 +5,7 @@
 --- include answers
 --- include now
 --- include journal
+--- include state
 --- include resume
 local epoch, seq, entry, parent, waiters, state =
   unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'entry', 'parent', 'waiters', 'state'))

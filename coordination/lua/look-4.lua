@@ -5,6 +5,7 @@
 --   not confirmed | {4} still queued | {-1} gone
 --- include answers
 --- include now
+--- include state
 --- include resume
 local id, look = ARGV[1], tonumber(ARGV[2])
 local state, owner, entry, parked, parent =

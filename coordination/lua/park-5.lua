@@ -5,15 +5,16 @@
 --- include answers
 --- include now
 --- include journal
+--- include state
 --- include resume
-local epoch, seq, entry, open, owner = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'entry', 'open', 'owner'))
+local epoch, seq, entry, open, owner, paused =
+  unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'entry', 'open', 'owner', 'paused'))
 if not epoch then return GONE end
 if epoch ~= ARGV[2] then return STALE end
 if owner == '' then return 1 end -- this host's own parking, whose answer was lost
 if seq ~= ARGV[3] then return UNREAD end
 let_go({w = KEYS[2], r = KEYS[3]}, entry)
-redis.call('HSET', KEYS[1], 'owner', '', 'parked', 1, 'entry', '')
-if open == '0' then redis.call('HSET', KEYS[1], 'state', 'waiting') end
+redis.call('HSET', KEYS[1], 'owner', '', 'parked', 1, 'entry', '', 'state', shown(paused, open, 'waiting'))
 redis.call('ZADD', KEYS[4], ARGV[4], ARGV[1])
 announce(KEYS[5], ARGV[1], 'parked', seq, now)
 return 1

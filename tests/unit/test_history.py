@@ -111,6 +111,7 @@ def test_every_kind_of_entry_can_be_shown() -> None:
         j.Progressed("1", "n"), j.Finished("failed", ERROR), j.Signalled("s", "i", b"{}"),
         j.Decided("1", "x", "retry", "anna", "d"), j.ChildEnded("1", "c", "completed", b"1"),
         j.CancelRequested("anna", "why"), j.RetryNow("1", "anna"), j.TakenUp(2, "h", "", "resume"),
+        j.Paused("anna", "why"), j.Resumed("anna"), j.Restarted("1", 1, 1, "anna"), j.Terminated("anna", "why"),
     ]  # fmt: skip
     assert {type(entry) for entry in every} == set(j.Entry.__subclasses__())
     numbered = [j.Numbered(number + 1, 1, entry) for number, entry in enumerate(every)]  # type: ignore[arg-type]
