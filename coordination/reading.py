@@ -78,7 +78,8 @@ class Reader:
                 continue  # read in a former life: pending with a dead host now, and taken over as such
             for stream, entries in answer or []:
                 for entry, fields in entries:
-                    host.take_up_soon(fields[1].decode(), ("r" if b"resumes:" in stream else "w") + entry.decode())
+                    name = fields[1].decode(errors="replace")  # junk names a workflow that does not exist, and goes
+                    host.take_up_soon(name, ("r" if b"resumes:" in stream else "w") + entry.decode())
             await asyncio.sleep(0)
 
     async def listen(self) -> None:

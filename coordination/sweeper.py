@@ -116,7 +116,14 @@ class Sweeper:
     async def _rescue(self, mark: str, stream: str, entry: str) -> None:
         host = self._host
         found = await host.connection.call("XRANGE", stream, entry, entry)
-        if not found:
+        workflow_id = found[0][1][1].decode(errors="replace") if found else ""
+        if stream not in self._streams_of(workflow_id):  # it was deleted, or is junk that names nothing of this shard
             await host.connection.script("acknowledge", [stream], [COORDINATORS_GROUP, entry])
-        elif not host.has(workflow_id := found[0][1][1].decode()):
+        elif not host.has(workflow_id):
             host.take_up_soon(workflow_id, mark + entry)
+
+    def _streams_of(self, workflow_id: str) -> tuple[str, ...]:
+        """The streams that may name a workflow."""
+        keys = self._host.connection.keys
+        shard = keys.shard(workflow_id)
+        return (keys.workflows(shard), keys.resumes(shard)) if workflow_id else ()

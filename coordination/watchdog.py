@@ -200,7 +200,7 @@ class Watchdog:
         while room := host.room():
             found = await host.connection.script("take_over", [stream], [dead, host.id, min(room, _SLICE)])
             entries = [
-                (mark + entry.decode(), workflow.decode())
+                (mark + entry.decode(), workflow.decode(errors="replace"))
                 for entry, workflow in zip(found[::2], found[1::2], strict=True)
             ]
             await asyncio.gather(
