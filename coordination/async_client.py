@@ -19,7 +19,7 @@ from coordination.config import Config
 from coordination.connection import Connection
 from coordination.coordinator import encode_payload
 from coordination.domain import ErrorInfo, WorkflowSnapshot, WorkflowState
-from coordination.durability import confirm_durable
+from coordination.durability import durable
 from coordination.errors import (
     AdmissionRefused,
     BadRequest,
@@ -143,9 +143,8 @@ class Client:
         wanted = Submission(
             identity, workflow_type, payload, key=key or "", deadline_s=deadline_s, labels=labels, waiter=waiter
         )
-        await submit(self.connection, wanted)
-        if (durability or self.connection.config.durability) == "fsync":
-            await confirm_durable(self.connection)
+        async with durable(self.connection, durability):
+            await submit(self.connection, wanted)
         return identity
 
     def _checked(self, workflow_type: str, value: Any) -> bytes:
@@ -272,8 +271,16 @@ class Client:
 
     # --- talking to a workflow ------------------------------------------------------------
 
-    async def signal(self, workflow_id: str, name: str, payload: Any = None, *, signal_id: str | None = None) -> None:
-        """Deliver a signal exactly once for each signal id.
+    async def signal(
+        self,
+        workflow_id: str,
+        name: str,
+        payload: Any = None,
+        *,
+        signal_id: str | None = None,
+        durability: str | None = None,
+    ) -> None:
+        """Deliver a signal exactly once for each signal id, as safely as ``submit`` would.
 
         Raises:
             WorkflowNotFound: Redis does not hold the workflow.
@@ -281,10 +288,8 @@ class Client:
         """
         identity = signal_id or secrets.token_hex(8)
         entry = j.Signalled(name, identity, encode_payload(payload, f"Signal {name!r}"))
-        code = await accept(self.connection, workflow_id, f"g:{identity}", entry, "progressed")
-        _refuse(code, workflow_id)
-        if self.connection.config.durability == "fsync":
-            await confirm_durable(self.connection)
+        async with durable(self.connection, durability):
+            _refuse(await accept(self.connection, workflow_id, f"g:{identity}", entry, "progressed"), workflow_id)
 
     async def cancel(self, workflow_id: str, *, actor: str = "", reason: str = "") -> None:
         """Ask for a workflow's cancellation; asking again changes nothing.

@@ -44,6 +44,8 @@ class ClusterConnection(Connection):
         self._login = f"{self._seed.netloc.rpartition('@')[0]}@" if "@" in self._seed.netloc else ""
         self._nodes: dict[str, Connection] = {}
         self._owners: list[str] = []  # by slot: host:port; empty while unknown
+        self._known: list[str] = []  # the owners when they were known last
+        self._moves = 0
         self._learning = asyncio.Lock()
         self._calls: set[asyncio.Task[Any]] = set()
         self._reads: dict[Reader, dict[Part, asyncio.Task[Any]]] = {}
@@ -57,6 +59,11 @@ class ClusterConnection(Connection):
             await asyncio.wait(self._calls, timeout=5.0)
         for node in self._nodes.values():
             await node.close()
+
+    @property
+    def generation(self) -> int:
+        """Grows when a node is replaced or started anew, and when slots move; see ``Connection.generation``."""
+        return self._moves + sum(node.generation for node in self._nodes.values())
 
     # --- calls ----------------------------------------------------------------------
 
@@ -108,28 +115,26 @@ class ClusterConnection(Connection):
 
     async def nodes(self) -> list[Connection]:
         """One connection for each node that holds slots."""
-        if not self._owners:
-            await self._learn()
-        return [self._node(address) for address in dict.fromkeys(self._owners)]
+        return [self._node(address) for address in dict.fromkeys(self._owners or await self._learn())]
 
-    def one_key_for_each_node(self, name: str) -> list[str]:
+    async def one_key_for_each_node(self, name: str) -> list[str]:
         """Keys with this beginning, one at every node that holds slots."""
-        wanted, keys, number = set(self._owners), [], 0
+        owners = self._owners or await self._learn()
+        wanted, keys, number = set(owners), [], 0
         while wanted:
             key = f"{name}:{number}"
-            owner = self._owners[key_slot(key.encode())]
+            owner = owners[key_slot(key.encode())]
             if owner in wanted:
                 wanted.discard(owner)
                 keys.append(key)
             number += 1
-        return keys or [name]
+        return keys
 
     # --- who holds what ------------------------------------------------------------------
 
     async def _node_of(self, key: Any) -> Connection:
-        if not self._owners:
-            await self._learn()
-        return self._node(self._owners[0 if key is None else slot_of(key)])
+        owners = self._owners or await self._learn()
+        return self._node(owners[0 if key is None else slot_of(key)])
 
     def _node(self, address: str) -> Connection:
         if address not in self._nodes:
@@ -137,11 +142,11 @@ class ClusterConnection(Connection):
             self._nodes[address] = Connection(msgspec.structs.replace(self.config, redis_url=url))
         return self._nodes[address]
 
-    async def _learn(self) -> None:
+    async def _learn(self) -> list[str]:
         """Ask any node that answers which node holds which slot."""
         async with self._learning:
             if self._owners:
-                return
+                return self._owners
             failure = ServerUnavailable("No node of the cluster answers.")
             seed = f"{self._seed.hostname}:{self._seed.port or 6379}"
             for address in dict.fromkeys([seed, *self._nodes]):
@@ -151,8 +156,9 @@ class ClusterConnection(Connection):
                     failure = error
                     continue
                 if "" not in owners:
-                    self._owners = owners
-                    return
+                    self._moves += owners != self._known and bool(self._known)
+                    self._owners = self._known = owners
+                    return owners
                 failure = ServerUnavailable(f"The cluster of {seed} does not hold all slots.")
             raise failure
 

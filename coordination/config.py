@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from coordination.address import SENTINEL, sentinel_address, without_login
 from coordination.errors import SettingsError
 
 
@@ -58,6 +59,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     result_ttl_s: int = 3_600  # a finished workflow's result stays in Redis after it is in the history
     history_days: int = 90
     durability: str = "memory"  # or fsync
+    durable_replicas: int = 0  # that must have it on their disks too, for fsync
     debug: bool = False
 
 
@@ -97,7 +99,15 @@ def load(environ: dict[str, str] | None = None) -> Config:
 
 
 def _check(config: Config) -> None:
-    may_be_zero = ("max_retries", "backoff_s", "backoff_max_s", "result_ttl_s", "drain_s", "no_agent_s")
+    may_be_zero = (
+        "max_retries",
+        "backoff_s",
+        "backoff_max_s",
+        "result_ttl_s",
+        "drain_s",
+        "no_agent_s",
+        "durable_replicas",
+    )
     for field in msgspec.structs.fields(Config):
         value = getattr(config, field.name)
         if not isinstance(value, int | float) or isinstance(value, bool):
@@ -108,9 +118,19 @@ def _check(config: Config) -> None:
         raise SettingsError(f"GANGLION_MEMORY_SHARE is a share of maxmemory, 1 at most, not {config.memory_share}.")
     if config.durability not in ("memory", "fsync"):
         raise SettingsError(f"GANGLION_DURABILITY must be memory or fsync, not {config.durability!r}.")
-    if not config.redis_url.startswith(("redis://", "rediss://", "unix://", "redis+cluster://")):
+    _check_address(config.redis_url)
+
+
+def _check_address(url: str) -> None:
+    if url.startswith(SENTINEL):
+        try:
+            sentinel_address(url)
+        except ValueError as error:
+            raise SettingsError(f"REDIS_URL={without_login(url)!r} does not fit: {error}.") from None
+    elif not url.startswith(("redis://", "rediss://", "unix://", "redis+cluster://")):
         raise SettingsError(
-            f"REDIS_URL={config.redis_url!r} is not a Redis address: use redis://, rediss://, unix:// or redis+cluster://."
+            f"REDIS_URL={url!r} is not a Redis address: use redis://, rediss://, unix://, redis+sentinel:// or"
+            " redis+cluster://."
         )
 
 

@@ -8,6 +8,7 @@ of step. Nothing is sent twice unseen: a broken connection ends the calls under 
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from typing import Any, cast
 
@@ -17,9 +18,10 @@ from redis.asyncio.connection import Connection as Link
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from coordination import scripts
+from coordination.address import SENTINEL, without_login
 from coordination.config import Config, current
 from coordination.errors import OutcomeUnknown, ServerUnavailable
 from coordination.keys import Keys
@@ -28,6 +30,8 @@ from coordination.wire import Wire
 _LANES = 4  # pipelines under way at once
 _MOST = 512  # commands in one pipeline
 _EXCHANGE_S = 15.0  # for one exchange; longer than any BLOCK
+_WHO = pack_command(cast(Any, ("INFO", "server", "replication")))
+_IDENTITY = (b"run_id", b"master_replid")  # a process, and the unbroken history of its writes
 _CONNECT_S = 5.0  # the login included: a server that stands still accepts sockets and says nothing
 
 Command = tuple[Any, ...]
@@ -44,27 +48,36 @@ class Connection:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.keys = Keys(config.prefix, config.shards)
-        self._pool = ConnectionPool.from_url(
-            config.redis_url,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=None,  # redis-py would use asyncio.wait_for, which swallows cancellation before Python 3.12
-            socket_connect_timeout=5.0,
-            protocol=2,
-        )
+        self._pool = pool_of(config.redis_url)
+        self._identity: bytes | None = None  # of the server that answered last
+        self._generation = 0
         self._idle: list[Wire] = []  # connected, and with no reply outstanding
+        self._wires: weakref.WeakSet[Wire] = weakref.WeakSet()  # those in use too
         self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
         self._lanes = 0
         self._scheduled = False
         self._senders: set[asyncio.Task[None]] = set()
         self._closed = False
 
+    @property
+    def generation(self) -> int:
+        """Grows when another server, or the same one started anew, answers.
+
+        As long as it stays the same, all calls have gone to one uninterrupted primary.
+        """
+        return self._generation
+
     @classmethod
     def of(cls, config: Config) -> Connection:
-        """What the address asks for: one server, or with redis+cluster:// a cluster. Connects with the first call."""
+        """What the address asks for: one server, a primary that Sentinels name, or a cluster; connects when called."""
         if config.redis_url.startswith("redis+cluster://"):
             from coordination.cluster import ClusterConnection
 
             return ClusterConnection(config)
+        if config.redis_url.startswith(SENTINEL):
+            from coordination.sentinel import SentinelConnection
+
+            return SentinelConnection(config)
         return cls(config)
 
     @classmethod
@@ -155,7 +168,7 @@ class Connection:
         except BaseException:
             await wire.close()
             raise
-        self._idle.append(wire)
+        await self._keep(wire)
         return reply.result()
 
     async def finish_blocking(self, group: str, consumer: str) -> list[Any]:
@@ -166,7 +179,7 @@ class Connection:
         """One connection for each server that holds a part of the keys."""
         return [self]
 
-    def one_key_for_each_node(self, name: str) -> list[str]:
+    async def one_key_for_each_node(self, name: str) -> list[str]:
         """Keys with this beginning, one at every server."""
         return [name]
 
@@ -177,14 +190,62 @@ class Connection:
             if wire.usable:
                 return wire
             await wire.close()
-        link = cast(Link, self._pool.make_connection())  # type: ignore[no-untyped-call]
         try:
             async with asyncio.timeout(_CONNECT_S):
-                await link.connect()  # type: ignore[no-untyped-call]
+                await self._find()
+                wire = await self._connect()
         except (RedisError, OSError) as error:
-            await link.disconnect(nowait=True)
             raise self._unavailable(error) from None
-        return Wire(link)
+        self._wires.add(wire)
+        return wire
+
+    async def _find(self) -> None:
+        """Make sure that ``_pool`` leads to the primary; a name behind DNS is looked up for each connection."""
+
+    async def _connect(self) -> Wire:
+        link = cast(Link, self._pool.make_connection())  # type: ignore[no-untyped-call]
+        try:
+            await link.connect()  # type: ignore[no-untyped-call]
+            wire = Wire(link)
+            await self._meet(wire)
+        except BaseException:
+            await link.disconnect(nowait=True)
+            raise
+        return wire
+
+    async def _meet(self, wire: Wire) -> None:
+        """Learn who answers; after a restart or a failover, older connections are dropped."""
+        reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        await wire.exchange(_WHO, [reply])
+        try:
+            said = dict(line.split(b":", 1) for line in reply.result().splitlines() if b":" in line)
+        except ResponseError:  # this login may not ask: any two connections may then lead to different servers
+            said = {}
+        self._accept(said)
+        identity = b" ".join(said.get(name, b"") for name in _IDENTITY)
+        if self._identity is not None and (identity != self._identity or not said):
+            await self._renew()
+        self._identity = identity
+        wire.generation = self._generation
+
+    def _accept(self, said: dict[bytes, bytes]) -> None:
+        """Raise when what answers is not what was looked for."""
+
+    async def _renew(self) -> None:
+        """Use no connection that was made before now."""
+        self._generation += 1
+        idle, self._idle = self._idle, []
+        for wire in idle:
+            await wire.close()
+
+    async def _keep(self, wire: Wire) -> None:
+        """Put a wire back for the next exchange, unless it leads to a server that is primary no more."""
+        if wire.demoted and wire.generation == self._generation:
+            await self._renew()
+        if wire.usable and wire.generation == self._generation and not self._closed:
+            self._idle.append(wire)
+        else:
+            await wire.close()
 
     async def exchange(self, commands: list[Command]) -> list[Any]:
         """Run commands in order on one connection of their own, outside the batches.
@@ -236,16 +297,22 @@ class Connection:
             _fail(batch, OutcomeUnknown("The connection to Redis was ended during a call."))
             raise
         else:
-            if self._closed:
-                await wire.close()
-            else:
-                self._idle.append(wire)
+            await self._keep(wire)
 
     def _unavailable(self, error: BaseException) -> ServerUnavailable:
-        address = self.config.redis_url.rpartition("@")[2]
-        return ServerUnavailable(
-            f"Redis at {address} does not answer: {str(error) or 'in time'}. Check REDIS_URL and the server."
-        )
+        address, why = without_login(self.config.redis_url), str(error).rstrip(".") or "in time"
+        return ServerUnavailable(f"Redis at {address} does not answer: {why}. Check REDIS_URL and the server.")
+
+
+def pool_of(url: str) -> ConnectionPool:
+    """Makes connections to one address, without a retry of its own."""
+    return ConnectionPool.from_url(
+        url,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=None,  # redis-py would use asyncio.wait_for, which swallows cancellation before Python 3.12
+        socket_connect_timeout=5.0,
+        protocol=2,
+    )
 
 
 def _fail(batch: list[tuple[Command, asyncio.Future[Any]]], error: Exception) -> None:

@@ -145,9 +145,9 @@ class SyncClient:
         """See ``Client.result``."""
         return self._run(self._connected().result(workflow_id, timeout_s=timeout_s, returns=returns))
 
-    def signal(self, workflow_id: str, name: str, payload: Any = None, *, signal_id: str | None = None) -> None:
+    def signal(self, workflow_id: str, name: str, payload: Any = None, **options: Any) -> None:
         """See ``Client.signal``."""
-        self._write(self._connected().signal(workflow_id, name, payload, signal_id=signal_id))
+        self._write(self._connected().signal(workflow_id, name, payload, **options))
 
     def cancel(self, workflow_id: str, *, actor: str = "", reason: str = "") -> None:
         """See ``Client.cancel``."""

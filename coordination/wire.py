@@ -40,6 +40,7 @@ class Wire(asyncio.Protocol):
         self._pending: deque[asyncio.Future[Any]] = deque()
         self._answered: asyncio.Future[None] | None = None
         self._broken: Exception | None = None
+        self.generation = 0  # of its connection, when it was made
         self.demoted = False  # whether its server has said that it is no primary
         self._transport.set_protocol(self)
 

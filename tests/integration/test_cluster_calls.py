@@ -11,7 +11,7 @@ import pytest
 from coordination.cluster import ClusterConnection, slot_of
 from coordination.config import Config
 from coordination.connection import Connection
-from coordination.durability import confirm_durable
+from coordination.durability import durable
 from coordination.errors import ServerUnavailable
 from tests import servers
 
@@ -87,9 +87,10 @@ async def test_a_blocked_read_of_many_slots_loses_nothing(cluster: ClusterConnec
 
 async def test_fsync_is_confirmed_by_every_node(cluster: ClusterConnection) -> None:
     await cluster.call("PING")
-    markers = cluster.one_key_for_each_node("marker")
+    markers = await cluster.one_key_for_each_node("marker")
     assert len({cluster._owners[slot_of(marker)] for marker in markers}) == 3
-    await confirm_durable(cluster)
+    async with durable(cluster, "fsync"):
+        await cluster.call("SET", "marker", 1)
 
 
 async def test_no_node_answers(config: Config) -> None:

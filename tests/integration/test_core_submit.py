@@ -223,14 +223,6 @@ async def test_fsync_is_confirmed_by_a_server_that_can(own_redis: servers.RedisS
             assert await core.client.result(identity, timeout_s=10) == "a"
 
 
-async def test_fsync_is_refused_by_a_server_that_cannot(tune: Tune) -> None:
-    with servers.redis_server(appendonly="no") as running:
-        config = tune(redis_url=running.url)
-        async with world(config) as core:
-            with pytest.raises(SettingsError, match="appendonly"):
-                await core.client.submit("core_title", Document("a"), durability="fsync")
-
-
 async def test_a_server_that_is_away_is_named(tune: Tune) -> None:
     config = tune(redis_url=f"redis://:secret@127.0.0.1:{servers.spare_port()}/0")
     with pytest.raises(ServerUnavailable, match=r"127.0.0.1:.*Check REDIS_URL") as caught:
