@@ -16,7 +16,9 @@ class DashboardConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Keep the groups of the roles in step with the permissions."""
+        """Keep the groups of the roles in step with the permissions; let approvals know what waits for them."""
+        from dashboard import decisions  # noqa: F401 - says what happens to decisions that wait for approval
+
         post_migrate.connect(_ensure_roles, sender=self, dispatch_uid="dashboard.roles")
 
 

@@ -1,38 +1,63 @@
-"""People's decisions on escalations: written down first, then sent under their id until Redis has answered.
+"""People's decisions on escalations: checked and written down; the outbox sends them under their id.
 
 Redis decides, once: a decision that was sent twice has one effect, and of two people's decisions one wins
-and the other is told so. The row here is the outbox; ``resend`` finishes what a crash left.
+and the other is told so. A decision may have to wait first: for another person's approval, or for the few
+seconds in which it can be undone.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import uuid
+from functools import partial
 from typing import Any
 
 import msgspec
-from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
 from coordination import client as core
 from coordination.domain import Action, EscalationSnapshot, Reason
-from coordination.errors import (
-    BadRequest,
-    DecisionConflict,
-    EscalationNotFound,
-    GanglionError,
-    ServerUnavailable,
-    TryAgain,
-)
-from dashboard import audit, live, mirror, schemas
+from coordination.errors import BadRequest, DecisionConflict, EscalationNotFound
+from dashboard import approvals, audit, claims, live, mirror, outbox, policy, schemas
 from dashboard.models import Decision, Escalation
-from dashboard.redaction import has_gaps, redact_json, restore
+from dashboard.redaction import has_gaps, redact, restore
+from dashboard.wording import action_verb
+from dashboard.work_models import Approval
 
-CLAIM = dt.timedelta(minutes=5)
-_QUESTIONS = (Reason.HUMAN_INPUT_REQUESTED, Reason.APPROVAL_REQUIRED)
+WITHOUT_EFFECT = ("undone", "refused", "expired")
+QUESTIONS = (Reason.HUMAN_INPUT_REQUESTED, Reason.APPROVAL_REQUIRED)
 _BROKEN = (Reason.WORKFLOW_CODE_CHANGED, Reason.COORDINATOR_CRASHED)
+
+
+_OWN_SHAPES: dict[Action, dict[str, Any]] = {
+    Action.REROUTE: {
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+        "properties": {
+            "agent": {"type": "string", "minLength": 1, "maxLength": 120},
+            "requires": {
+                "type": "object",
+                "minProperties": 1,
+                "maxProperties": 20,
+                "additionalProperties": {"type": "string", "minLength": 1},
+            },
+        },
+    },
+    Action.RESTART: {
+        "type": "object",
+        "required": ["step"],
+        "additionalProperties": False,
+        "properties": {"step": {"type": "string", "minLength": 1, "maxLength": 80}},
+    },
+}
+_SHAPE_WORDS = {
+    Action.REROUTE: "Name an agent, or at least one capability with its value.",
+    Action.RESTART: "Name the step to restart from.",
+}
 
 
 class InvalidDecision(BadRequest):
@@ -51,11 +76,11 @@ class InvalidDecision(BadRequest):
 
 def actions(snapshot: EscalationSnapshot) -> list[Action]:
     """What can be decided about an escalation, the most usual first."""
-    if snapshot.reason in _QUESTIONS:
+    if snapshot.reason in QUESTIONS:
         return [Action.SUPPLY, Action.SKIP, Action.FAIL]
     if snapshot.reason in _BROKEN:
         return [Action.RETRY, Action.FAIL]
-    return [Action.RETRY, Action.EDIT, Action.SUPPLY, Action.SKIP, Action.FAIL]
+    return [Action.RETRY, Action.EDIT, Action.SUPPLY, Action.SKIP, Action.REROUTE, Action.RESTART, Action.FAIL]
 
 
 def validate(snapshot: EscalationSnapshot, action: str, payload: Any) -> Any:
@@ -72,10 +97,15 @@ def validate(snapshot: EscalationSnapshot, action: str, payload: Any) -> Any:
         return None
     if action == Action.SKIP and payload is None:
         return None
+    if action in _OWN_SHAPES:
+        found = schemas.problems(payload, _OWN_SHAPES[Action(action)])
+        if found:
+            raise InvalidDecision(_SHAPE_WORDS[Action(action)], found)
+        return payload
     schema = snapshot.input_schema if action == Action.EDIT else snapshot.output_schema
     found = schemas.problems(payload, schema)
     if found:
-        what = "input" if action == Action.EDIT else "answer" if snapshot.reason in _QUESTIONS else "result"
+        what = "input" if action == Action.EDIT else "answer" if snapshot.reason in QUESTIONS else "result"
         first = next(iter(found.items()))
         where = f"{first[0]}: " if first[0] else ""
         raise InvalidDecision(f"The {what} does not have the declared shape. {where}{first[1][0]}", found)
@@ -91,6 +121,9 @@ def submit(
     user: Any,
     comment: str = "",
     decision_id: uuid.UUID | None = None,
+    fence: int | None = None,
+    hold_s: float = 0.0,
+    approved_by: str = "",
     request: HttpRequest | None = None,
 ) -> Decision:
     """Decide an escalation exactly once; submitting the same again returns the first decision.
@@ -103,26 +136,30 @@ def submit(
         user: Who decides; set by the server, never by the request.
         comment: Why, for the audit log.
         decision_id: From the form, so that a double click is one decision.
+        fence: The number of the claim that the form was opened under; see ``claims``.
+        hold_s: So long it can be undone before it is sent.
+        approved_by: Who approved the bulk action that this is a part of.
         request: For the audit log.
 
     Returns:
-        The decision; ``state`` is ``accepted``, ``conflict``, or still ``submitted`` when Redis does not answer
-        (then it is sent again by itself).
+        The decision; ``state`` is ``accepted``, ``conflict``, ``pending`` when somebody else must approve it, or
+        still ``submitted`` when it can be undone or Redis does not answer (then it is sent by itself).
 
     Raises:
         EscalationNotFound: No escalation has this id.
         InvalidDecision: Action or payload do not fit.
         DecisionConflict: It is decided already, has changed, or somebody else has claimed it.
     """
-    row = Escalation.objects.select_related("claimed_by").filter(pk=escalation_id).first() or _fetch(escalation_id)
+    row = Escalation.objects.filter(pk=escalation_id).first() or _fetch(escalation_id)
     identity = decision_id or _same(escalation_id, action, payload, user)
     earlier = _earlier(row, identity)
     if earlier is not None:
-        return send(earlier) if earlier.state == "submitted" else earlier
-    _refuse_late(row, version, user)
+        return outbox.send(earlier) if earlier.state == "submitted" else earlier
     whole = _with_secrets(escalation_id, action, payload)
-    value = validate(msgspec.convert(row.detail, EscalationSnapshot), action, whole)
-    now = timezone.now()
+    snapshot = msgspec.convert(row.detail, EscalationSnapshot)
+    _refuse_late(row, version)
+    value = validate(snapshot, action, whole)
+    asks = not approved_by and snapshot.reason not in QUESTIONS and policy.current().needs_approval(action)
     decision = Decision(
         id=identity,
         escalation=row,
@@ -130,20 +167,121 @@ def submit(
         action=action,
         payload="" if value is None else msgspec.json.encode(value).decode(),
         actor=user.get_username()[:150],
+        user=user,
         comment=comment.strip()[:4000],
-        due_at=now,
+        state="pending" if asks else "submitted",
+        approved_by=approved_by[:150],
+        due_at=timezone.now() + dt.timedelta(seconds=0 if asks else hold_s),
     )
-    after = {"action": action, "payload": value, "comment": decision.comment, "decision": str(decision.pk)}
-    before = {"state": row.state, "version": version, "reason": row.reason, "headline": row.headline}
-    try:
-        with transaction.atomic():
+    with transaction.atomic():
+        locked = Escalation.objects.select_related("claimed_by").select_for_update(of=("self",)).get(pk=row.pk)
+        earlier = _earlier(row, identity)  # the same form, sent twice at the same moment
+        if earlier is None:
+            _refuse_late(locked, version)
+            claims.refuse_fenced(locked, user, fence)
+            _refuse_second(locked)
             decision.save(force_insert=True)
-            target = ("escalation", escalation_id)
-            audit.record(user, "escalation.resolve", target, before=before, after=after, request=request)
-    except IntegrityError:  # the same form, sent twice at the same moment
-        earlier = Decision.objects.get(pk=decision.pk)
-        return send(earlier) if earlier.state == "submitted" else earlier
-    return send(decision)
+            _record(decision, snapshot, value, request)
+            if asks:
+                _ask(decision, snapshot, value, request)
+    if earlier is not None:
+        return outbox.send(earlier) if earlier.state == "submitted" else earlier
+    live.publish_on_commit(f"escalation.{escalation_id}", "escalations")
+    if decision.state == "submitted" and hold_s <= 0:
+        return outbox.send(decision)
+    if decision.state == "submitted":
+        outbox.send_later(decision)
+    return decision
+
+
+def _record(decision: Decision, snapshot: EscalationSnapshot, value: Any, request: HttpRequest | None) -> None:
+    """Write down what was there and what was decided."""
+    before = {"state": snapshot.state, "version": decision.version, "reason": snapshot.reason}
+    if decision.action == Action.EDIT:
+        before["input"] = snapshot.input
+    after = {
+        "action": decision.action,
+        "payload": value,
+        "comment": decision.comment,
+        "decision": str(decision.pk),
+        "state": decision.state,
+    }
+    target = ("escalation", decision.escalation_id)
+    audit.record(decision.actor, "escalation.resolve", target, before=before, after=after, request=request)
+
+
+def _ask(decision: Decision, snapshot: EscalationSnapshot, value: Any, request: HttpRequest | None) -> None:
+    row = decision.escalation
+    detail = {"action": decision.action, "payload": value, "comment": decision.comment}
+    if decision.action == Action.EDIT:
+        detail["input"] = snapshot.input
+    approvals.request(
+        decision.user,
+        kind="decision",
+        subject=str(decision.pk),
+        headline=f"{action_verb(decision.action)}: {row.headline}",
+        detail=redact(detail),
+        escalation=row,
+        request=request,
+    )
+
+
+def _approved(subject: str, approver: str) -> None:
+    """Let an approved decision be sent, once its transaction has ended."""
+    now = timezone.now()
+    waiting = Decision.objects.filter(pk=subject, state="pending")
+    if waiting.update(state="submitted", approved_by=approver[:150], due_at=now):
+        transaction.on_commit(partial(_send, subject), robust=True)
+
+
+def _send(subject: str) -> None:
+    outbox.send(Decision.objects.get(pk=subject))
+
+
+def _closed(subject: str, state: str) -> None:
+    """End a decision that was not approved."""
+    words = {"refused": "refused", "expired": "expired"}.get(state, "undone")
+    for decision in Decision.objects.filter(pk=subject, state="pending"):
+        payload = outbox.without_secrets(decision.payload)
+        Decision.objects.filter(pk=subject, state="pending").update(
+            state=words, answered_at=timezone.now(), payload=payload
+        )
+
+
+approvals.handler("decision", approved=_approved, closed=_closed)
+
+
+def own(decision_id: uuid.UUID, user: Any) -> Decision:
+    """A decision of this person.
+
+    Raises:
+        EscalationNotFound: No decision of this person has this id.
+    """
+    decision = Decision.objects.filter(pk=decision_id, user_id=user.pk).first()
+    if decision is None:
+        raise EscalationNotFound("There is no such decision of yours.")
+    return decision
+
+
+def undo(decision_id: uuid.UUID, user: Any, request: HttpRequest | None = None) -> Decision:
+    """Take back one's own decision that was not sent yet; nothing of it reaches Redis.
+
+    Raises:
+        EscalationNotFound: No decision of this person has this id.
+        DecisionConflict: It has been sent already, or has ended.
+    """
+    decision = own(decision_id, user)
+    if decision.state == "pending":
+        approvals.withdraw(Approval.objects.get(kind="decision", subject=str(decision.pk)).pk, user, request)
+        decision.refresh_from_db()
+        return decision
+    return outbox.undo(decision, user, request)
+
+
+def undoable(user: Any) -> list[Decision]:
+    """This person's decisions that are about to be sent, the newest first."""
+    rows = Decision.objects.filter(state="submitted", sent_at=None, user_id=user.pk, due_at__gt=timezone.now())
+    return list(rows.select_related("escalation").order_by("-created_at")[:20])
 
 
 def _with_secrets(escalation_id: str, action: str, payload: Any) -> Any:
@@ -164,8 +302,9 @@ def _fetch(escalation_id: str) -> Escalation:
 
 
 def _same(escalation_id: str, action: str, payload: Any, user: Any) -> uuid.UUID:
-    """The id of a decision whose sender gave none: what is sent twice is one, for an escalation has only one."""
-    parts = [escalation_id, action, payload, user.get_username()]
+    """The id of a decision whose sender gave none: what is sent twice is one, unless the first had no effect."""
+    ended = Decision.objects.filter(escalation_id=escalation_id, state__in=WITHOUT_EFFECT).count()
+    parts = [escalation_id, action, payload, user.get_username(), *([ended] if ended else [])]
     return uuid.uuid5(uuid.NAMESPACE_OID, msgspec.json.encode(parts, order="sorted").decode())
 
 
@@ -176,113 +315,17 @@ def _earlier(row: Escalation, decision_id: uuid.UUID) -> Decision | None:
     return found
 
 
-def _refuse_late(row: Escalation, version: int, user: Any) -> None:
+def _refuse_late(row: Escalation, version: int) -> None:
     if row.state != "open":
         by = f" by {row.resolved_by}" if row.resolved_by else ""
         raise DecisionConflict(f"This escalation is already {row.state}{by}.")
     if row.version != version:
         raise DecisionConflict("This escalation has changed since you opened it. Look at it again, then decide.")
-    holder = row.claimed_by
-    if holder is not None and holder.pk != user.pk and row.claimed_until and row.claimed_until > timezone.now():
-        raise DecisionConflict(f"{holder.get_username()} has claimed this escalation.")
 
 
-def send(decision: Decision) -> Decision:
-    """Send a decision to Redis; repeatable, because Redis knows it by its id."""
-    payload = msgspec.json.decode(decision.payload) if decision.payload else None
-    client = core.sync()
-    try:
-        client.commands.decide(
-            decision.escalation_id,
-            version=decision.version,
-            action=Action(decision.action),
-            actor=decision.actor,
-            decision_id=str(decision.pk),
-            value=payload,
-        )
-    except TryAgain as error:
-        return _answered(decision, "submitted", f"{error} It will be sent again by itself.")
-    except (DecisionConflict, EscalationNotFound) as error:
-        answered = _answered(decision, "conflict", str(error))
-    except GanglionError as error:
-        answered = _answered(decision, "conflict", str(error))
-    else:
-        answered = _answered(decision, "accepted", "")
-    _catch_up(decision.escalation_id)
-    return answered
-
-
-def _answered(decision: Decision, state: str, answer: str) -> Decision:
-    decision.state, decision.answer = state, answer[:300]
-    values: dict[str, Any] = {"state": state, "answer": decision.answer}
-    if state != "submitted":
-        decision.answered_at = values["answered_at"] = timezone.now()
-        # The outbox needed the payload as it was; history keeps it without secrets.
-        decision.payload = values["payload"] = (
-            redact_json(decision.payload.encode()).decode() if decision.payload else ""
-        )
-    Decision.objects.filter(pk=decision.pk, state="submitted").update(**values)
-    return decision
-
-
-def _catch_up(escalation_id: str) -> None:
-    """Show the person the outcome at once, before the relay comes to it."""
-    try:
-        snapshot = core.sync().inspect.escalation(escalation_id)
-    except ServerUnavailable:
-        return
-    if snapshot is not None:
-        mirror.escalations([snapshot])
-    live.publish_on_commit(f"escalation.{escalation_id}", "escalations", "overview")
-
-
-def resend(limit: int = 200) -> int:
-    """Send every decision again that Redis has not answered; returns how many are answered now."""
-    waiting = Decision.objects.filter(state="submitted", due_at__lte=timezone.now() - dt.timedelta(seconds=2))
-    answered = 0
-    for decision in waiting.order_by("created_at")[:limit]:
-        if send(decision).state == "submitted":
-            break  # Redis is away: the others would wait just the same
-        answered += 1
-    return answered
-
-
-# --- claims ---------------------------------------------------------------------------------
-
-
-def claim(escalation_id: str, user: Any, request: HttpRequest | None = None) -> Escalation:
-    """Take an open escalation for a few minutes, or renew one's own claim; of two people one wins.
-
-    Raises:
-        EscalationNotFound: No escalation has this id.
-        DecisionConflict: Somebody else holds it, or it is decided already.
-    """
-    now = timezone.now()
-    free = Q(claimed_by=None) | Q(claimed_until__lte=now) | Q(claimed_by_id=user.pk)
-    with transaction.atomic():
-        held = Escalation.objects.filter(pk=escalation_id, claimed_by_id=user.pk, claimed_until__gt=now).exists()
-        won = Escalation.objects.filter(free, pk=escalation_id, state="open").update(
-            claimed_by_id=user.pk, claimed_until=now + CLAIM
-        )
-        if won and not held:
-            audit.record(user, "escalation.claim", ("escalation", escalation_id), request=request)
-    row = Escalation.objects.select_related("claimed_by").filter(pk=escalation_id).first()
-    if row is None:
-        raise EscalationNotFound(f"There is no escalation {escalation_id!r}.")
-    if not won:
-        if row.state != "open":
-            raise DecisionConflict(f"This escalation is already {row.state}.")
-        raise DecisionConflict(f"{row.claimed_by} has claimed this escalation.")
-    live.publish_on_commit(f"escalation.{escalation_id}", "escalations")
-    return row
-
-
-def release(escalation_id: str, user: Any, request: HttpRequest | None = None) -> bool:
-    """Give one's own claim back; says whether there was one."""
-    with transaction.atomic():
-        mine = Escalation.objects.filter(pk=escalation_id, claimed_by_id=user.pk)
-        gave = bool(mine.filter(claimed_until__gt=F("opened_at")).update(claimed_by=None, claimed_until=None))
-        if gave:
-            audit.record(user, "escalation.release", ("escalation", escalation_id), request=request)
-    live.publish_on_commit(f"escalation.{escalation_id}", "escalations")
-    return gave
+def _refuse_second(row: Escalation) -> None:
+    """Refuse a decision while another one is on its way."""
+    other = row.decisions.filter(state__in=("pending", "submitted")).first()
+    if other is not None:
+        waits = "waits for approval" if other.state == "pending" else "is about to be sent"
+        raise DecisionConflict(f"{other.actor} has already decided this ({action_verb(other.action)}); it {waits}.")

@@ -26,7 +26,7 @@ from coordination.domain import WorkflowState
 from coordination.errors import GanglionError, TryAgain
 from coordination.inspect import Inspector
 from coordination.keys import Keys
-from dashboard import audit, decisions, live, relay_status, schedules
+from dashboard import approvals, audit, live, outbox, relay_status, schedules
 from dashboard.models import Escalation, HostEvent, LoginFailure, LoginLink, Sample, Schedule, Workflow, WorkflowArchive
 from dashboard.reconciliation import LIVING
 from dashboard.relay_process import Processor
@@ -44,6 +44,7 @@ LAG_WARNING_MS = 30_000
 BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "schedules": {"task": "dashboard.jobs.run_schedules", "schedule": 5.0, "options": {"expires": 5}},
     "decisions": {"task": "dashboard.jobs.resend_decisions", "schedule": 5.0, "options": {"expires": 5}},
+    "approvals": {"task": "dashboard.jobs.expire_approvals", "schedule": 15.0, "options": {"expires": 15}},
     "consistency": {"task": "dashboard.jobs.check_consistency", "schedule": 30.0, "options": {"expires": 30}},
     "sweep": {"task": "dashboard.jobs.sweep_finished", "schedule": 60.0, "options": {"expires": 60}},
     "retention": {"task": "dashboard.jobs.age_out", "schedule": crontab(minute="17"), "options": {"expires": 3000}},
@@ -95,7 +96,13 @@ def _run(schedule: Schedule, moment: dt.datetime) -> int:
 @shared_task(acks_late=True)
 def resend_decisions() -> int:
     """Send every decision again that Redis has not answered."""
-    return decisions.resend()
+    return outbox.resend()
+
+
+@shared_task(acks_late=True)
+def expire_approvals() -> int:
+    """End the requests for approval that nobody has looked at in time."""
+    return approvals.expire()
 
 
 # --- consistency --------------------------------------------------------------------------------

@@ -312,4 +312,4 @@ class RelayMark(models.Model):
         return str(self.at)
 
 
-from dashboard.work_models import Approval, Comment, Draft, Policy  # noqa: E402, F401 - Django finds models here
+from dashboard import work_models  # noqa: E402, F401 - Django finds models here

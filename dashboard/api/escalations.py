@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from uuid import UUID
 
 from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from coordination.errors import DecisionConflict, EscalationNotFound
-from dashboard import decisions, queries
+from dashboard import claims, comments, decisions, queries
 from dashboard.api import shapes
 from dashboard.api.auth import caller, may
 
@@ -72,13 +73,13 @@ def _detail(escalation_id: str) -> queries.EscalationDetail:
 @router.post("/escalations/{escalation_id}/claim", auth=may("operate"), response=shapes.EscalationOut, summary="Claim")
 def claim(request: HttpRequest, escalation_id: str) -> Any:
     """Take an escalation for five minutes, or renew one's claim."""
-    return decisions.claim(escalation_id, caller(request), request)
+    return claims.claim(escalation_id, caller(request), request)
 
 
 @router.post("/escalations/{escalation_id}/release", auth=may("operate"), response={204: None}, summary="Give back")
 def release(request: HttpRequest, escalation_id: str) -> Any:
     """Give one's claim back."""
-    decisions.release(escalation_id, caller(request), request)
+    claims.release(escalation_id, caller(request), request)
     return Status(204, None)
 
 
@@ -89,7 +90,11 @@ def release(request: HttpRequest, escalation_id: str) -> Any:
     summary="Decide",
 )
 def resolve(request: HttpRequest, escalation_id: str, body: shapes.DecisionIn) -> Any:
-    """Decide an escalation, exactly once; 202 when Redis does not answer yet and it will be sent again by itself."""
+    """Decide an escalation, exactly once.
+
+    202 when it is not sent yet: it can still be undone (``hold_s``), somebody else must approve it (``pending``), or
+    Redis does not answer; then it is sent by itself.
+    """
     version = body.version
     if version is None:
         version = _detail(escalation_id).row.version
@@ -101,8 +106,32 @@ def resolve(request: HttpRequest, escalation_id: str, body: shapes.DecisionIn) -
         user=caller(request),
         comment=body.comment,
         decision_id=body.decision_id,
+        fence=body.fence,
+        hold_s=body.hold_s,
         request=request,
     )
     if decision.state == "conflict":
         raise DecisionConflict(decision.answer)
-    return Status(202 if decision.state == "submitted" else 200, decision)
+    return Status(202 if decision.state in ("submitted", "pending") else 200, decision)
+
+
+@router.post("/decisions/{decision_id}/undo", auth=may("operate"), response=shapes.DecisionOut, summary="Undo")
+def undo(request: HttpRequest, decision_id: UUID) -> Any:
+    """Take back one's own decision before it is sent, or before it is approved; 409 when it is too late."""
+    return decisions.undo(decision_id, caller(request), request)
+
+
+@router.get(
+    "/escalations/{escalation_id}/comments", auth=may("view"), response=list[shapes.CommentOut], summary="Read comments"
+)
+def list_comments(request: HttpRequest, escalation_id: str) -> Any:
+    """What people wrote to each other, oldest first."""
+    return _detail(escalation_id).row.comments.order_by("pk")
+
+
+@router.post(
+    "/escalations/{escalation_id}/comments", auth=may("operate"), response={201: shapes.CommentOut}, summary="Comment"
+)
+def comment(request: HttpRequest, escalation_id: str, body: shapes.CommentIn) -> Any:
+    """Write a comment."""
+    return Status(201, comments.add(escalation_id, caller(request), body.text, request))

@@ -151,6 +151,7 @@ class EscalationOut(Schema):
     outcome: str
     claimed_by: str | None = None
     claimed_until: dt.datetime | None = None
+    claim_fence: int = Field(0, description="Grows with every new claim; a decision that names it must still hold it.")
 
     @staticmethod
     def resolve_claimed_by(row: Any) -> str | None:
@@ -181,11 +182,19 @@ class EscalationFull(EscalationOut):
 class DecisionIn(Body):
     """A decision on an escalation."""
 
-    action: str = Field(examples=["retry", "edit", "supply", "skip", "fail"])
-    payload: Any = Field(None, description="edit: the new input; supply: the result or answer; skip: the default.")
+    action: str = Field(examples=["retry", "edit", "supply", "skip", "reroute", "restart", "fail"])
+    payload: Any = Field(
+        None,
+        description=(
+            "edit: the new input; supply: the result or answer; skip: the default; reroute: {agent} or {requires};"
+            " restart: {step}."
+        ),
+    )
     version: int | None = Field(None, description="The version that you saw; without it, the present one.")
     comment: str = Field("", max_length=4000)
     decision_id: UUID | None = Field(None, description="The same id has one effect, however often it is sent.")
+    fence: int | None = Field(None, ge=0, description="claim_fence as your claim returned it; refused when it ended.")
+    hold_s: float = Field(0, ge=0, le=300, description="So long it can be undone before it is sent.")
 
 
 class DecisionOut(Schema):
@@ -195,8 +204,51 @@ class DecisionOut(Schema):
     escalation_id: str
     action: str
     actor: str
-    state: str = Field(description="accepted, conflict, or submitted while Redis does not answer")
+    state: str = Field(
+        description="accepted, conflict, submitted until it is sent and answered, pending, undone, refused, expired"
+    )
     answer: str
+    due_at: dt.datetime
+    approved_by: str
+
+
+class CommentIn(Body):
+    """A comment."""
+
+    text: str = Field(min_length=1, max_length=4000)
+
+
+class CommentOut(Schema):
+    """A comment with who wrote it, and when."""
+
+    id: int
+    author: str
+    text: str
+    created_at: dt.datetime
+
+
+class ApprovalOut(Schema):
+    """Something that waits for another person's approval, or did."""
+
+    id: UUID
+    kind: str
+    subject: str
+    escalation_id: str | None
+    headline: str
+    detail: dict[str, Any]
+    requester: str
+    state: str = Field(description="waiting, approved, refused, expired or withdrawn")
+    created_at: dt.datetime
+    expires_at: dt.datetime
+    decided_by: str
+    decided_at: dt.datetime | None
+    note: str
+
+
+class Note(Body):
+    """Why, optional."""
+
+    note: str = Field("", max_length=1000)
 
 
 class RemoteIn(Body):

@@ -195,9 +195,22 @@ def _token(kind: str, part: str) -> SafeString:
 def action_words(action: str, kind: str = "step") -> str:
     """What an operator did, in words."""
     if kind == "question":
-        return {"supply": "answered", "fail": "refused to answer"}.get(action, action)
-    done = {"retry": "retry", "edit": "input edited, retry", "supply": "result supplied", "skip": "skipped"}
+        return {"supply": "answered", "fail": "refused to answer", "skip": "skipped"}.get(action, action)
+    done = {
+        "retry": "retry",
+        "edit": "input edited, retry",
+        "supply": "result supplied",
+        "skip": "skipped",
+        "reroute": "sent to another agent",
+        "restart": "restarted from a step",
+    }
     return done.get(action, "let it fail")
+
+
+@register.filter
+def verb(action: Any) -> str:
+    """An action as its button says it: ``edit`` becomes ``Edit input and retry``."""
+    return wording.action_verb(str(action))
 
 
 @register.filter

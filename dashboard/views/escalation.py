@@ -3,100 +3,38 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils import timezone
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
 
-from coordination.domain import Action, EscalationSnapshot, Reason
+from coordination.domain import EscalationSnapshot
 from coordination.errors import DecisionConflict, EscalationNotFound, ServerUnavailable
-from dashboard import decisions, queries
-from dashboard.forms import MISSING, SchemaForm
+from dashboard import decisions, differences, drafts, policy, presence, queries, repair_forms
+from dashboard.forms import SchemaForm
+from dashboard.models import Decision
 from dashboard.pages import LivePage, Visit, register
 from dashboard.queries import EscalationDetail, EscalationFilter
+from dashboard.queries.escalation_history import history
 from dashboard.roles import operator_required, viewer_required
 from dashboard.views.posting import post_only
+from dashboard.wording import action_verb
+from dashboard.work_models import Approval
 
-QUESTIONS = (Reason.HUMAN_INPUT_REQUESTED, Reason.APPROVAL_REQUIRED)
 PARTS = ("input", "errors")
+KEPT = "Your decision was not taken; what you typed is still here."
 
 
-class Choice(NamedTuple):
-    """An action with its words."""
+def detail_of(escalation_id: str) -> EscalationDetail:
+    """The escalation in full.
 
-    action: str
-    words: str  # of the tab
-    button: str
-    hint: str
-    icon: str
-
-
-_CHOICES = {
-    Action.RETRY: Choice("retry", "Retry", "Retry", "The same input, with a fresh set of attempts.", "refresh"),
-    Action.EDIT: Choice(
-        "edit",
-        "Edit input and retry",
-        "Save and retry",
-        "The step runs again with what you enter here; the original input stays in the journal.",
-        "edit",
-    ),
-    Action.SUPPLY: Choice(
-        "supply",
-        "Supply the result",
-        "Supply this result",
-        "The step counts as done, and the workflow goes on with what you enter here.",
-        "send",
-    ),
-    Action.SKIP: Choice(
-        "skip",
-        "Skip",
-        "Skip the step",
-        "The step returns this default, or nothing, and the workflow goes on.",
-        "player-skip-forward",
-    ),
-    Action.FAIL: Choice(
-        "fail",
-        "Let it fail",
-        "Let the step fail",
-        "The step raises an error in run(): the workflow handles it, or fails and compensates.",
-        "circle-x",
-    ),
-}
-_ANSWER = Choice("supply", "Answer", "Send the answer", "The workflow goes on with your answer.", "send")
-_REFUSE = Choice(
-    "fail", "Refuse to answer", "Refuse", "The question fails in run(): the workflow handles it, or fails.", "circle-x"
-)
-
-
-def _choices(snapshot: EscalationSnapshot) -> list[Choice]:
-    if snapshot.reason in QUESTIONS:
-        return [_ANSWER, _REFUSE]
-    return [_CHOICES[action] for action in decisions.actions(snapshot)]
-
-
-def _first_choice(snapshot: EscalationSnapshot) -> str:
-    """The action that most likely solves it: an answer, another input after a final error, else a retry."""
-    if snapshot.reason in QUESTIONS:
-        return "supply"
-    return "edit" if snapshot.reason is Reason.FINAL_ERROR and snapshot.input is not None else "retry"
-
-
-def _form(
-    snapshot: EscalationSnapshot, action: str, data: Mapping[str, Any] | None = None, more_rows: str = ""
-) -> SchemaForm | None:
-    if action == "edit":
-        return SchemaForm(snapshot.input_schema, initial=snapshot.input, data=data, more_rows=more_rows)
-    if action in ("supply", "skip"):
-        return SchemaForm(snapshot.output_schema, initial=MISSING, data=data, more_rows=more_rows)
-    return None
-
-
-def _detail(escalation_id: str) -> EscalationDetail:
+    Raises:
+        Http404: The history does not know it.
+    """
     detail = queries.escalation(escalation_id)
     if detail is None:
         raise Http404(
@@ -106,8 +44,8 @@ def _detail(escalation_id: str) -> EscalationDetail:
 
 
 def _context(visit: Visit) -> dict[str, Any]:
-    detail = _detail(visit.kwargs["escalation_id"])
-    row = detail.row
+    detail = detail_of(visit.kwargs["escalation_id"])
+    row, reader = detail.row, visit.user_id
     queue = queries.escalations(EscalationFilter(), limit=30)
     return {
         "detail": detail,
@@ -117,10 +55,41 @@ def _context(visit: Visit) -> dict[str, Any]:
         "earlier_errors": detail.snapshot.errors[:-1],
         "decision": detail.decisions[0] if detail.decisions else None,
         "holder": row.claimed_by if detail.claimed_until else None,
+        "mine": bool(detail.claimed_until) and row.claimed_by_id == reader,
+        "lapsed": not detail.claimed_until and row.claimed_by_id == reader,
         "queue": queue.rows,
         "queue_total": queue.total,
-        "step_kind": "question" if detail.snapshot.reason in QUESTIONS else "step",
+        "others": [one for one in presence.people(row.pk) if one.user_id != reader],
+        "comments": list(row.comments.order_by("pk")[:500]),
+        "history": history(row),
+        "step_kind": "question" if repair_forms.is_question(detail.snapshot) else "step",
+        **_waiting(detail, visit),
     }
+
+
+def _waiting(detail: EscalationDetail, visit: Visit) -> dict[str, Any]:
+    """The decision that has not been sent yet, if there is one, and what this reader may do about it."""
+    found = next((one for one in detail.decisions if one.state == "pending" or _is_held(one)), None)
+    if found is None or detail.row.state != "open":
+        return {"waiting_decision": None}
+    approval = Approval.objects.filter(kind="decision", subject=str(found.pk), state="waiting").first()
+    own = found.user_id == visit.user_id
+    return {
+        "waiting_decision": found,
+        "waiting_mine": own,
+        "approval": approval,
+        "may_approve": approval is not None and "approve" in visit.verbs and not own,
+        "asked": asked_lines(approval) if approval is not None else [],
+    }
+
+
+def asked_lines(approval: Approval) -> list[differences.Line]:
+    """What an approval would send, against what is there."""
+    return differences.lines(approval.detail.get("input"), approval.detail.get("payload"))
+
+
+def _is_held(decision: Decision) -> bool:
+    return decision.state == "submitted" and decision.sent_at is None
 
 
 PAGE = register(
@@ -129,14 +98,16 @@ PAGE = register(
         name="escalation",
         template="dashboard/escalation.html",
         context=_context,
-        partials=("esc-status", "esc-queue"),
+        partials=("esc-status", "esc-queue", "esc-people", "esc-comments", "esc-history"),
         topics=lambda visit: {f"escalation.{visit.kwargs['escalation_id']}", "escalations"},
         tick_s=5.0,
+        personal=True,
+        shared="escalation_id",
     ),
 )
 
 
-def _respond(
+def respond(
     request: HttpRequest,
     escalation_id: str,
     action: str = "",
@@ -144,16 +115,28 @@ def _respond(
     status: int = 200,
     **more: Any,
 ) -> HttpResponse:
-    snapshot = _detail(escalation_id).snapshot
-    choices = _choices(snapshot)
+    """The page with the form of an action: as given, as this person's draft left it, or new."""
+    snapshot = detail_of(escalation_id).snapshot
+    choices = repair_forms.choices(snapshot)
+    draft = None
     wanted = action or request.GET.get("action", "")
-    wanted = wanted if wanted in {choice.action for choice in choices} else _first_choice(snapshot)
+    if form is None and not action:
+        draft = drafts.load(request.user, escalation_id)
+        if draft is not None and (draft.action != wanted if wanted else draft.action not in _names(snapshot)):
+            draft = None
+    wanted = wanted or (draft.action if draft else "")
+    wanted = wanted if wanted in _names(snapshot) else repair_forms.first_choice(snapshot)
+    if form is None:
+        form = repair_forms.draft_form(snapshot, draft) if draft else repair_forms.form_for(snapshot, wanted)
+    asks = not repair_forms.is_question(snapshot) and policy.current().needs_approval(wanted)
     context = {
         "choices": choices,
         "choice": next(choice for choice in choices if choice.action == wanted),
-        "form": form if form is not None else _form(snapshot, wanted),
+        "form": form,
+        "draft": draft,
         "decision_id": str(uuid.uuid4()),
-        "comment": request.POST.get("comment", ""),
+        "comment": request.POST.get("comment", draft.fields.get("comment", "") if draft else ""),
+        "needs_approval": asks,
         **more,
     }
     response = PAGE.respond(request, context, escalation_id=escalation_id)
@@ -161,18 +144,22 @@ def _respond(
     return response
 
 
+def _names(snapshot: EscalationSnapshot) -> set[str]:
+    return {choice.action for choice in repair_forms.choices(snapshot)}
+
+
 @require_GET
 @viewer_required
 def escalation(request: HttpRequest, escalation_id: str) -> HttpResponse:
     """The page of one escalation."""
-    return _respond(request, escalation_id)
+    return respond(request, escalation_id)
 
 
 @require_GET
 @viewer_required
 def download(request: HttpRequest, escalation_id: str, part: str) -> HttpResponse:
     """The step's input or its errors as a JSON file."""
-    snapshot = _detail(escalation_id).snapshot
+    snapshot = detail_of(escalation_id).snapshot
     if part not in PARTS:
         raise Http404(f"There is no {part} of an escalation.")
     data = msgspec.json.format(msgspec.json.encode(getattr(snapshot, part)), indent=2)
@@ -182,87 +169,100 @@ def download(request: HttpRequest, escalation_id: str, part: str) -> HttpRespons
     return response
 
 
-@post_only("escalation", "escalation_id")
-@operator_required
-def claim(request: HttpRequest, escalation_id: str) -> HttpResponse:
-    """Take it for a few minutes, so that nobody else starts on it."""
-    try:
-        decisions.claim(escalation_id, request.user, request)
-    except (DecisionConflict, EscalationNotFound) as error:
-        messages.warning(request, str(error))
-    return redirect("escalation", escalation_id=escalation_id)
+def _changed(snapshot: EscalationSnapshot, action: str, form: SchemaForm | None) -> list[differences.Line]:
+    """What a form would change, as far as it can be read."""
+    if form is None or action not in ("edit", "supply") or not form.is_valid():
+        return []
+    return differences.lines(snapshot.input if action == "edit" else None, form.value())
 
 
 @post_only("escalation", "escalation_id")
 @operator_required
-def release(request: HttpRequest, escalation_id: str) -> HttpResponse:
-    """Give one's claim back."""
-    decisions.release(escalation_id, request.user, request)
-    return redirect("escalation", escalation_id=escalation_id)
+def draft(request: HttpRequest, escalation_id: str) -> HttpResponse:
+    """Keep what is typed, and answer with what it would change."""
+    snapshot = detail_of(escalation_id).snapshot
+    action = request.POST.get("action", "")
+    if action not in _names(snapshot):
+        raise Http404("There is no such action.")
+    data = request.POST.dict()
+    if not drafts.save(request.user, escalation_id, action, data):
+        return HttpResponse("This escalation is no longer open.", status=409, content_type="text/plain")
+    changed = _changed(snapshot, action, repair_forms.form_for(snapshot, action, data))
+    html = render_to_string("dashboard/escalation_diff.html", {"changed": changed}) if changed else ""
+    response = HttpResponse(f"<h3>What changes</h3>{html}" if html else "")
+    response["Cache-Control"] = "no-store"
+    return response
 
 
-def _decision_id(text: str) -> uuid.UUID:
+def _uuid(text: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError:
         return uuid.uuid4()
 
 
-def _is_blank(data: Mapping[str, str]) -> bool:
-    """Whether nothing was filled into the schema's fields: a step may be skipped without a default."""
-    fields = {name: text for name, text in data.items() if name.partition(".")[0] == "value"}
-    return not any(text.strip() for name, text in fields.items() if not name.endswith(".rows"))
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 @post_only("escalation", "escalation_id")
 @operator_required
 def resolve(request: HttpRequest, escalation_id: str) -> HttpResponse:
     """Take the decision that the form holds; what does not fit is said at its field, nothing typed is lost."""
-    snapshot = _detail(escalation_id).snapshot
-    action = request.POST.get("action", "")
-    if action not in {choice.action for choice in _choices(snapshot)}:
+    snapshot = detail_of(escalation_id).snapshot
+    action, data = request.POST.get("action", ""), request.POST.dict()
+    if action not in _names(snapshot):
         messages.error(request, "Choose what to do.")
         return redirect("escalation", escalation_id=escalation_id)
-    more_rows = request.POST.get("add", "")
-    data = {name: request.POST.get(name, "") for name in request.POST}
-    form = _form(snapshot, action, data, more_rows)
-    if form is not None and more_rows:
+    if "discard" in data:
+        drafts.discard(request.user, escalation_id)
+        return respond(request, escalation_id, action, repair_forms.form_for(snapshot, action), comment="")
+    more_rows = data.get("add", "")
+    form = repair_forms.form_for(snapshot, action, data, more_rows)
+    if form is not None and (more_rows or "compare" in data):
+        changed = [] if more_rows else _changed(snapshot, action, form)
         form.errors.clear()
-        return _respond(request, escalation_id, action, form)
+        return respond(request, escalation_id, action, form, changed=changed)
+    drafts.save(request.user, escalation_id, action, data)
     payload: Any = None
-    if form is not None and not (action == Action.SKIP and _is_blank(data)):
+    if form is not None and not repair_forms.is_blank_skip(action, data):
         if not form.is_valid():
-            return _respond(request, escalation_id, action, form, 422, fault="Some fields need another look.")
-        payload = form.value()
-    version = request.POST.get("version", "")
+            return respond(request, escalation_id, action, form, 422, fault="Some fields need another look.")
+        payload = repair_forms.read(action, form)
+    version = _number(data.get("version", ""))
     try:
         decision = decisions.submit(
             escalation_id,
-            version=int(version) if version.isdecimal() else snapshot.version,
+            version=snapshot.version if version is None else version,
             action=action,
             payload=payload,
             user=request.user,
-            comment=request.POST.get("comment", ""),
-            decision_id=_decision_id(request.POST.get("decision_id", "")),
+            comment=data.get("comment", ""),
+            decision_id=_uuid(data.get("decision_id", "")),
+            fence=_number(data.get("fence", "")),
+            hold_s=policy.current().undo_s,
             request=request,
         )
     except decisions.InvalidDecision as error:
         left = form.place_errors(error.fields) if form is not None else []
         fault = " ".join(left) or "Some fields need another look." if error.fields else str(error)
-        return _respond(request, escalation_id, action, form, 422, fault=fault)
+        return respond(request, escalation_id, action, form, 422, fault=fault)
     except (DecisionConflict, EscalationNotFound) as error:
-        fault = f"{error} Your decision was not taken; what you typed is still here."
-        return _respond(request, escalation_id, action, form, 409, fault=fault, typed=payload)
+        return respond(request, escalation_id, action, form, 409, fault=f"{error} {KEPT}", typed=payload)
     except ServerUnavailable:
         fault = "Redis does not answer, and this escalation cannot be checked without it. Try again in a moment."
-        return _respond(request, escalation_id, action, form, 503, fault=fault)
+        return respond(request, escalation_id, action, form, 503, fault=fault)
     if decision.state == "conflict":
-        fault = f"{decision.answer} Your decision was not taken; what you typed is still here."
-        return _respond(request, escalation_id, action, form, 409, fault=fault, typed=payload)
-    if request.POST.get("then") == "next":
-        following = _detail(escalation_id).next_id
-        if following:
-            when = timezone.localtime(decision.created_at)
-            messages.success(request, f"Decided at {when:%H:%M:%S}: {decision.action}. Here is the next one.")
-            return redirect("escalation", escalation_id=following)
-    return redirect("escalation", escalation_id=escalation_id)
+        return respond(request, escalation_id, action, form, 409, fault=f"{decision.answer} {KEPT}", typed=payload)
+    return _onwards(request, decision)
+
+
+def _onwards(request: HttpRequest, decision: Decision) -> HttpResponse:
+    """To the next escalation when that was asked for, else to what came of the decision."""
+    here = decision.escalation_id
+    following = detail_of(here).next_id if request.POST.get("then") == "next" else ""
+    if decision.state == "pending":
+        messages.info(request, f"{action_verb(decision.action)}: somebody else must approve this before it is sent.")
+    elif following and decision.state == "accepted":
+        messages.success(request, f"Sent: {action_verb(decision.action)}. Here is the next one.")
+    return redirect("escalation", escalation_id=following or here)

@@ -12,7 +12,10 @@ from django.urls import reverse
 
 from coordination import client as core
 from coordination.errors import ServerUnavailable
-from dashboard import queries
+from dashboard import decisions, queries
+from dashboard.freshness import Late, late
+from dashboard.models import Decision
+from dashboard.relay_status import RelayLag
 from dashboard.roles import allowed, role_of
 
 THEMES = ("auto", "light", "dark")
@@ -44,13 +47,15 @@ class Frame(NamedTuple):
     initials: str
     role: str
     live_url: str
-    connected: bool
+    late: Late | None
+    undoable: list[Decision]
 
 
 _SECTIONS = (
     ("overview", "Overview", "layout-dashboard", False),
     ("workflows", "Workflows", "git-branch", False),
     ("escalations", "Escalations", "user-exclamation", False),
+    ("approvals", "Approvals", "shield-check", True),
     ("agents", "Agents", "robot", False),
     ("coordinators", "Coordinators", "sitemap", True),
     ("runs", "Runs", "rocket", True),
@@ -106,10 +111,12 @@ def frame(request: HttpRequest | None) -> Frame:
     """The frame for one request; works for strangers and when the database is away."""
     user: Any = getattr(request, "user", None)
     path = request.path if request is not None else "/"
-    count, person = 0, ""
+    count, person, undoable = 0, "", []
     try:
         if allowed(user, "view"):
             count = queries.open_escalations()[0]
+        if allowed(user, "operate"):
+            undoable = decisions.undoable(user)
         person = str(user.get_full_name() or user.get_username()) if user is not None else ""
         role = role_of(user)
     except DatabaseError:
@@ -124,5 +131,6 @@ def frame(request: HttpRequest | None) -> Frame:
         initials="".join(part[0] for part in person.replace(".", " ").split()[:2]) or "?",
         role=role,
         live_url=f"/live{quote(full, safe='/?&=%,:@-._~+')}",
-        connected=connected(),
+        late=late(there, queries.relay_lag() if there else RelayLag()),
+        undoable=undoable,
     )

@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
 from coordination.errors import BadRequest
-from dashboard import accounts, audit, tokens
+from dashboard import accounts, audit, policy, tokens
 from dashboard.models import ApiToken
 from dashboard.roles import ROLES, admin_required, allowed, role_of, viewer_required
 from dashboard.views.frame import THEME_COOKIE, THEMES
@@ -46,6 +46,8 @@ def _page(request: HttpRequest, **more: object) -> HttpResponse:
         "role": role_of(user),
     }
     response = render(request, "dashboard/settings.html", {**context, **more})
+        "policy": policy.current(),
+        "dangerous": policy.DANGEROUS,
     response["Cache-Control"] = "no-store"
     return response
 
@@ -174,3 +176,19 @@ def change_person(request: HttpRequest, user_id: int) -> HttpResponse:
 
 def _link(request: HttpRequest, person: User) -> str:
     return accounts.make_login_link(person, request.build_absolute_uri("/"))
+@post_only("settings")
+@admin_required
+def change_policy(request: HttpRequest) -> HttpResponse:
+    """Set what needs a second person, and how long a decision can be undone."""
+    numbers = {name: request.POST.get(name, "").strip() for name in ("bulk_limit", "undo_s", "approval_minutes")}
+    try:
+        if not all(text.isdecimal() and len(text) < 8 for text in numbers.values()):
+            raise BadRequest("Give whole numbers.")
+        values = {name: int(text) for name, text in numbers.items()}
+        policy.change(request.user, four_eyes=request.POST.getlist("four_eyes"), request=request, **values)
+    except BadRequest as error:
+        return _page(request, policy_fault=str(error))
+    messages.success(request, "The rules for decisions are changed.")
+    return redirect("settings")
+
+

@@ -86,6 +86,7 @@
     try { frame = JSON.parse(event.detail.message.data); } catch { return; }
     if (lastSeq && frame.seq > lastSeq + 1) say({ resync: true });
     lastSeq = frame.seq;
+  document.addEventListener("ganglion:say", (event) => say(event.detail));
     lastHeard = Date.now(); closed = false;
     if (frame.at) skew = frame.at - Date.now();
     if (frame.note !== undefined) {
@@ -110,7 +111,7 @@
       const name = detail.attrName;
       if (name === "open" && (element.localName === "details" || element.localName === "dialog")) return false;
       if (name === "tabindex" && element.matches(".table-wrap, pre.code")) return false;
-      if (name === "data-copied" || name === "data-cursor") return false;
+      if (name === "data-copied" || name === "data-cursor" || name === "aria-selected") return false;
       if (name === "checked" && element.localName === "input") return false;
       return true;
     },
@@ -147,6 +148,17 @@
   /* --- asking before what cannot be undone ------------------------------------------------ */
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-confirm]");
+  /* --- what can be undone until it is sent ---------------------------------------------- */
+  function tellUndo() {
+    const bar = document.getElementById("undo-bar");
+    const until = bar?.querySelector("[data-until]");
+    if (!until) return;
+    const left = Math.ceil((Date.parse(until.dateTime) - Date.now() - skew) / 1000);
+    if (left <= 0) bar.remove(); else until.textContent = `in ${left} s`;
+  }
+  tellUndo();
+  setInterval(tellUndo, 500);
+
     const sheet = document.getElementById("confirm");
     if (!button || !sheet || button.dataset.confirmed) return;
     event.preventDefault();

@@ -12,7 +12,7 @@ from coordination import config as coordination_config
 from coordination.config import Config
 from coordination.domain import EscalationSnapshot, EscalationState, Reason
 from coordination.errors import DecisionConflict, EscalationNotFound
-from dashboard import accounts, decisions, jobs, mirror
+from dashboard import accounts, claims, decisions, jobs, mirror
 from dashboard.models import AuditEntry, Decision, Escalation
 from tests import mirrored
 from tests.mirrored import Word, sql, until
@@ -116,19 +116,19 @@ def test_a_form_of_another_escalation_is_refused(config: Config) -> None:
 def test_claims_are_leases(config: Config) -> None:
     ann, bob = _user("ann"), _user("bob")
     _stored()
-    assert decisions.claim("w1~1~1", ann).claimed_by == ann
-    assert decisions.claim("w1~1~1", ann).claimed_by == ann  # renewed
+    assert claims.claim("w1~1~1", ann).claimed_by == ann
+    assert claims.claim("w1~1~1", ann).claimed_by == ann  # renewed
     with pytest.raises(DecisionConflict, match="ann has claimed"):
-        decisions.claim("w1~1~1", bob)
+        claims.claim("w1~1~1", bob)
     with pytest.raises(DecisionConflict, match="ann has claimed"):
         decisions.submit("w1~1~1", version=1, action="retry", user=bob)
-    assert not decisions.release("w1~1~1", bob)
+    assert not claims.release("w1~1~1", bob)
     Escalation.objects.update(claimed_until="2020-01-01T00:00:00Z")
-    assert decisions.claim("w1~1~1", bob).claimed_by == bob
-    assert decisions.release("w1~1~1", bob)
+    assert claims.claim("w1~1~1", bob).claimed_by == bob
+    assert claims.release("w1~1~1", bob)
     _stored(state=EscalationState.RESOLVED, version=2)
     with pytest.raises(DecisionConflict, match="already resolved"):
-        decisions.claim("w1~1~1", ann)
+        claims.claim("w1~1~1", ann)
     with pytest.raises(EscalationNotFound):
-        decisions.claim("none", ann)
+        claims.claim("none", ann)
     assert AuditEntry.objects.filter(action="escalation.claim").count() == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -55,16 +56,13 @@ async def test_an_edited_input_keeps_its_secrets(config: Config, transactional_d
         assert SECRET not in stored and REDACTED in stored
 
 
-async def test_a_decision_that_waits_is_shown_without_secrets(
-    config: Config, transactional_db: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_decision_that_waits_is_shown_without_secrets(config: Config, transactional_db: None) -> None:
     operator = await call(Caller)
     async with mirrored.host_and_worker(config) as client, mirrored.relay(config):
         workflow_id = await client.submit("mirrored_shout", Word("bad"))
         found = await until(lambda: Escalation.objects.filter(workflow_id=workflow_id).first())
-    monkeypatch.setattr(decisions, "send", lambda decision: decision)  # as if the process ended right here
-    payload = {"word": "good", "api_key": SECRET}
-    await call(lambda: decisions.submit(found.id, version=1, action="edit", payload=payload, user=operator.user))
+    decide = partial(decisions.submit, found.id, version=1, action="edit", user=operator.user, hold_s=300)
+    await call(lambda: decide(payload={"word": "good", "api_key": SECRET}))
     detail: Any = await call(queries.escalation, found.id)
     assert REDACTED in detail.decisions[0].payload and SECRET not in detail.decisions[0].payload
     assert SECRET in (await call(lambda: Decision.objects.get(escalation_id=found.id))).payload

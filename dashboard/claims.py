@@ -1,0 +1,105 @@
+"""Claims on escalations: leases that are renewed while somebody works, each with a number that only grows.
+
+Whoever decides names the number (the fence) that the form was opened under. A form whose claim has ended, or which was
+overtaken by somebody else's claim, decides nothing any more.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.http import HttpRequest
+from django.utils import timezone
+
+from coordination.errors import DecisionConflict, EscalationNotFound
+from dashboard import audit, live
+from dashboard.models import Escalation
+
+LEASE = dt.timedelta(minutes=5)
+
+
+def claim(escalation_id: str, user: Any, request: HttpRequest | None = None) -> Escalation:
+    """Take an open escalation for a few minutes, or renew one's own claim; of two people one wins.
+
+    Raises:
+        EscalationNotFound: No escalation has this id.
+        DecisionConflict: Somebody else holds it, or it is decided already.
+    """
+    now = timezone.now()
+    rows = Escalation.objects.filter(pk=escalation_id, state="open")
+    with transaction.atomic():
+        won = rows.filter(claimed_by_id=user.pk, claimed_until__gt=now).update(claimed_until=now + LEASE)
+        if not won:
+            free = Q(claimed_by=None) | Q(claimed_until__lte=now)
+            won = rows.filter(free).update(
+                claimed_by_id=user.pk, claimed_until=now + LEASE, claim_fence=F("claim_fence") + 1
+            )
+            if won:
+                audit.record(user, "escalation.claim", ("escalation", escalation_id), request=request)
+    row = Escalation.objects.select_related("claimed_by").filter(pk=escalation_id).first()
+    if row is None:
+        raise EscalationNotFound(f"There is no escalation {escalation_id!r}.")
+    if not won:
+        if row.state != "open":
+            raise DecisionConflict(f"This escalation is already {row.state}.")
+        raise DecisionConflict(f"{row.claimed_by} has claimed this escalation.")
+    live.publish_on_commit(f"escalation.{escalation_id}", "escalations")
+    return row
+
+
+def renew(escalation_id: str, user: Any, fence: int) -> dt.datetime:
+    """Extend the very claim that the fence belongs to; returns until when it holds now.
+
+    Raises:
+        DecisionConflict: That claim has ended.
+    """
+    now = timezone.now()
+    mine = Escalation.objects.filter(
+        pk=escalation_id, state="open", claimed_by_id=user.pk, claim_fence=fence, claimed_until__gt=now
+    )
+    if not mine.update(claimed_until=now + LEASE):
+        raise DecisionConflict("Your claim has ended. Claim the escalation again to go on.")
+    live.publish_on_commit(f"escalation.{escalation_id}")
+    return now + LEASE
+
+
+def release(escalation_id: str, user: Any, request: HttpRequest | None = None) -> bool:
+    """Give one's own claim back; says whether there was one."""
+    with transaction.atomic():
+        mine = Escalation.objects.filter(pk=escalation_id, claimed_by_id=user.pk, claimed_until__gt=timezone.now())
+        gave = bool(mine.update(claimed_by=None, claimed_until=None))
+        if gave:
+            audit.record(user, "escalation.release", ("escalation", escalation_id), request=request)
+    live.publish_on_commit(f"escalation.{escalation_id}", "escalations")
+    return gave
+
+
+def holds(row: Escalation) -> bool:
+    """Whether anybody's claim on it holds now."""
+    return bool(row.claimed_by_id and row.claimed_until and row.claimed_until > timezone.now())
+
+
+def refuse_fenced(row: Escalation, user: Any, fence: int | None) -> None:
+    """Refuse a decision of somebody who does not, or no longer, have the right to take it.
+
+    Args:
+        row: The escalation, locked.
+        user: Who decides.
+        fence: The claim number that the form was opened under; nothing when the caller did not say.
+
+    Raises:
+        DecisionConflict: Somebody else holds it; or the claim behind the form has ended.
+    """
+    mine = row.claimed_by_id == user.pk
+    if holds(row) and not mine:
+        assert row.claimed_by is not None
+        raise DecisionConflict(f"{row.claimed_by.get_username()} has claimed this escalation.")
+    if fence is None:
+        return
+    if fence != row.claim_fence:
+        raise DecisionConflict("This escalation was claimed after you opened this form, and your claim, if any, ended.")
+    if mine and row.claimed_by_id is not None and not holds(row):
+        raise DecisionConflict("Your claim has expired. Claim the escalation again, then decide.")

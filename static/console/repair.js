@@ -1,0 +1,87 @@
+/* The form of one escalation: drafts that survive, what changes, who works on it, a claim that lasts while one works.
+   The form works without any of this. */
+(() => {
+  "use strict";
+  const form = document.getElementById("repair-form");
+  const place = `ganglion.draft.${location.pathname}`;
+  const word = document.getElementById("draft-state");
+
+  /* --- a notice is out of the way once the decision has gone ------------------- */
+  if (!form) { try { localStorage.removeItem(place); } catch { /* storage is off */ } return; }
+
+  const typed = () => [...form.elements].filter((field) => field.name && /^(value|comment)/.test(field.name));
+  const action = form.elements.action.value;
+  let dirty = false, timer = 0, workedAt = 0, presence = "";
+
+  function keepHere() {
+    const fields = {};
+    for (const field of typed()) fields[field.name] = field.type === "checkbox" ? field.checked : field.value;
+    try { localStorage.setItem(place, JSON.stringify({ action, fields, at: Date.now() })); } catch { /* storage is off */ }
+  }
+
+  async function save() {
+    clearTimeout(timer);
+    if (!dirty) return;
+    dirty = false;
+    let answer;
+    try { answer = await fetch(form.dataset.draft, { method: "POST", body: new FormData(form) }); } catch { answer = null; }
+    if (answer?.ok && !answer.redirected) {
+      const changes = await answer.text();
+      document.getElementById("esc-diff").innerHTML = changes;
+      if (!dirty) { try { localStorage.removeItem(place); } catch { /* storage is off */ } word.textContent = "Draft kept"; }
+    } else {
+      word.textContent = "Draft kept in this browser";
+    }
+  }
+
+  function worked() {
+    workedAt = Date.now();
+    if (presence !== "editing") say("editing");
+  }
+  function say(mode) {
+    presence = mode;
+    document.dispatchEvent(new CustomEvent("ganglion:say", { detail: { presence: mode } }));
+  }
+  form.addEventListener("input", () => {
+    dirty = true;
+    keepHere();
+    worked();
+    clearTimeout(timer);
+    timer = setTimeout(save, 500);
+  });
+  document.addEventListener("visibilitychange", () => { if (document.hidden) save(); });
+
+  /* --- what this browser kept when the server could not ------------------------- */
+  try {
+    const kept = JSON.parse(localStorage.getItem(place) || "null");
+    if (kept && kept.action === action && Date.now() - kept.at < 86400000) {
+      for (const field of typed()) {
+        if (!(field.name in kept.fields)) continue;
+        if (field.type === "checkbox") field.checked = kept.fields[field.name]; else field.value = kept.fields[field.name];
+      }
+      dirty = true;
+      word.textContent = "Your draft of this browser is back in the form";
+      timer = setTimeout(save, 500);
+    }
+  } catch { /* storage is off, or holds something else */ }
+
+  /* --- the claim: the form goes on under a new one, and an own one is renewed ------ */
+  const claim = () => document.getElementById("claim");
+  function followClaim() {
+    const now = claim();
+    if (now?.dataset.mine) form.elements.fence.value = now.dataset.fence;
+  }
+  document.addEventListener("htmx:after:swap", followClaim);
+  followClaim();
+  document.addEventListener("htmx:ws:after:connection", () => { presence = ""; });
+  let renewedAt = Date.now();
+  setInterval(async () => {
+    if (presence === "editing" && Date.now() - workedAt > 60000) say("viewing");
+    if (!claim()?.dataset.mine || workedAt < renewedAt || Date.now() - renewedAt < 60000) return;
+    renewedAt = Date.now();
+    const body = new FormData();
+    body.set("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
+    body.set("fence", form.elements.fence.value);
+    try { await fetch(form.dataset.renew, { method: "POST", body }); } catch { /* the page says when the claim ends */ }
+  }, 5000);
+})();
