@@ -105,7 +105,7 @@ class Heart:
         said = self._describe() if self._beats % _TELL_EVERY == 0 else b""
         try:
             first = "0" if self._beats else "1"
-            answer = await connection.script("beat", [keys.beats, keys.hosts], [host, said, first])
+            answer = await connection.script("beat", [keys.beats, keys.hosts, keys.beat_times], [host, said, first])
             if answer[0] == STALE:
                 return Beat(host, time.monotonic(), stale=True)
             if said:

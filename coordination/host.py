@@ -187,7 +187,8 @@ class Host:
             leave = [COORDINATORS_GROUP, self.id]
             await asyncio.gather(*(self.connection.script("retire_consumer", [stream], leave) for stream in streams))
             arguments = [self.id, "", self.id, 0, "stopped"]
-            await self.connection.script("declare_dead", [keys.beats, keys.hosts, keys.host_events], arguments)
+            registry = [keys.beats, keys.hosts, keys.host_events, keys.beat_times]
+            await self.connection.script("declare_dead", registry, arguments)
             await self.connection.call("DEL", keys.inbox(self.id))
 
     async def fenced(self) -> None:

@@ -166,8 +166,16 @@ class Inspector:
 
     async def hosts(self) -> list[HostView]:
         """Every coordinator host that is not declared dead."""
-        raw = to_fields(await self._connection.call("HGETALL", self._keys.hosts))
-        return sorted((msgspec.json.decode(said, type=HostView) for said in raw.values()), key=lambda host: host.id)
+        said, times, clock = await asyncio.gather(
+            self._connection.call("HGETALL", self._keys.hosts),
+            self._connection.call("HGETALL", self._keys.beat_times),
+            self._connection.call("TIME"),
+        )
+        now_ms, beat_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000, to_fields(times)
+        views = [msgspec.json.decode(raw, type=HostView) for raw in to_fields(said).values()]
+        for view in views:
+            view.beat_age_ms = max(0, now_ms - int(beat_ms.get(view.id, now_ms)))
+        return sorted(views, key=lambda host: host.id)
 
     async def agents(self) -> list[AgentView]:
         """Every agent instance in the registry."""

@@ -122,6 +122,11 @@ class Keys:
         return f"{self.prefix}{{coordinators}}:beats"
 
     @property
+    def beat_times(self) -> str:
+        """Hash: host incarnation to the server's ms at its last heartbeat; for show only."""
+        return f"{self.prefix}{{coordinators}}:beat_times"
+
+    @property
     def hosts(self) -> str:
         """Hash: host incarnation to what it says of itself, JSON."""
         return f"{self.prefix}{{coordinators}}:hosts"

@@ -144,7 +144,7 @@ class Watchdog:
         keys = self._connection.keys
         won = await self._connection.script(
             "declare_dead",
-            [keys.beats, keys.hosts, keys.host_events],
+            [keys.beats, keys.hosts, keys.host_events, keys.beat_times],
             [name, count, self._host.id, int(silent_s * 1000), "lost"],
         )
         if won == 1:

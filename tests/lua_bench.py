@@ -151,11 +151,11 @@ class Bench:
 
     async def beat(self, host: str, first: bool) -> Any:
         """beat"""
-        return await self.script("beat", [self.keys.beats, self.keys.hosts], [host, "", int(first)])
+        return await self.script("beat", [self.keys.beats, self.keys.hosts, self.keys.beat_times], [host, "", int(first)])
 
     async def declare_dead(self, host: str, count: int) -> Any:
         """declare_dead"""
-        keys = [self.keys.beats, self.keys.hosts, self.keys.host_events]
+        keys = [self.keys.beats, self.keys.hosts, self.keys.host_events, self.keys.beat_times]
         return await self.script("declare_dead", keys, [host, count, "observer", 0, "lost"])
 
     async def running(self, *, seq: int = 0, host: str = "h1") -> str:

@@ -48,6 +48,6 @@ def test_what_a_script_touches_together_shares_a_slot() -> None:
     ]  # fmt: skip
     of_type = [keys.agent_queue("t", "high"), keys.agent_queue("t"), keys.instance_queue("t", "i"), keys.unrouted("t")]
     of_agents = [keys.agent_beats, keys.agents, keys.agent_status, keys.orphans, keys.paused, keys.draining]
-    of_hosts = [keys.beats, keys.hosts, keys.host_events]
+    of_hosts = [keys.beats, keys.hosts, keys.host_events, keys.beat_times]
     for together in (of_shard, of_type, of_agents, of_hosts):
         assert len({slot_of(key) for key in together}) == 1
