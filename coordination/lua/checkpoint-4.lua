@@ -6,25 +6,27 @@
 --   task it would queue is settled, or one of the writer's own checkpoints came late | {-8} the journal is full
 --- include answers
 --- include now
+--- include numbers
 --- include journal
 --- include task
+local due, most, count = numbers(3, 5, 7)
 local epoch, seq, checkpoints, state = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'checkpoints', 'state'))
 if not epoch then return {GONE} end
 if epoch ~= ARGV[2] or FINAL[state] then return {STALE} end
 checkpoints = checkpoints or '0'
 if checkpoints ~= ARGV[6] then return {UNREAD, tonumber(checkpoints)} end
-local pairs_, first = tonumber(ARGV[7]), tonumber(seq) + 1
-local entries = 8 + 2 * pairs_
-if first + #ARGV - entries > tonumber(ARGV[5]) then return {REFUSED} end
+local first = tonumber(seq) + 1
+local entries = 8 + 2 * count
+if first + #ARGV - entries > most then return {REFUSED} end
 for index = 8, entries - 1, 2 do
   if string.match(ARGV[index + 1], '^%d+:%d+:q') and is_settled(KEYS[1], ARGV[index]) then return {UNREAD, tonumber(checkpoints)} end
 end
 local last = first + #ARGV - entries
 redis.call('HSET', KEYS[1], 'seq', last, 'checkpoints', checkpoints + 1, unpack(ARGV, 8, entries - 1))
 for index = entries, #ARGV do write(KEYS[2], first + index - entries, now, ARGV[index]) end
-if ARGV[3] ~= '0' then
-  local due = redis.call('ZSCORE', KEYS[3], ARGV[1])
-  if not due or tonumber(due) > tonumber(ARGV[3]) then redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1]) end
+if due > 0 then
+  local before = redis.call('ZSCORE', KEYS[3], ARGV[1])
+  if not before or tonumber(before) > due then redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1]) end
 end
 if ARGV[4] ~= '' then announce(KEYS[4], ARGV[1], ARGV[4], last, now) end
 return {first, now}

@@ -5,9 +5,10 @@
 -- Returns {1, claimed ms} | {-4} drop it | {-5, holder} | {2, owner, seq} poison | {-1} gone
 --- include answers
 --- include now
+--- include numbers
 --- include task
 --- include journal
-local id, step, agent, previous = ARGV[1], ARGV[2], ARGV[5], ARGV[7]
+local id, step, agent, previous, limit, most = ARGV[1], ARGV[2], ARGV[5], ARGV[7], numbers(6, 8)
 local record, paused, state = unpack(redis.call('HMGET', KEYS[1], 't:' .. step, 'paused', 'state'))
 local task = parse_task(record)
 if not task then return {GONE} end
@@ -16,7 +17,7 @@ if task.generation ~= ARGV[3] or task.number ~= ARGV[4] or FINAL[state] then ret
 if task.state ~= 'q' and task.state ~= 'c' then return {DUPLICATE} end
 if task.state == 'c' and task.agent ~= previous and task.agent ~= agent then return {HELD, task.agent} end
 if task.state ~= 'c' or task.agent ~= agent then task.claims = task.claims + 1 end
-if task.claims > tonumber(ARGV[8]) then
+if task.claims > most then
   task.state = 'f'
   write_task(KEYS[1], step, task)
   local message = 'This task ended ' .. (task.claims - 1) .. ' agents while they ran it, so it is not given to another.'
@@ -25,6 +26,6 @@ if task.claims > tonumber(ARGV[8]) then
   announce(KEYS[3], id, 'progressed', seq, now)
   return {2, redis.call('HGET', KEYS[1], 'owner') or '', seq}
 end
-task.state, task.agent, task.claimed, task.deadline = 'c', agent, now, now + tonumber(ARGV[6])
+task.state, task.agent, task.claimed, task.deadline = 'c', agent, now, now + limit
 write_task(KEYS[1], step, task)
 return {1, now}

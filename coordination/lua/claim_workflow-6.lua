@@ -4,10 +4,11 @@
 -- Returns {1, now ms, epoch, fields of the hash, journal} | {-1} | {-3, fields} finished | {-5} held by another: entry dropped
 --- include answers
 --- include now
+--- include numbers
 --- include journal
 --- include state
 --- include resume
-local id, host, streams = ARGV[1], ARGV[2], {w = KEYS[3], r = KEYS[4]}
+local id, host, streams, look = ARGV[1], ARGV[2], {w = KEYS[3], r = KEYS[4]}, numbers(5)
 local state, owner, epoch, held, open, seq, started, parked, paused =
   unpack(redis.call('HMGET', KEYS[1], 'state', 'owner', 'epoch', 'entry', 'open', 'seq', 'started', 'parked', 'paused'))
 if not state then
@@ -37,7 +38,7 @@ end
 redis.call('HSET', KEYS[1], 'state', shown(paused, open, 'running'), 'owner', host, 'epoch', epoch, 'entry', ARGV[3], 'started',
   started or string.format('%.0f', now))
 if parked then redis.call('HDEL', KEYS[1], 'parked') end
-redis.call('ZADD', KEYS[5], string.format('%.0f', now + tonumber(ARGV[5])), id)
+redis.call('ZADD', KEYS[5], string.format('%.0f', now + look), id)
 local kind = 'started'
 if epoch > 1 then kind = 'taken_up' end
 announce(KEYS[6], id, kind, seq, now)

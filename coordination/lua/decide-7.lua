@@ -6,9 +6,11 @@
 -- Returns {1, owner, seq, now ms} | {-4, action} this decision again | {-6, state, actor} | {-1} | {-3} workflow ended
 --- include answers
 --- include now
+--- include numbers
 --- include journal
 --- include state
 --- include resume
+local look = numbers(8)
 local state, version, decision, actor, action, entry =
   unpack(redis.call('HMGET', KEYS[3], 'state', 'version', 'decision', 'actor', 'action', 'entry'))
 if not state then return {GONE} end
@@ -24,6 +26,6 @@ if redis.call('HINCRBY', KEYS[1], 'open', -1) == 0 then
   redis.call('HSET', KEYS[1], 'state', shown(paused, '0', owner == '' and 'queued' or 'running'))
 end
 local seq = append(KEYS[1], KEYS[2], now, ARGV[7])
-resume(KEYS[1], KEYS[5], KEYS[6], ARGV[1], now, tonumber(ARGV[8]))
+resume(KEYS[1], KEYS[5], KEYS[6], ARGV[1], now, look)
 redis.call('XADD', KEYS[7], '*', 'w', ARGV[1], 'k', 'decided', 'q', seq, 'x', ARGV[2], 't', string.format('%.0f', now))
 return {1, redis.call('HGET', KEYS[1], 'owner') or '', seq, now}

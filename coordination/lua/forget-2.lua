@@ -3,6 +3,8 @@
 -- ARGV: last seq in the history, seconds the result stays, seconds an idempotency key stays
 -- Returns 1 | -1 gone already | -7 not finished, not mirrored to its end, or a child not confirmed: kept
 --- include answers
+--- include numbers
+local stays, keyed_stays = numbers(2, 3)
 local state, seq, parent, keyed = unpack(redis.call('HMGET', KEYS[1], 'state', 'seq', 'parent', 'key'))
 if not state then return GONE end
 if not FINAL[state] or seq ~= ARGV[1] or parent then return UNREAD end
@@ -15,7 +17,6 @@ end
 for first = 1, #gone, 1000 do
   redis.call('HDEL', KEYS[1], unpack(gone, first, math.min(first + 999, #gone)))
 end
-local stays = tonumber(ARGV[2])
-if keyed then stays = math.max(stays, tonumber(ARGV[3])) end
+if keyed then stays = math.max(stays, keyed_stays) end
 redis.call('EXPIRE', KEYS[1], stays)
 return 1

@@ -7,10 +7,12 @@
 --   it was read | {-8} it is being cancelled, and a generation cannot begin
 --- include answers
 --- include now
+--- include numbers
 --- include journal
 --- include task
 --- include state
 --- include resume
+local look = numbers(5)
 local state, owner, entry, seq = unpack(redis.call('HMGET', KEYS[1], 'state', 'owner', 'entry', 'seq'))
 if not state then return {GONE} end
 if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1 then return {DUPLICATE} end
@@ -33,6 +35,6 @@ if ARGV[6] == '1' then unpause(KEYS[1]) end
 redis.call('HSET', KEYS[1], ARGV[2], 1, 'owner', '', 'parked', 1, 'entry', '')
 redis.call('HINCRBY', KEYS[1], 'epoch', 1)
 seq = append(KEYS[1], KEYS[2], now, ARGV[3])
-resume(KEYS[1], KEYS[4], KEYS[5], ARGV[1], now, tonumber(ARGV[5]))
+resume(KEYS[1], KEYS[4], KEYS[5], ARGV[1], now, look)
 announce(KEYS[6], ARGV[1], 'progressed', seq, now)
 return {1, owner, seq, now}

@@ -5,9 +5,10 @@
 --   not confirmed | {4} still queued | {-1} gone
 --- include answers
 --- include now
+--- include numbers
 --- include state
 --- include resume
-local id, look = ARGV[1], tonumber(ARGV[2])
+local id, look = ARGV[1], numbers(2)
 local state, owner, entry, parked, parent =
   unpack(redis.call('HMGET', KEYS[1], 'state', 'owner', 'entry', 'parked', 'parent'))
 if not state or (FINAL[state] and not parent) then

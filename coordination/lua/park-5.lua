@@ -4,9 +4,11 @@
 -- Returns 1 | -1 | -2 | -7 read the journal first
 --- include answers
 --- include now
+--- include numbers
 --- include journal
 --- include state
 --- include resume
+numbers(4)
 local epoch, seq, entry, open, owner, paused =
   unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'entry', 'open', 'owner', 'paused'))
 if not epoch then return GONE end

@@ -4,15 +4,16 @@
 -- Returns 1 | -1 | -2 another epoch writes now, or it has ended
 --- include answers
 --- include now
+--- include numbers
 --- include state
 --- include resume
+local delay = numbers(3)
 local epoch, entry, open, paused, state =
   unpack(redis.call('HMGET', KEYS[1], 'epoch', 'entry', 'open', 'paused', 'state'))
 if not epoch then return GONE end
 if epoch ~= ARGV[2] or FINAL[state] then return STALE end
 let_go({w = KEYS[2], r = KEYS[3]}, entry)
 redis.call('HSET', KEYS[1], 'owner', '', 'parked', 1, 'entry', '')
-local delay = tonumber(ARGV[3])
 if delay > 0 then
   redis.call('HSET', KEYS[1], 'state', shown(paused, open, 'queued'))
   redis.call('ZADD', KEYS[4], string.format('%.0f', now + delay), ARGV[1])

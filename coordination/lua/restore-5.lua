@@ -4,7 +4,9 @@
 -- Returns {1, now ms} accepted | {-4, state} there already
 --- include answers
 --- include now
+--- include numbers
 --- include journal
+local look = numbers(5)
 local known = redis.call('HGET', KEYS[1], 'state')
 if known then return {DUPLICATE, known} end
 local entry = redis.call('XADD', KEYS[3], '*', 'w', ARGV[1])
@@ -12,6 +14,6 @@ redis.call('HSET', KEYS[1], 'type', ARGV[2], 'version', ARGV[3], 'state', 'queue
   'seq', #ARGV - 7, 'owner', '', 'open', 0, 'entry', 'w' .. entry, 'created', string.format('%.0f', now),
   'labels', ARGV[6], 'began', ARGV[7])
 for index = 8, #ARGV do write(KEYS[2], index - 7, now, ARGV[index]) end
-redis.call('ZADD', KEYS[4], string.format('%.0f', now + tonumber(ARGV[5])), ARGV[1])
+redis.call('ZADD', KEYS[4], string.format('%.0f', now + look), ARGV[1])
 announce(KEYS[5], ARGV[1], 'submitted', #ARGV - 7, now)
 return {1, now}

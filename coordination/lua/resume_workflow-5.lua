@@ -4,14 +4,16 @@
 -- Returns {1, owner, seq, now ms} | {-1} | {-3} finished | {-4} not paused
 --- include answers
 --- include now
+--- include numbers
 --- include journal
 --- include state
 --- include resume
+local look = numbers(3)
 local state, owner = unpack(redis.call('HMGET', KEYS[1], 'state', 'owner'))
 if not state then return {GONE} end
 if FINAL[state] then return {FINISHED} end
 if not unpause(KEYS[1]) then return {DUPLICATE} end
 local seq = append(KEYS[1], KEYS[2], now, ARGV[2])
-resume(KEYS[1], KEYS[3], KEYS[4], ARGV[1], now, tonumber(ARGV[3]))
+resume(KEYS[1], KEYS[3], KEYS[4], ARGV[1], now, look)
 announce(KEYS[5], ARGV[1], 'progressed', seq, now)
 return {1, owner, seq, now}

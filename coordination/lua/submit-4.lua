@@ -5,8 +5,9 @@
 -- Returns {1, now ms} accepted | {-4, state} there already | {-8, waiting} refused: the backlog is full
 --- include answers
 --- include now
+--- include numbers
 --- include journal
-local id = ARGV[1]
+local id, most, look, whole = ARGV[1], numbers(5, 6, 7)
 local known = redis.call('HGET', KEYS[1], 'state')
 if known then
   if ARGV[8] ~= '' and not FINAL[known] then
@@ -14,7 +15,6 @@ if known then
   end
   return {DUPLICATE, known}
 end
-local most = tonumber(ARGV[5])
 if most > 0 then
   local waiting = redis.call('XLEN', KEYS[2])
   if waiting >= most then -- those that a host has taken are no backlog
@@ -26,9 +26,9 @@ end
 local entry = redis.call('XADD', KEYS[2], '*', 'w', id)
 local fields = {'type', ARGV[2], 'version', ARGV[3], 'state', 'queued', 'input', ARGV[4], 'epoch', 0, 'seq', 0, 'owner', '',
   'open', 0, 'entry', 'w' .. entry, 'created', string.format('%.0f', now), unpack(ARGV, 9)}
-if ARGV[7] ~= '0' then fields[#fields + 1] = 'deadline'; fields[#fields + 1] = string.format('%.0f', now + tonumber(ARGV[7])) end
+if whole > 0 then fields[#fields + 1] = 'deadline'; fields[#fields + 1] = string.format('%.0f', now + whole) end
 if ARGV[8] ~= '' then fields[#fields + 1] = 'waiters'; fields[#fields + 1] = ARGV[8] end
 redis.call('HSET', KEYS[1], unpack(fields))
-redis.call('ZADD', KEYS[3], string.format('%.0f', now + tonumber(ARGV[6])), id)
+redis.call('ZADD', KEYS[3], string.format('%.0f', now + look), id)
 announce(KEYS[4], id, 'submitted', 0, now)
 return {1, now}
