@@ -215,3 +215,4 @@ def workflow_escalations(workflow_id: str) -> list[Escalation]:
     """Every escalation of a workflow, oldest first."""
     return list(Escalation.objects.filter(workflow_id=workflow_id).order_by("opened_at", "id"))
     under_way = Decision.objects.filter(state__in=("submitted", "pending"), escalation__state="open")
+    queue = queue.exclude(pk__in=under_way.values("escalation_id"))
