@@ -14,7 +14,7 @@ from agents.handlers import Handler
 from agents.task import Task
 from coordination.config import Config
 from coordination.connection import Connection
-from tests.agent_tasks import add, beaten, new_type, nothing_left, outcome, outcome_now, record, serving, until
+from tests.agent_tasks import add, new_type, nothing_left, outcome, outcome_now, serving, until
 
 
 @pytest.fixture
@@ -50,31 +50,6 @@ async def test_a_hundred_deliveries_of_one_task_run_it_once(config: Config, conn
     assert (await outcome_now(connection, workflow)).values == [1]
 
 
-async def test_duplicates_at_two_workers_run_once(config: Config, connection: Connection) -> None:
-    counting = Counting()
-    counting.go.clear()
-    workers = [AgentWorker(config=config, handlers=[counting.handler], concurrency=4) for _ in range(2)]
-    async with serving(workers[0]), serving(workers[1]):
-        workflow = await add(connection, counting.name, 1)
-        await until(lambda: counting.runs)
-        for _ in range(40):
-            await add(connection, counting.name, 1, workflow_id=workflow, fresh=False)
-        held = await until(lambda: _pending(connection, counting.name, most=1))
-        assert held
-        counting.go.set()
-        await until(lambda: nothing_left(connection, counting.name))
-    assert counting.runs == [workflow]
-    assert (await outcome_now(connection, workflow)).values == [1]
-
-
-async def _pending(connection: Connection, task_type: str, most: int) -> bool:
-    queue = connection.keys.agent_queue(task_type)
-    summary = await connection.call("XPENDING", queue, "agents")
-    waiting = await connection.call("XINFO", "GROUPS", queue)
-    lag = dict(zip(waiting[0][::2], waiting[0][1::2], strict=True))[b"lag"]
-    return bool(summary[0] <= most and not lag)
-
-
 @pytest.mark.parametrize("state", ["s", "f", "x"])
 async def test_what_is_settled_failed_or_withdrawn_does_not_run(
     config: Config, connection: Connection, state: str
@@ -85,20 +60,6 @@ async def test_what_is_settled_failed_or_withdrawn_does_not_run(
     async with serving(AgentWorker(config=config, handlers=[counting.handler])):
         await until(lambda: nothing_left(connection, counting.name))
     assert counting.runs == []
-
-
-async def test_an_earlier_attempt_and_an_earlier_generation_do_not_run(config: Config, connection: Connection) -> None:
-    counting = Counting()
-    early = await add(connection, counting.name, 1, number=1)
-    await connection.call("HSET", connection.keys.workflow(early), "t:0", "0:2:q:0:0:0:")
-    restarted = await add(connection, counting.name, 1, number=1)
-    await connection.call("HSET", connection.keys.workflow(restarted), "t:0", "1:1:q:0:0:0:")
-    gone = await add(connection, counting.name, 1)
-    await connection.call("DEL", connection.keys.workflow(gone))
-    async with serving(AgentWorker(config=config, handlers=[counting.handler])):
-        await until(lambda: nothing_left(connection, counting.name))
-    assert counting.runs == []
-    assert not await connection.call("EXISTS", connection.keys.workflow(gone), connection.keys.journal(gone))
 
 
 async def test_a_result_of_a_superseded_attempt_still_settles_its_step_once(
@@ -174,21 +135,6 @@ async def test_a_task_that_ends_its_agents_is_given_to_no_more(config: Config, c
     assert counting.runs == []
 
 
-async def test_vanished_queues_heal_and_nothing_that_comes_after_is_missed(
-    config: Config, connection: Connection
-) -> None:
-    counting = Counting()
-    async with serving(AgentWorker(config=config, handlers=[counting.handler])) as worker:
-        await outcome(connection, await add(connection, counting.name, 1))
-        own = connection.keys.instance_queue(counting.name, worker.instance)
-        for _ in range(3):
-            queues = [connection.keys.agent_queue(counting.name, name) for name in ("high", "normal", "low")]
-            await asyncio.gather(*(connection.call("DEL", queue) for queue in [own, *queues]))
-            # a bare stream, as a client that knows nothing of groups would make it
-            workflow = await add(connection, counting.name, 2, queue=queues[0], group=False)
-            assert (await outcome(connection, workflow, 5)).value == 2
-
-
 async def test_a_lost_registry_is_filled_again(config: Config, connection: Connection) -> None:
     counting = Counting()
     async with serving(AgentWorker(config=config, handlers=[counting.handler])) as worker:
@@ -225,17 +171,3 @@ async def test_never_more_at_once_than_there_are_slots(config: Config, connectio
         counting.go.set()
         await until(lambda: nothing_left(connection, counting.name))
     assert len(counting.runs) == 20
-
-
-async def test_entries_a_lost_reply_left_pending_are_found(config: Config, connection: Connection) -> None:
-    counting = Counting()
-    async with serving(AgentWorker(config=config, handlers=[counting.handler])) as worker:
-        queue = connection.keys.agent_queue(counting.name)
-        await connection.call("HSET", connection.keys.paused, counting.name, "{}")
-        await asyncio.wait_for(beaten(connection, worker, 2), 5)
-        workflow = await add(connection, counting.name, 1)
-        await connection.call("XREADGROUP", "GROUP", "agents", worker.instance, "STREAMS", queue, ">")
-        await connection.call("HDEL", connection.keys.paused, counting.name)
-        worker.ledger.missed.set()  # what every failed call does
-        assert (await outcome(connection, workflow)).value == 1
-        assert (await record(connection, workflow))[3] == "1"

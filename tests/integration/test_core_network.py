@@ -6,15 +6,13 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import tests.core_app.workflows  # noqa: F401 - the client checks inputs against them
 from coordination import DistributedCoordinator
 from coordination import journal as j
-from coordination.connection import Connection
-from coordination.errors import OutcomeUnknown, ServerUnavailable, TryAgain
+from coordination.errors import ServerUnavailable, TryAgain
 from coordination.host import Host
 from tests import servers
 from tests.chaos.proxy import Proxy
@@ -89,62 +87,6 @@ async def test_replies_that_never_came_are_not_taken_for_failures(wired: tuple[W
     for identity in identities:
         assert await core.client.result(identity, timeout_s=30) == TOTAL
         await settled_once(core, identity)
-
-
-async def test_a_call_whose_reply_was_lost_says_that_it_is_not_known(
-    wired: tuple[World, Proxy, str], tune: Tune
-) -> None:
-    core, proxy, url = wired
-    async with await Connection.open(tune(redis_url=url)) as connection:
-        key = f"{connection.keys.prefix}counter"
-        proxy.deaf = True
-        call: Any = asyncio.ensure_future(connection.call("INCR", key))
-        await until(lambda: core.connection.call("EXISTS", key))
-        proxy.cut()
-        with pytest.raises(OutcomeUnknown):
-            await call
-        proxy.deaf = False
-        assert await core.connection.call("GET", key) == b"1"  # and was not sent again
-        assert await connection.call("INCR", key) == 2
-
-
-async def test_a_thousand_cancelled_calls_leave_no_reply_for_another(
-    wired: tuple[World, Proxy, str], tune: Tune
-) -> None:
-    _, proxy, url = wired
-    proxy.delay_s = 0.002
-    async with await Connection.open(tune(redis_url=url)) as connection:
-        chance = random.Random(3)
-
-        async def echo(number: int) -> None:
-            call = asyncio.ensure_future(connection.call("ECHO", str(number)))
-            if chance.random() < 0.5:
-                await asyncio.sleep(chance.uniform(0, 0.004))
-                call.cancel()
-            try:
-                assert await call == str(number).encode()
-            except asyncio.CancelledError:
-                assert call.cancelled()
-
-        for _ in range(5):
-            await asyncio.gather(*(echo(number) for number in range(400)))
-
-
-async def test_blocked_readers_may_be_cancelled_at_any_time(wired: tuple[World, Proxy, str], tune: Tune) -> None:
-    core, _, url = wired
-    async with await Connection.open(tune(redis_url=url)) as connection:
-        stream = f"{connection.keys.prefix}stream"
-        for number in range(30):
-            read: Any = asyncio.ensure_future(
-                connection.blocking("XREAD", "COUNT", 1, "BLOCK", 5000, "STREAMS", stream, "$")
-            )
-            await asyncio.sleep(0.002 * (number % 3))
-            read.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await read
-            assert await connection.call("ECHO", str(number)) == str(number).encode()
-        clients = await core.connection.call("CLIENT", "LIST")
-        assert clients.count(b"\n") < 20
 
 
 async def test_a_silent_network_is_noticed_and_survived(wired: tuple[World, Proxy, str], tune: Tune) -> None:

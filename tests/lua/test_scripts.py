@@ -9,7 +9,6 @@ import pytest
 
 from coordination import scripts
 from coordination.errors import GanglionError
-from tests.lua_bench import Bench
 
 FOLDER = Path(scripts.__file__).parent / "lua"
 FILES = sorted(FOLDER.glob("[!_]*.lua"))
@@ -51,9 +50,3 @@ def test_answers_are_the_same_in_both_languages() -> None:
 def test_a_missing_script_is_named() -> None:
     with pytest.raises(GanglionError, match="'nothing' is missing"):
         scripts.get("nothing")
-
-
-async def test_a_script_that_the_server_forgot_is_loaded_again(bench: Bench) -> None:
-    assert await bench.submit(bench.new_id())
-    await bench.connection.call("SCRIPT", "FLUSH")
-    assert (await bench.submit(bench.new_id()))[0] == 1

@@ -27,11 +27,6 @@ async def test_one_agent_gets_a_claim(bench: Bench, task: str) -> None:
     assert len(holder) == 1
 
 
-async def test_a_claim_again_by_its_holder_is_the_same_claim(bench: Bench, task: str) -> None:
-    for _ in range(10):
-        assert (await bench.claim_task(task, "a"))[0] == 1
-
-
 async def test_a_superseded_or_settled_delivery_is_dropped(bench: Bench, task: str) -> None:
     assert await bench.claim_task(task, "a", number=2) == [DUPLICATE]
     await bench.claim_task(task, "a")
@@ -108,21 +103,3 @@ async def test_a_task_that_ends_its_agents_is_poison_and_says_so(bench: Bench, t
     assert isinstance(erred, j.Erred) and erred.error.kind == "Poison" and not erred.error.retryable
     assert "5 agents" in erred.error.message
     assert await bench.claim_task(task, "b") == [DUPLICATE]
-
-
-async def test_acknowledging_leaves_neither_entry_nor_pending(bench: Bench, task: str) -> None:
-    stream = bench.keys.workflows(0)
-    await bench.submit(bench.new_id())
-    [(entry, _)] = await bench.read("h9")
-    for left in (1, 0):
-        assert await bench.script("acknowledge", [stream], ["coordinators", entry[1:]]) == left
-    assert await bench.connection.call("XRANGE", stream, entry[1:], entry[1:]) == []
-
-
-async def test_a_consumer_that_holds_something_is_kept(bench: Bench) -> None:
-    await bench.submit(bench.new_id())
-    [(entry, _)] = await bench.read("h9")
-    stream = bench.keys.workflows(0)
-    assert await bench.script("retire_consumer", [stream], ["coordinators", "h9"]) == 0
-    await bench.script("acknowledge", [stream], ["coordinators", entry[1:]])
-    assert await bench.script("retire_consumer", [stream], ["coordinators", "h9"]) == 1
