@@ -35,6 +35,10 @@ INSTALLED_APPS = [
     "csp",
     "dashboard",
     "dashboard.notices",
+    "dashboard.people",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "agents",
     "coordination",
     "examples.legal_review",
@@ -52,6 +56,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "dashboard.people.sessions.MarkUse",
     "dashboard.views.errors.SayWhatIsAway",
 ]
 ROOT_URLCONF = "config.urls"
@@ -146,6 +152,10 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
+
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]  # nobody signs up here; allauth only keeps second factors
+MFA_ADAPTER = "dashboard.people.factors.Adapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 
 # --- the browser --------------------------------------------------------------------
 

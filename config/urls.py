@@ -7,6 +7,7 @@ urlpatterns = [
     path("runs/legal-review/", include("examples.legal_review.urls")),
     path("runs/shipments/", include("examples.shipments.urls")),
     path("notices/", include("dashboard.notices.urls")),
+    path("", include("dashboard.people.urls")),
     path("", include("dashboard.urls")),
 ]
 

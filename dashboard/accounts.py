@@ -72,16 +72,21 @@ def use_login_link(raw: str, request: HttpRequest | None = None) -> User | None:
 # --- passwords ------------------------------------------------------------------------
 
 
-def log_in(request: HttpRequest, username: str, password: str) -> User | None:
-    """The person with this name and password, or nothing; guesses are counted and slowed down.
-
-    Raises:
-        LoginRefused: Too many have failed lately for this name or from this address.
-    """
-    keys = {f"name:{username.strip().lower()[:150]}": NAME_FAILURES}
+def brakes(request: HttpRequest, key: str = "") -> dict[str, int]:
+    """What failures are counted against: a name or a person, and the address; each with its limit in the window."""
+    keys = {key: NAME_FAILURES} if key else {}
     address = audit.address_of(request)
     if address:
         keys[f"address:{address}"] = ADDRESS_FAILURES
+    return keys
+
+
+def brake(keys: dict[str, int]) -> None:
+    """Refuse while too many have failed lately.
+
+    Raises:
+        LoginRefused: Says how long to wait.
+    """
     since = timezone.now() - WINDOW
     for key, limit in keys.items():
         failures = LoginFailure.objects.filter(key=key, at__gt=since).order_by("at")
@@ -90,12 +95,33 @@ def log_in(request: HttpRequest, username: str, password: str) -> User | None:
             wait_s = max(1.0, (first + WINDOW - timezone.now()).total_seconds())
             minutes = -(-int(wait_s) // 60)
             raise LoginRefused(f"Too many failed logins. Try again in {minutes} min.", retry_after_s=wait_s)
+
+
+def count_failure(keys: dict[str, int]) -> None:
+    """Remember one failure."""
+    LoginFailure.objects.bulk_create([LoginFailure(key=key) for key in keys])
+    LoginFailure.objects.filter(at__lt=timezone.now() - 2 * WINDOW).delete()
+
+
+def release_brake(key: str) -> None:
+    """Forget the failures of a name or a person."""
+    LoginFailure.objects.filter(key=key).delete()
+
+
+def log_in(request: HttpRequest, username: str, password: str) -> User | None:
+    """The person with this name and password, or nothing; guesses are counted and slowed down.
+
+    Raises:
+        LoginRefused: Too many have failed lately for this name or from this address.
+    """
+    name = f"name:{username.strip().lower()[:150]}"
+    keys = brakes(request, name)
+    brake(keys)
     user = authenticate(request, username=username, password=password)
     if not isinstance(user, User):
-        LoginFailure.objects.bulk_create([LoginFailure(key=key) for key in keys])
-        LoginFailure.objects.filter(at__lt=since - WINDOW).delete()
+        count_failure(keys)
         return None
-    LoginFailure.objects.filter(key=f"name:{username.strip().lower()[:150]}").delete()
+    release_brake(name)
     audit.record(user, "login.password", ("user", str(user.pk)), request=request)
     return user
 

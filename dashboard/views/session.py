@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.contrib.auth import login, logout
+from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -13,9 +13,9 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dashboard import accounts
+from dashboard.people import factors
+from dashboard.people.views import enter
 from dashboard.views.frame import theme_of
-
-BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 def _onward(request: HttpRequest, wanted: str) -> str:
@@ -40,10 +40,12 @@ def log_in(request: HttpRequest) -> HttpResponse:
             fault, status = str(refusal), 429
         else:
             if user is not None:
-                login(request, user, BACKEND)
-                return redirect(_onward(request, wanted))
+                return enter(request, user, _onward(request, wanted))
             fault, status = "Name and password do not belong together. Check both and try again.", 401
-    context = {"name": name, "fault": fault, "next": wanted, "theme": theme_of(request)}
+    context = {
+        "name": name, "fault": fault, "next": wanted, "theme": theme_of(request),
+        "passkeys_work": factors.passkeys_work(request),
+    }  # fmt: skip
     return render(request, "dashboard/login.html", context, status=status)
 
 
@@ -54,10 +56,9 @@ def log_in_once(request: HttpRequest, raw: str) -> HttpResponse:
     if request.method == "POST":
         user = accounts.use_login_link(raw, request)
         if user is not None:
-            login(request, user, BACKEND)
             if not user.has_usable_password():
                 messages.info(request, "You are in. Set a password under Settings, so that you can come back.")
-            return redirect("overview")
+            return enter(request, user, reverse("overview"))
     valid = accounts.check_login_link(raw)
     context = {"valid": valid, "theme": theme_of(request)}
     return render(request, "dashboard/login_once.html", context, status=200 if valid else 410)

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from coordination.errors import BadRequest
 from dashboard import accounts, audit, policy, tokens
 from dashboard.models import ApiToken
+from dashboard.people import factors
 from dashboard.roles import ROLES, admin_required, allowed, role_of, viewer_required
 from dashboard.views.frame import THEME_COOKIE, THEMES
 from dashboard.views.posting import post_only
@@ -32,8 +33,9 @@ def _person(request: HttpRequest) -> User:
 def _page(request: HttpRequest, **more: object) -> HttpResponse:
     user = _person(request)
     mine = ApiToken.objects.filter(user=user).order_by("revoked_at", "-created_at")
+    protected = factors.whose()
     people = (
-        [{"user": person, "role": role_of(person)} for person in accounts.users()]
+        [{"user": person, "role": role_of(person), "has_factor": person.pk in protected} for person in accounts.users()]
         if allowed(user, "administer")
         else []
     )
@@ -44,10 +46,10 @@ def _page(request: HttpRequest, **more: object) -> HttpResponse:
         "roles": ROLES,
         "scopes": ApiToken.SCOPES,
         "role": role_of(user),
-    }
-    response = render(request, "dashboard/settings.html", {**context, **more})
         "policy": policy.current(),
         "dangerous": policy.DANGEROUS,
+    }
+    response = render(request, "dashboard/settings.html", {**context, **more})
     response["Cache-Control"] = "no-store"
     return response
 
@@ -174,8 +176,6 @@ def change_person(request: HttpRequest, user_id: int) -> HttpResponse:
     return redirect("settings")
 
 
-def _link(request: HttpRequest, person: User) -> str:
-    return accounts.make_login_link(person, request.build_absolute_uri("/"))
 @post_only("settings")
 @admin_required
 def change_policy(request: HttpRequest) -> HttpResponse:
@@ -192,3 +192,5 @@ def change_policy(request: HttpRequest) -> HttpResponse:
     return redirect("settings")
 
 
+def _link(request: HttpRequest, person: User) -> str:
+    return accounts.make_login_link(person, request.build_absolute_uri("/"))

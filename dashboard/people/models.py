@@ -1,0 +1,23 @@
+"""Where people are signed in."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+
+class SignIn(models.Model):
+    """One session of one person; it ends with the session of the same key."""
+
+    session_key = models.CharField(max_length=40, unique=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sign_ins")
+    began_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    address = models.CharField(max_length=45, blank=True)
+    browser = models.CharField(max_length=120, blank=True)  # in words
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "seen_at"], name="sign_in_user")]
+
+    def __str__(self) -> str:
+        return f"{self.user} from {self.address}"
