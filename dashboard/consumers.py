@@ -27,6 +27,8 @@ from django.urls import Resolver404, resolve, reverse
 
 from coordination.errors import GanglionError
 from dashboard import live, pages, presence, queries
+from dashboard.freshness import REDIS_AWAY, UNREADABLE, Late, late
+from dashboard.relay_status import RelayLag
 from dashboard.views.frame import connected
 
 log = logging.getLogger(__name__)
@@ -258,7 +260,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 fragments = await self.rendering.since(self.changed_at, lambda: threaded(page.fragments)(visit))
             except (DatabaseError, GanglionError) as error:
                 log.warning("The live page %s was not read: %s", page.name, error)
-                await self._frame(note="data is late", **await _vital_signs())
+                said = _said(UNREADABLE if isinstance(error, DatabaseError) else REDIS_AWAY)
+                await self._frame(**{**await _vital_signs(), **said})
                 return
             for name, html in fragments.items():
                 if self.sent.get(name) != hash(html):
@@ -285,21 +288,20 @@ async def _vital_signs() -> dict[str, Any]:
     global _signs
     read_at, signs = _signs
     if time.monotonic() - read_at >= 1.0:
-        _signs = (time.monotonic(), signs or {"count": 0, "note": ""})  # others go on with the last ones meanwhile
+        _signs = (time.monotonic(), signs)  # others go on with the last ones meanwhile
         try:
             signs = await threaded(_read_signs)()
         except DatabaseError:
-            signs = {**signs, "note": "the history cannot be read"}
+            signs = {**signs, **_said(UNREADABLE)}
         _signs = (time.monotonic(), signs)
     return _signs[1]
 
 
 def _read_signs() -> dict[str, Any]:
-    note = ""
-    if not connected():
-        note = "Redis does not answer"
-    else:
-        lag = queries.relay_lag()
-        if lag.at_ms and lag.lag_ms > 5_000:
-            note = f"history {lag.lag_ms // 1000} s behind"
-    return {"count": queries.open_escalations()[0], "note": note}
+    there = connected()
+    return {"count": queries.open_escalations()[0], **_said(late(there, queries.relay_lag() if there else RelayLag()))}
+
+
+def _said(found: Late | None) -> dict[str, str]:
+    """What the top bar and the banner say; empty words take them away."""
+    return {"note": found.short, "title": found.title, "words": found.words} if found else {"note": ""}

@@ -37,9 +37,10 @@ class RelayLag(msgspec.Struct, omit_defaults=True):
     lag_ms: int = 0  # age of the oldest event that is not mirrored yet
     events: int = 0  # events that are not mirrored yet
     rows_per_s: float = 0.0  # workflows mirrored, over the last second
-    at_ms: int = 0  # when a relay last reported; 0: never
+    at_ms: int = 0  # when a relay last reported, by the server's clock; 0: never
     note: str = ""  # why it stands still, when it does
     relays: int = 0  # that have reported lately
+    silent_ms: int = 0  # since that report, by the server's clock
 
     @property
     def alive(self) -> bool:
@@ -54,8 +55,12 @@ def read_lag() -> RelayLag:
         ServerUnavailable: Redis does not answer.
     """
     config = current()
-    raw: list[bytes] = core.sync().call("HVALS", Keys(config.prefix, config.shards).relay_lag)
-    return combine(msgspec.json.decode(value, type=RelayLag) for value in raw)
+    client = core.sync()
+    raw: list[bytes] = client.call("HVALS", Keys(config.prefix, config.shards).relay_lag)
+    found = combine(msgspec.json.decode(value, type=RelayLag) for value in raw)
+    if found.at_ms:
+        found.silent_ms = max(0, _milliseconds(client.call("TIME")) - found.at_ms)
+    return found
 
 
 def combine(reports: Iterable[RelayLag]) -> RelayLag:
@@ -118,13 +123,11 @@ class Reporter:
         """Measure the lag and write it down."""
         firsts = await asyncio.gather(*(self.connection.call("XRANGE", s, "-", "+", "COUNT", 1) for s in self.streams))
         lengths = await asyncio.gather(*(self.connection.call("XLEN", stream) for stream in self.streams))
-        seconds, micros = await self.connection.call("TIME")
-        now_ms = int(seconds) * 1000 + int(micros) // 1000
+        now_ms = _milliseconds(await self.connection.call("TIME"))
         # Acknowledged events are deleted, so the first that is left is the oldest not mirrored.
         oldest = min((int(first[0][0].partition(b"-")[0]) for first in firsts if first), default=now_ms)
-        at_ms = time.time_ns() // 1_000_000
         self.lag = RelayLag(
-            max(0, now_ms - oldest), sum(lengths), round(rows_per_s, 1), at_ms, self.note or self.rebuilding
+            max(0, now_ms - oldest), sum(lengths), round(rows_per_s, 1), now_ms, self.note or self.rebuilding
         )
         await self.connection.call("HSET", self.keys.relay_lag, self.name, msgspec.json.encode(self.lag))
         return self.lag
@@ -152,6 +155,10 @@ class Reporter:
         """Take this relay's report away when it stops."""
         with suppress(ServerUnavailable, ResponseError):
             await self.connection.call("HDEL", self.keys.relay_lag, self.name)
+
+
+def _milliseconds(clock: list[bytes]) -> int:
+    return int(clock[0]) * 1000 + int(clock[1]) // 1000
 
 
 def percentile(ordered: list[int], share: float) -> float | None:

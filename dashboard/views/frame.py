@@ -121,6 +121,7 @@ def frame(request: HttpRequest | None) -> Frame:
         role = role_of(user)
     except DatabaseError:
         role = ""
+    there = connected()
     full = request.get_full_path() if request is not None else "/"
     return Frame(
         theme=theme_of(request),

@@ -54,11 +54,23 @@
 
   /* --- the live connection -------------------------------------------------------- */
   const state = document.getElementById("live-state");
-  let lastHeard = 0, lastSeq = 0, socket = null, closed = false, note = "";
+  let lastHeard = 0, lastSeq = 0, socket = null, closed = false, note = "", said = null;
+  const banner = document.querySelector("[data-late]");
+
+  function showBanner(title, words) {
+    if (!banner) return;
+    banner.hidden = !title;
+    for (const [name, text] of [["title", title], ["words", words]]) {
+      const element = banner.querySelector(`[data-late-${name}]`);
+      if (title && element.textContent !== text) element.textContent = text;
+    }
+  }
 
   function showLive() {
     if (!state || !document.getElementById("live")) return;
     const silent = lastHeard ? Date.now() - lastHeard : 0;
+    if (lastHeard && (closed || silent > 6000)) showBanner(`Data ${spell(silent)} old.`, "This page has lost its connection and tries to get it back.");
+    else if (said) showBanner(said.title, said.words);
     let kind = "live", text = "live";
     if (closed) { kind = "reconnecting"; text = lastHeard ? `reconnecting · data ${spell(silent)} old` : "reconnecting"; }
     else if (!lastHeard) { kind = "connecting"; text = "connecting"; }
@@ -91,7 +103,7 @@
     if (frame.at) skew = frame.at - Date.now();
     if (frame.note !== undefined) {
       note = frame.note;
-      if (!note) document.getElementById("frame-notices")?.replaceChildren();
+      said = { title: frame.title || "", words: frame.words || "" };
     }
     if (frame.count !== undefined) showCount(frame.count);
     if (frame.leave) { location.assign(frame.leave); return; }
