@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from django.db.models import QuerySet
+
 from dashboard.models import AuditEntry
 from dashboard.queries.workflows import without_nul
 
@@ -41,9 +43,9 @@ class AuditPage:
     next: str = ""  # cursor of the older page; empty: there is none
 
 
-def audit(wanted: AuditFilter, *, cursor: str = "", limit: int = 50) -> AuditPage:
-    """One page of the audit log, newest first."""
-    rows = AuditEntry.objects.all()
+def audit_rows(wanted: AuditFilter) -> QuerySet[AuditEntry]:
+    """Every entry that a filter lets through, oldest first."""
+    rows = AuditEntry.objects.order_by("pk")
     if wanted.actor:
         rows = rows.filter(actor=wanted.actor)
     if wanted.action.endswith("."):
@@ -54,6 +56,12 @@ def audit(wanted: AuditFilter, *, cursor: str = "", limit: int = 50) -> AuditPag
         rows = rows.filter(object_type=wanted.object_type)
     if wanted.object_id:
         rows = rows.filter(object_id=wanted.object_id)
+    return rows
+
+
+def audit(wanted: AuditFilter, *, cursor: str = "", limit: int = 50) -> AuditPage:
+    """One page of the audit log, newest first."""
+    rows = audit_rows(wanted)
     if cursor.isdecimal():
         rows = rows.filter(pk__lt=int(cursor))
     taken = list(rows.order_by("-pk")[: limit + 1])

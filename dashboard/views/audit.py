@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect
 from django.views.decorators.http import require_GET
 
+from dashboard import audit as log
 from dashboard import queries
 from dashboard.pages import LivePage, Visit, register
 from dashboard.queries import AuditFilter
-from dashboard.roles import viewer_required
+from dashboard.queries.audit import audit_rows
+from dashboard.roles import admin_required, viewer_required
+from dashboard.views.posting import post_only
 
 AREAS = (
     ("", "Everything"),
@@ -22,6 +29,8 @@ AREAS = (
     ("user.", "People"),
     ("api_token.", "Tokens"),
     ("login.", "Sign-ins"),
+    ("channel.", "Channels"),
+    ("policy.", "Policies"),
 )
 
 
@@ -54,3 +63,36 @@ PAGE = register(
 def audit(request: HttpRequest) -> HttpResponse:
     """The log."""
     return PAGE.respond(request)
+
+
+_FIELDS = ("id", "actor", "action", "object_type", "object_id", "before", "after", "address", "previous_hash", "hash")
+
+
+def _lines(wanted: AuditFilter) -> Iterator[bytes]:
+    for row in audit_rows(wanted).iterator(chunk_size=500):
+        entry = {"at": row.at.isoformat(), **{name: getattr(row, name) for name in _FIELDS}}
+        yield json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+@require_GET
+@viewer_required
+def export(request: HttpRequest) -> HttpResponseBase:
+    """The entries that the filter lets through as lines of JSON, oldest first, with the hashes that join them."""
+    wanted = AuditFilter.from_params(request.GET)
+    log.record(request.user, "audit.export", ("audit", ""), after={"filter": wanted.query()}, request=request)
+    response = StreamingHttpResponse(_lines(wanted), content_type="application/x-ndjson")
+    response["Content-Disposition"] = 'attachment; filename="audit.jsonl"'
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@post_only("audit")
+@admin_required
+def verify(request: HttpRequest) -> HttpResponse:
+    """Check the whole log against its hashes and say what was found."""
+    verdict = log.verify()
+    if verdict.intact:
+        messages.success(request, f"All {verdict.entries:,} entries are as they were written, and none is missing.")
+    else:
+        messages.error(request, f"The log is broken at entry {verdict.broken_at}: {verdict.why}.")
+    return redirect("audit")

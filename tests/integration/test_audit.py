@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import json
 import threading
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
+from django.test import Client
 
-from dashboard import audit, queries
+from dashboard import accounts, audit, queries
 from dashboard.models import AppendOnly, AuditEntry
 from dashboard.queries import AuditFilter
 
@@ -110,3 +112,18 @@ def test_pages_of_the_log() -> None:
     assert ([row.object_id for row in second.rows], second.next) == (["1", "0"], "")
     assert len(queries.audit(AuditFilter(actor="ann")).rows) == 3
     assert len(queries.audit(AuditFilter(action="b.")).rows) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_log_is_exported_by_filter_and_verified_from_the_page(client: Client) -> None:
+    admin = accounts.ensure_admin()
+    for name in ("ann", "bob", "ann"):
+        audit.record(name, "thing.do", ("thing", "1"), after={"by": name})
+    client.force_login(admin)
+    exported = client.get("/audit/export/?actor=ann")
+    rows = [json.loads(line) for line in exported.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert [row["actor"] for row in rows] == ["ann", "ann"]
+    assert "attachment" in exported["Content-Disposition"]
+    assert AuditEntry.objects.filter(action="audit.export", actor="admin").count() == 1
+    assert "are as they were written" in client.post("/audit/verify/", follow=True).content.decode()
+    assert Client().get("/audit/export/").status_code == 302
