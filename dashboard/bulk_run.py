@@ -99,8 +99,8 @@ def _watch_canary(made: BulkAction) -> int:
     failed = next((item for item in tried if item.state == Item.FAILED_AGAIN), None)
     if failed is not None:
         rest = BulkItem.objects.filter(bulk=made, state=Item.WAITING).count()
-        words = f"The canary failed again: {failed.answer or failed.label}"
-        return _end(made, State.STOPPED, f"{words[:220]} The other {rest:,} are untouched.")
+        said = (failed.answer or failed.label).rstrip(".")[:220]
+        return _end(made, State.STOPPED, f"The canary failed again: {said}. {rest:,} are untouched.")
     if any(item.state == Item.SUCCEEDED for item in tried):
         BulkAction.objects.filter(pk=made.pk, state=State.CANARY).update(state=State.RUNNING, resumed_at=timezone.now())
         return 1

@@ -23,7 +23,7 @@ from dashboard.queries.escalations import (
     workflow_escalations,
 )
 from dashboard.queries.ledger import Ledger, dispositions, ledger, undisposed_escalations, undisposed_workflows
-from dashboard.queries.overview import Live, Overview, host_events, live, overview, relay_lag, samples
+from dashboard.queries.overview import Live, Overview, host_events, live, overview, relay_lag, samples, without_agents
 from dashboard.queries.workflows import (
     WorkflowFilter,
     WorkflowPage,
@@ -73,6 +73,7 @@ __all__ = [
     "state_counts",
     "undisposed_escalations",
     "undisposed_workflows",
+    "without_agents",
     "workflow",
     "workflow_escalations",
     "workflow_types",

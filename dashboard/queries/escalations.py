@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.db.models import CharField, Count, Max, Min, Q, QuerySet
+from django.db.models.functions import Cast, Substr
 from django.utils import timezone
 
 from coordination.domain import EscalationSnapshot, EscalationState, Reason
 from dashboard.models import Decision, Escalation
 from dashboard.queries.workflows import without_nul
 from dashboard.redaction import redact_json
+from dashboard.rows import frame
 
 COUNT_CAP = 10_000
 PAGE_ROWS = 50
+COLUMNS = ("workflow", "reason")  # those that can be hidden
+TREND_HOURS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,18 @@ class EscalationFilter:
     claim: str = ""  # mine | free
     text: str = ""
     newest_first: bool = False
+    hide: tuple[str, ...] = ()  # columns that are not shown
 
     @classmethod
     def from_params(cls, params: Mapping[str, str]) -> EscalationFilter:
-        """Read a filter from a query string (``state reason type task cause claim q sort``); misfits are left out."""
+        """Read a filter from a query string; misfits are left out.
+
+        Args:
+            params: ``state``, ``reason``, ``type``, ``task``, ``cause``, ``claim``, ``q``, ``sort``,
+                ``hide`` (columns).
+        """
+        getlist = getattr(params, "getlist", None)
+        hidden = ",".join(getlist("hide")) if getlist else params.get("hide", "")
         params = without_nul(params)
         state = params.get("state", "") or "open"
         return cls(
@@ -48,6 +60,7 @@ class EscalationFilter:
             claim=params["claim"] if params.get("claim", "") in ("mine", "free") else "",
             text=params.get("q", "").strip()[:200],
             newest_first=params.get("sort", "") == "newest",
+            hide=tuple(column for column in COLUMNS if column in hidden.split(",")),
         )
 
     def params(self, **changes: Any) -> dict[str, str]:
@@ -62,6 +75,7 @@ class EscalationFilter:
             "claim": now.claim,
             "q": now.text,
             "sort": "newest" if now.newest_first else "",
+            "hide": ",".join(now.hide),
         }
         return {name: value for name, value in pairs.items() if value}
 
@@ -93,7 +107,20 @@ class EscalationGroup:
     count: int
     oldest_at: dt.datetime
     newest_at: dt.datetime
-    first_id: str  # one of them
+    first_id: str  # the oldest of them
+    pending: int = 0  # decided, and not verified yet
+    trend: tuple[int, ...] = ()  # opened in each of the last ``TREND_HOURS`` hours, oldest first
+    error_kind: str = ""
+    frame: str = ""
+    agent_version: str = ""
+
+    @property
+    def trend_words(self) -> str:
+        """How many are new, in words; by hours of the clock, the present one included."""
+        recent, before = sum(self.trend[-2:]), sum(self.trend[-4:-2])
+        if not any(self.trend):
+            return f"none in the last {TREND_HOURS} h"
+        return f"{recent:,} in the last 2 h, {before:,} in the 2 h before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +163,26 @@ def narrow(wanted: EscalationFilter, user_id: int | None) -> QuerySet[Escalation
 
 
 def escalations(
-    wanted: EscalationFilter, *, page: int = 1, limit: int = PAGE_ROWS, user_id: int | None = None
+    wanted: EscalationFilter,
+    *,
+    page: int = 1,
+    limit: int = PAGE_ROWS,
+    user_id: int | None = None,
+    pending: bool = False,
 ) -> EscalationPage:
-    """One page of the queue, oldest first unless the filter says otherwise."""
-    rows = narrow(wanted, user_id)
+    """One page of the queue, oldest first unless the filter says otherwise.
+
+    Args:
+        wanted: Filter and order.
+        page: From 1.
+        limit: Rows of a page.
+        user_id: For filters by claim.
+        pending: Among the open ones show those too that were decided and are not verified yet.
+    """
+    if pending and wanted.state == "open":
+        rows = narrow(replace(wanted, state="all"), user_id).filter(Q(state="open") | Q(outcome="dispatched"))
+    else:
+        rows = narrow(wanted, user_id)
     order = ("-opened_at", "-id") if wanted.newest_first or wanted.state == "resolved" else ("opened_at", "id")
     page = min(max(1, page), COUNT_CAP // limit)
     first = (page - 1) * limit
@@ -149,37 +192,76 @@ def escalations(
 
 
 def escalation_groups(
-    wanted: EscalationFilter, *, limit: int = 50, user_id: int | None = None
+    wanted: EscalationFilter, *, limit: int = 50, user_id: int | None = None, trend: bool = False
 ) -> list[EscalationGroup]:
-    """The causes behind the escalations that match, the largest first."""
+    """The causes behind the escalations that match, the largest first.
+
+    Args:
+        wanted: The filter; with ``state=open`` those that were decided and are not verified yet count as ``pending``.
+        limit: Causes at most.
+        user_id: For filters by claim.
+        trend: Whether to count the last hours too.
+    """
+    matching = narrow(replace(wanted, state="all") if wanted.state == "open" else wanted, user_id)
+    counted = Q(state="open") if wanted.state == "open" else Q()
+    under_way = Q(outcome="dispatched") if wanted.state == "open" else Q(pk=None)
     rows = (
-        narrow(wanted, user_id)
+        matching.filter(counted | under_way)
         .values("fingerprint")
         .annotate(
-            count=Count("id"),
+            count=Count("pk", filter=counted),
+            pending=Count("pk", filter=under_way),
             oldest_at=Min("opened_at"),
             newest_at=Max("opened_at"),
-            first_id=Min("id"),
         )
         .order_by("-count", "oldest_at")[:limit]
     )
-    found = list(rows)
-    firsts = Escalation.objects.in_bulk([row["first_id"] for row in found])
+    found = {row["fingerprint"]: row for row in rows}
+    oldest = matching.filter(fingerprint__in=found, opened_at__in=[row["oldest_at"] for row in found.values()])
+    firsts: dict[str, Escalation] = {}
+    for first in oldest.order_by("opened_at", "id"):
+        firsts.setdefault(first.fingerprint, first)
+    hours = _trends(found) if trend else {}
     return [
-        EscalationGroup(
-            fingerprint=row["fingerprint"],
-            headline=firsts[row["first_id"]].headline,
-            reason=firsts[row["first_id"]].reason,
-            workflow_type=firsts[row["first_id"]].workflow_type,
-            task_type=firsts[row["first_id"]].task_type,
-            count=row["count"],
-            oldest_at=row["oldest_at"],
-            newest_at=row["newest_at"],
-            first_id=row["first_id"],
-        )
-        for row in found
-        if row["first_id"] in firsts
+        _group(row, firsts[fingerprint], hours.get(fingerprint, ()))
+        for fingerprint, row in found.items()
+        if fingerprint in firsts
     ]
+
+
+def _group(row: Mapping[str, Any], first: Escalation, trend: tuple[int, ...]) -> EscalationGroup:
+    error = (first.detail.get("errors") or [{}])[-1]
+    return EscalationGroup(
+        fingerprint=row["fingerprint"],
+        headline=first.headline,
+        reason=first.reason,
+        workflow_type=first.workflow_type,
+        task_type=first.task_type,
+        count=row["count"],
+        oldest_at=row["oldest_at"],
+        newest_at=row["newest_at"],
+        first_id=first.pk,
+        pending=row["pending"],
+        trend=trend,
+        error_kind=error.get("kind", ""),
+        frame=frame(error.get("traceback", "")),
+        agent_version=error.get("agent_version", ""),
+    )
+
+
+def _trends(fingerprints: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """How many escalations of each cause were opened in each of the last hours of the clock, decided ones too."""
+    now = timezone.now().astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
+    hours = [now - dt.timedelta(hours=back) for back in reversed(range(TREND_HOURS))]
+    places = {hour.strftime("%Y-%m-%d %H"): place for place, hour in enumerate(hours)}
+    # Both databases write a moment as text in the same way, and cutting text is faster than calling back per row.
+    hour_of = Substr(Cast("opened_at", CharField()), 1, 13)
+    recent = Escalation.objects.filter(fingerprint__in=list(fingerprints), opened_at__gte=hours[0])
+    found: dict[str, list[int]] = {}
+    for fingerprint, hour, many in recent.values_list("fingerprint", hour_of).annotate(many=Count("pk")).order_by():
+        if hour in places:
+            found.setdefault(fingerprint, [0] * TREND_HOURS)[places[hour]] = many
+    return {fingerprint: tuple(counts) for fingerprint, counts in found.items()}
 
 
 def escalation(escalation_id: str) -> EscalationDetail | None:
@@ -190,7 +272,9 @@ def escalation(escalation_id: str) -> EscalationDetail | None:
     if row is None:
         return None
     others = Escalation.objects.filter(state="open", fingerprint=row.fingerprint).exclude(pk=row.pk)
+    under_way = Decision.objects.filter(state__in=("submitted", "pending"), escalation__state="open")
     queue = Escalation.objects.filter(state="open").exclude(pk=row.pk).order_by("opened_at", "id")
+    queue = queue.exclude(pk__in=under_way.values("escalation_id"))
     later = queue.filter(opened_at__gte=row.opened_at).values_list("pk", flat=True).first()
     decisions = list(row.decisions.order_by("-created_at")[:50])
     for decision in decisions:  # the outbox holds a payload as it was, until Redis has answered
@@ -214,5 +298,3 @@ def open_escalations() -> tuple[int, dt.datetime | None]:
 def workflow_escalations(workflow_id: str) -> list[Escalation]:
     """Every escalation of a workflow, oldest first."""
     return list(Escalation.objects.filter(workflow_id=workflow_id).order_by("opened_at", "id"))
-    under_way = Decision.objects.filter(state__in=("submitted", "pending"), escalation__state="open")
-    queue = queue.exclude(pk__in=under_way.values("escalation_id"))

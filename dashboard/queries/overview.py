@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import msgspec
@@ -53,6 +54,18 @@ def live() -> Live:
         return Live(inspect.hosts(), inspect.agents(), inspect.queues(), inspect.server())
     except ServerUnavailable:
         return Live(connected=False)
+
+
+def without_agents(task_types: Collection[str]) -> set[str]:
+    """Those of the task types that no live agent takes now; none when Redis does not answer."""
+    if not any(task_types):
+        return set()
+    try:
+        agents = core.sync().inspect.agents()
+    except ServerUnavailable:
+        return set()
+    served = {name for agent in agents if agent.alive and not agent.draining for name in agent.types}
+    return {name for name in task_types if name and name not in served}
 
 
 def samples(minutes: int = 30) -> list[Sample]:

@@ -35,6 +35,7 @@ SORTS: dict[str, tuple[str, ...]] = {
     "state": ("state", "created_at", "id"),
 }
 NEEDS = ("retrying", "human", "no_agent")
+COLUMNS = ("input", "steps", "submitted", "duration", "owner")  # those that can be hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class WorkflowFilter:
     until: dt.datetime | None = None  # submitted before
     sort: str = "created"
     descending: bool = True
+    hide: tuple[str, ...] = ()  # columns that are not shown
 
     @classmethod
     def from_params(cls, params: Mapping[str, str]) -> WorkflowFilter:
@@ -58,12 +60,13 @@ class WorkflowFilter:
 
         Args:
             params: ``state`` (comma list), ``type``, ``q``, ``needs``, ``owner``, ``parent``, ``since``, ``until``
-                (ISO dates), ``sort`` (a key of ``SORTS``, ``-`` before it for descending).
+                (ISO dates), ``sort`` (a key of ``SORTS``, ``-`` before it for descending), ``hide`` (columns).
         """
         params, getlist = without_nul(params), getattr(params, "getlist", None)
         known = {state.value for state in WorkflowState}
         # A QueryDict holds repeated fields, as the checkboxes of a form send them.
         raw = ",".join(getlist("state")) if getlist else params.get("state", "")
+        hidden = ",".join(getlist("hide")) if getlist else params.get("hide", "")
         sort = params.get("sort", "") or "-created"
         name = sort.removeprefix("-")
         return cls(
@@ -77,6 +80,7 @@ class WorkflowFilter:
             until=_when(params.get("until", "")),
             sort=name if name in SORTS else "created",
             descending=sort.startswith("-") if name in SORTS else True,
+            hide=tuple(column for column in COLUMNS if column in hidden.split(",")),
         )
 
     def params(self, **changes: Any) -> dict[str, str]:
@@ -92,6 +96,7 @@ class WorkflowFilter:
             "since": now.since.isoformat() if now.since else "",
             "until": now.until.isoformat() if now.until else "",
             "sort": f"{'-' if now.descending else ''}{now.sort}",
+            "hide": ",".join(now.hide),
         }
         if pairs["sort"] == "-created":
             pairs["sort"] = ""
@@ -104,7 +109,7 @@ class WorkflowFilter:
     @property
     def is_empty(self) -> bool:
         """Whether the list is not narrowed down at all."""
-        return not (set(self.params()) - {"sort"})
+        return not (set(self.params()) - {"sort", "hide"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,6 +266,44 @@ def bar(value: float, of: float, tone: str = "", label: str = "") -> SafeString:
     )
 
 
+_ITEMS = {
+    "succeeded": wording.Look("Succeeded", "done", "circle-check"),
+    "failed_again": wording.Look("Failed again", "failed", "circle-x"),
+    "sent": wording.Look("Under way", "running", "loader-2"),
+    "refused": wording.Look("Left out", "idle", "circle-minus"),
+    "waiting": wording.Look("Untouched", "idle", "circle-dashed"),
+}
+
+
+@register.filter
+def bulk_item_words(state: str) -> str:
+    """The state of a bulk action's item as people say it."""
+    return _ITEMS[state].words
+
+
+@register.simple_tag
+def bulk_item_chip(state: str) -> SafeString:
+    """The chip of a bulk action's item."""
+    look = _ITEMS[state]
+    return chip(look.tone, look.icon, look.words)
+
+
+@register.simple_tag
+def bulk_bar(counts: dict[str, int], total: int) -> SafeString:
+    """What became of a bulk action's items, as one bar; described for readers of screens."""
+    parts, place = [], 0.0
+    for state in ("succeeded", "failed_again", "refused", "sent"):
+        width = counts.get(state, 0) / max(1, total) * 100
+        parts.append((_ITEMS[state].tone, round(place, 2), round(width, 2)))
+        place += width
+    return format_html(
+        '<svg class="bulk-bar" role="img" aria-label="{}" viewBox="0 0 100 6" preserveAspectRatio="none">'
+        '<rect class="track" width="100" height="6"/>{}</svg>',
+        ", ".join(f"{counts[state]} {_ITEMS[state].words.lower()}" for state in _ITEMS if counts.get(state)),
+        format_html_join("", '<rect class="fill-{}" x="{}" width="{}" height="6"/>', parts),
+    )
+
+
 @register.simple_tag
 def ticks(done: int, total: int, state: str = "running", retrying: int = 0) -> SafeString:
     """Progress as one tick a step; many steps share the same width."""

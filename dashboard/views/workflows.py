@@ -8,10 +8,13 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
 from coordination.domain import WorkflowState
-from dashboard import queries
+from dashboard import bulk_workflows, dispositions, queries
 from dashboard.pages import LivePage, Visit, register
 from dashboard.queries import WorkflowFilter
+from dashboard.queries.workflows import COLUMNS
 from dashboard.roles import viewer_required
+from dashboard.views.bulk import verb
+from dashboard.views.saved import with_views
 from dashboard.wording import look
 
 PAGE_ROWS = 50
@@ -44,11 +47,14 @@ _COLUMNS = (
     ("Duration", "num col-optional", "duration"),
     ("Owner", "col-optional", ""),
 )
+_VERBS = tuple(name for name in bulk_workflows.ACTIONS if name not in dispositions.BY_HAND)
 
 
 def _columns(wanted: WorkflowFilter) -> list[Column]:
     found = []
     for words, css, sort in _COLUMNS:
+        if words.lower() in wanted.hide:
+            continue
         if not sort:
             found.append(Column(words, css))
             continue
@@ -103,6 +109,13 @@ def _context(visit: Visit) -> dict[str, Any]:
         "removable": _removable(wanted),
         "types": queries.workflow_types(),
         "needs": _NEEDS,
+        "hideable": COLUMNS,
+        "hidden": dict.fromkeys(wanted.hide, True),
+        "bulk_target": "workflows",
+        "bulk_filter": wanted.params(hide=(), sort="created", descending=True),
+        "bulk_total": page.total,
+        "bulk_capped": page.capped,
+        "bulk_verbs": [(name, verb(name)) for name in _VERBS],
         "next_href": f"?{query}{'&' if query else ''}cursor={page.next}" if page.next else "",
         "previous_href": f"?{query}{'&' if query else ''}cursor={page.previous}" if page.previous else "",
     }
@@ -124,4 +137,4 @@ PAGE = register(
 @viewer_required
 def workflows(request: HttpRequest) -> HttpResponse:
     """The list, or only its live part for htmx."""
-    return PAGE.respond(request)
+    return PAGE.respond(request, with_views(request, "workflows"))
