@@ -246,6 +246,15 @@ async def test_bug_14_an_entry_that_was_deleted_leaves_the_pending_list(config: 
         await until(lambda: _none_pending(connection, queue))
 
 
+async def test_bug_14_a_takeover_drops_entries_that_were_deleted(bench: Bench) -> None:
+    for _ in range(3):
+        await bench.submit(bench.new_id())
+    entries = await bench.read("dead")
+    await bench.connection.call("XDEL", bench.keys.workflows(0), entries[1][0][1:])
+    assert await bench.take_over("w", "dead", "h1", 10) == [entries[0][1], entries[2][1]]
+    assert await pending(bench.connection, bench.keys.workflows(0), COORDINATORS_GROUP) == 2
+
+
 async def _none_pending(connection: Connection, queue: str) -> bool:
     return not await pending(connection, queue)
 

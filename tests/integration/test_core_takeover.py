@@ -185,19 +185,6 @@ async def test_hosts_killed_one_after_the_other(core: World) -> None:
         await each_step_settled_once(core, identities)
 
 
-async def test_signals_and_decisions_while_nobody_lives_are_kept(core: World) -> None:
-    await core.agents()
-    async with host_process(core.config, "one") as one:
-        identities = [await core.client.submit("core_open") for _ in range(10)]
-        for identity in identities:
-            await core.entry(identity, j.SignalAwaited)
-        await one.kill()
-    for identity in identities:
-        await core.client.signal(identity, "go")
-    async with host_process(core.config, "two"):
-        assert await results(core, identities) == ["done 1"] * 10
-
-
 # --- programs that harm their host -------------------------------------------------------
 
 

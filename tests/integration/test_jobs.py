@@ -11,7 +11,7 @@ from coordination import config as coordination_config
 from coordination.config import Config
 from coordination.domain import WorkflowSnapshot, WorkflowState
 from dashboard import accounts, jobs, mirror, schedules
-from dashboard.models import AuditEntry, Escalation, Sample, Schedule, Workflow
+from dashboard.models import Escalation, Sample, Schedule, Workflow
 from dashboard.relay import Relay
 from tests import mirrored
 from tests.mirrored import Word, sql
@@ -24,21 +24,6 @@ def _schedule(cron: str = "*/5 * * * *", **values: object) -> Schedule:
     made = schedules.save(admin, name="often", workflow_type="mirrored_wait", cron=cron, value={"word": "x"})
     Schedule.objects.filter(pk=made.pk).update(**values)
     return Schedule.objects.get(pk=made.pk)
-
-
-async def test_two_beats_submit_a_due_time_once(config: Config) -> None:
-    hour_ago = timezone.now() - dt.timedelta(hours=1)
-    await sql(_schedule, created_at=hour_ago)
-    async with mirrored.client(config) as client:
-        assert await sql(jobs.run_schedules) == 1  # of twelve missed times the latest, not all
-        first = await sql(Schedule.objects.get)
-        assert (await client.get(first.last_workflow_id)).labels == {"schedule": "often"}
-        await sql(lambda: Schedule.objects.update(last_run_at=hour_ago))  # as another beat saw it
-        await sql(jobs.run_schedules)
-        again = await sql(Schedule.objects.get)
-        assert again.last_workflow_id == first.last_workflow_id
-        assert await sql(jobs.run_schedules) == 0
-        assert await sql(AuditEntry.objects.filter(action="schedule.run").count) >= 1
 
 
 def test_a_schedule_that_cannot_be_submitted_says_why_and_does_not_stop_others(config: Config) -> None:

@@ -135,14 +135,6 @@ async def test_a_connect_gets_a_snapshot_and_a_change_gets_only_what_changed(vie
     assert second["seq"] > first["seq"]
 
 
-async def test_a_missed_frame_is_made_good(viewer: User, opened: Any) -> None:
-    socket = await opened("/audit/", viewer)
-    first = await frame(socket)
-    await socket.say({"resync": True})
-    again = await frame(socket)
-    assert again["content"] == first["content"]
-
-
 async def test_a_page_that_moved_is_followed(viewer: User, opened: Any) -> None:
     socket = await opened("/workflows/", viewer)
     await frame(socket)

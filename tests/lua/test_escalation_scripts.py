@@ -48,11 +48,6 @@ async def test_the_same_decision_gets_its_answer_again(bench: Bench) -> None:
     assert {answer[1] for answer in answers if answer[0] == DUPLICATE} == {b"skip"}
 
 
-async def test_another_version_is_a_conflict(bench: Bench) -> None:
-    identity, escalation = await opened(bench)
-    assert await bench.decide(identity, escalation, "d", version=2) == [CONFLICT, b"open", b""]
-
-
 async def test_a_decision_resumes_a_parked_workflow(bench: Bench) -> None:
     identity, escalation = await opened(bench)
     await bench.park(identity, 1, 1)
@@ -76,10 +71,3 @@ async def test_what_was_withdrawn_cannot_be_decided(bench: Bench) -> None:
     fields = await bench.fields(identity)
     assert (fields["state"], fields["open"]) == (b"running", b"0")
     assert await bench.length(bench.keys.escalation_queue(0)) == 0
-
-
-async def test_a_decision_outlives_a_takeover(bench: Bench) -> None:
-    identity, escalation = await opened(bench)
-    await bench.claim(identity, "h2", previous="h1")
-    answer = await bench.decide(identity, escalation, "d")
-    assert answer[:2] == [1, b"h2"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from coordination import journal as j
-from coordination.scripts import DUPLICATE, FINISHED, GONE, HELD, REFUSED, STALE, UNREAD
+from coordination.scripts import DUPLICATE, FINISHED, GONE, REFUSED, STALE, UNREAD
 from tests.lua_bench import ENTRY, Bench
 
 
@@ -109,14 +109,6 @@ async def test_claim_gives_everything_for_a_replay_under_the_next_epoch(bench: B
     assert entries[-1].entry == j.TakenUp(2, "h2", "h1", "takeover")
     fields = await bench.fields(identity)
     assert fields["owner"] == b"h2" and fields["epoch"] == b"2"
-
-
-async def test_claim_leaves_what_another_holds(bench: Bench) -> None:
-    identity = await bench.running()
-    assert await bench.claim(identity, "h2") == [HELD]
-    assert await bench.claim(identity, "h2", previous="h3") == [HELD]
-    fields = await bench.fields(identity)
-    assert fields["owner"] == b"h1" and fields["epoch"] == b"1"
 
 
 async def test_claim_of_an_ended_workflow_drops_its_entry(bench: Bench) -> None:
@@ -309,14 +301,3 @@ async def test_two_peers_never_get_the_same_entry(bench: Bench) -> None:
     assert sorted(everything) == sorted(identities)
     consumers = await bench.connection.call("XINFO", "CONSUMERS", bench.keys.workflows(0), "coordinators")
     assert b"dead" not in [consumer[1] for consumer in consumers]
-
-
-async def test_take_over_drops_entries_that_were_deleted(bench: Bench) -> None:
-    for _ in range(3):
-        await bench.submit(bench.new_id())
-    entries = await bench.read("dead")
-    await bench.connection.call("XDEL", bench.keys.workflows(0), entries[1][0][1:])
-    found = await bench.script("take_over", [bench.keys.workflows(0)], ["dead", "h1", 10])
-    assert [identity.decode() for identity in found[1::2]] == [entries[0][1], entries[2][1]]
-    pending = await bench.connection.call("XPENDING", bench.keys.workflows(0), "coordinators")
-    assert pending[0] == 2
