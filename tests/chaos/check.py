@@ -10,7 +10,7 @@ from typing import Any
 
 from coordination import journal as j
 from coordination.domain import Reason
-from tests.chaos import history, ledger
+from tests.chaos import faults_code, history, ledger
 from tests.chaos.crew import Crew
 from tests.chaos.evidence import Evidence
 from tests.chaos.history import Kept
@@ -227,7 +227,12 @@ def _check_takeovers(report: Report, crew: Crew, scene: Scene) -> None:
         "SELECT host, (julianday(at) - 2440587.5) * 86400000 FROM dashboard_hostevent WHERE kind = 'lost'",
     )
     hit = {fault.host for fault in scene.fired if fault.host}
-    wrong = [(host, at_ms) for host, at_ms in rows if host not in hit]
+    harmed = [(fault.at_ms, fault.until_ms + _SUSPECTED_MS) for fault in scene.fired if fault.name in faults_code.KINDS]
+    wrong = [
+        (host, at_ms)
+        for host, at_ms in rows
+        if host not in hit and not any(begin <= at_ms <= end for begin, end in harmed)
+    ]
     report.wrong_takeovers = len({host for host, _ in wrong})
     for fault in scene.fired:
         if fault.name == "server_stop":

@@ -41,14 +41,16 @@ def chosen(only: str) -> list[str]:
 
 
 async def fire(scene: Scene, names: list[str], every_s: float) -> None:
-    """Fire one fault after another until cancelled, in a seeded order that leaves none out.
+    """Fire one fault after another until ``scene.stopping`` is set, in a seeded order that leaves none out.
 
     After the first round, kills of coordinator hosts stand between the others when they are among them.
     """
     bag = list(names)
-    while True:
+    while not scene.stopping:
         scene.rng.shuffle(bag)
         for name in bag:
             await asyncio.sleep(every_s)
+            if scene.stopping:
+                return
             await ALL[name](scene)
         bag = [*names, *(["host_kill"] * (len(names) // 2) if "host_kill" in names else [])]

@@ -17,8 +17,6 @@ _OWN = (
 )  # fmt: skip
 _HIT = ("host_kill", "host_stop", "host_zombie")  # faults after which peers take over
 _SLOT_MS = 250
-_RECOVERY_S = 20.0  # looked at after each fault
-_USUAL_S = 5.0  # before the first fault, and the median of the run: the usual throughput
 _NEIGHBOURS = ("poison", "huge")
 
 
@@ -35,6 +33,7 @@ class Measures:
         self._hit = {fault.host: fault for fault in scene.fired if fault.name in _HIT and fault.host}
         self._told = [(scene.fired[place], held) for place, held in scene.held.items()]
         self._during = [(f.at_ms, f.until_ms) for f in scene.fired if f.name in _NEIGHBOURS]
+        self._first_ms = scene.fired[0].at_ms if scene.fired else 0  # what began before waited for the first host
         self._took: dict[str, list[float]] = {}
         self._next_step: list[float] = []
         self._next_entry: list[float] = []
@@ -57,8 +56,9 @@ class Measures:
         if entries and isinstance(entries[-1].entry, j.Finished):
             at_ms = entries[-1].at_ms
             self._ended[at_ms // _SLOT_MS] += 1
-            if self._during and self._is_plain(kept.id):
-                inside = any(begin <= at_ms <= end for begin, end in self._during)
+            begun_ms = at_ms - kept.duration_ms
+            if self._during and self._is_plain(kept.id) and begun_ms > self._first_ms:
+                inside = any(begin <= at_ms and begun_ms <= end for begin, end in self._during)
                 self._neighbours[inside].append(kept.duration_ms / 1000)
 
     def _is_plain(self, identity: str) -> bool:
@@ -111,17 +111,16 @@ class Measures:
         report.workflows_per_s = round(sum(slots) / len(slots) * per_s, 1)
         usual = sorted(report.throughput)[len(report.throughput) // 2]
         took: dict[str, list[float]] = {}
-        for fault in self._fired:
-            took.setdefault(fault.name, []).append(self._recovered_s(slots, first, fault.until_ms, usual))
+        begins = [fault.at_ms // _SLOT_MS - first for fault in self._fired] + [len(slots) - per_s]
+        for fault, begin, end in zip(self._fired, begins, begins[1:], strict=False):
+            took.setdefault(fault.name, []).append(_dip_s(slots[max(0, begin) : end + per_s], per_s, usual))
         report.recovery = {name: Spread.of(values) for name, values in took.items()}
 
-    def _recovered_s(self, slots: list[int], first: int, until_ms: int, usual: int) -> float:
-        """From a fault's end until a second brought half of the usual number of ends."""
-        per_s, begin = 1000 // _SLOT_MS, until_ms // _SLOT_MS - first
-        for slot in range(max(0, begin), min(len(slots), begin + int(_RECOVERY_S * per_s))):
-            if sum(slots[slot : slot + per_s]) * 2 >= usual:
-                return max(0.0, (slot - begin) / per_s)
-        return _RECOVERY_S
+
+def _dip_s(slots: list[int], per_s: int, usual: int) -> float:
+    """From a fault's beginning to the last second with less than half of the usual ends before the next fault."""
+    low = [at for at in range(len(slots) - per_s) if sum(slots[at : at + per_s]) * 2 < usual]
+    return (low[-1] + 1) / per_s if low else 0.0
 
 
 def _due_since(before: list[j.Numbered]) -> int | None:

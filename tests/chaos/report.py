@@ -100,7 +100,7 @@ class Report(msgspec.Struct):
     began_ms: int = 0
     ended_ms: int = 0
     fired: list[Fault] = []
-    recovery: dict[str, Spread] = {}  # fault -> from its end until half of the usual throughput was back
+    recovery: dict[str, Spread] = {}  # fault -> from its beginning until the usual throughput was back
     each_takeover: list[Takeover] = []
     throughput: list[int] = []  # workflows ended, for each second
     gauges: list[Gauge] = []

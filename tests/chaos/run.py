@@ -31,6 +31,7 @@ from tests.chaos.scene import Scene
 _FIRST_S = 60.0  # for the first workflow to end
 _STUCK_S = 60.0  # without one workflow ending, a run has failed
 _SETTLE_S = 90.0  # for the rest, after the last fault
+_FAULT_S = 150.0  # for a fault that is under way
 _SCHEDULE = "chaos-minute"
 _LEAST_SCHEDULED_S = 150.0  # a run that lasts so long must have seen a scheduled run
 
@@ -109,9 +110,8 @@ class Run:
             tasks += [self._beside(faults.fire(scene, self._names, self._choice.every), "faults")]
             tasks += [self._beside(gauges.run(), "gauges")]
             stuck = stuck or await self._watch(scene, record, tasks)
-            breaking = tasks[1]
-            breaking.cancel()
-            await asyncio.gather(breaking, return_exceptions=True)
+            scene.stopping = True
+            await asyncio.wait([tasks[1]], timeout=_FAULT_S + self._choice.every)
             driver.stopping = driver.stopping or not self._choice.workflows
             self.report.minutes = round((time.monotonic() - began) / 60, 2)
             stuck = stuck or await self._settle(driver, driving, record)

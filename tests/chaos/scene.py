@@ -52,6 +52,7 @@ class Scene:
         broken: What did not hold while a fault was at work, a line each.
         held: Workflows that a host held when it was told to stop, by the fault's place in ``fired``.
         bad: Workflows that must end as questions to people about run() itself.
+        stopping: Set it, and no further fault begins.
     """
 
     def __init__(self, crew: Crew, connection: Connection, driver: Driver, seed: int) -> None:
@@ -64,6 +65,7 @@ class Scene:
         self.broken: list[str] = []
         self.held: dict[int, set[str]] = {}
         self.bad: list[str] = []
+        self.stopping = False
 
     def note(self, name: str, target: str, host: str = "") -> Fault:
         """Note a fault that happens now; it ends now too, unless its ``until_ms`` is set later."""
