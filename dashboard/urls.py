@@ -2,14 +2,15 @@
 
 from django.urls import URLPattern, URLResolver, path, re_path
 
+from dashboard import bulk_urls
 from dashboard.views import (
     agents,
-    audit,
     approvals,
+    audit,
     coordinators,
     escalation,
-    escalations,
     escalation_work,
+    escalations,
     health,
     overview,
     performance,
@@ -37,7 +38,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("escalations/<str:escalation_id>/draft/", escalation.draft, name="escalation-draft"),
     path("escalations/<str:escalation_id>/resolve/", escalation.resolve, name="escalation-resolve"),
     path("escalations/<str:escalation_id>/<str:part>.json", escalation.download, name="escalation-download"),
-    path("agents/", agents.agents, name="agents"),
     path("decisions/<uuid:decision_id>/undo/", escalation_work.undo, name="decision-undo"),
     path("decisions/<uuid:decision_id>/send/", escalation_work.send_now, name="decision-send"),
     path("approvals/", approvals.show, name="approvals"),
@@ -45,6 +45,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("approvals/<uuid:approval_id>/refuse/", approvals.refuse, name="approval-refuse"),
     path("approvals/<uuid:approval_id>/withdraw/", approvals.withdraw, name="approval-withdraw"),
     *bulk_urls.urlpatterns,
+    path("agents/", agents.agents, name="agents"),
     path("agents/types/<str:task_type>/pause/", agents.pause, name="agent-type-pause"),
     path("agents/types/<str:task_type>/resume/", agents.resume, name="agent-type-resume"),
     path("agents/types/<str:task_type>/test/", agents.test_call, name="agent-type-test"),
@@ -62,8 +63,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/", settings.settings, name="settings"),
     path("settings/theme/", settings.theme, name="theme"),
     path("settings/password/", settings.password, name="password"),
-    path("settings/tokens/", settings.create_token, name="token-create"),
     path("settings/policy/", settings.change_policy, name="policy-change"),
+    path("settings/tokens/", settings.create_token, name="token-create"),
     path("settings/tokens/<int:token_id>/revoke/", settings.revoke_token, name="token-revoke"),
     path("settings/people/", settings.create_person, name="person-create"),
     path("settings/people/<int:user_id>/", settings.change_person, name="person-change"),
