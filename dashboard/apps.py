@@ -17,7 +17,7 @@ class DashboardConfig(AppConfig):
 
     def ready(self) -> None:
         """Keep the groups of the roles in step with the permissions; let approvals know what waits for them."""
-        from dashboard import decisions  # noqa: F401 - says what happens to decisions that wait for approval
+        from dashboard import bulk, decisions  # noqa: F401 - say what happens to what waits for approval
 
         post_migrate.connect(_ensure_roles, sender=self, dispatch_uid="dashboard.roles")
 

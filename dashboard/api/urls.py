@@ -11,7 +11,7 @@ from django.urls import URLPattern, include, path
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 
-from dashboard.api import approvals, errors, escalations, fleet, rest, workflows
+from dashboard.api import approvals, bulk, errors, escalations, fleet, rest, workflows
 from dashboard.roles import viewer_required
 
 api = NinjaAPI(
@@ -26,7 +26,7 @@ api = NinjaAPI(
     openapi_url=None,
 )
 errors.install(api)
-for part in (workflows.router, escalations.router, approvals.router, fleet.router, rest.router):
+for part in (workflows.router, escalations.router, approvals.router, bulk.router, fleet.router, rest.router):
     api.add_router("", part)
 
 _METHODS = ("get", "post", "put", "patch", "delete")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -9,14 +11,26 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.http import QueryDict
+from django.test import Client as Http
 
 from coordination.client import Client
 from coordination.config import Config
 from coordination.errors import BadRequest, DecisionConflict
-from dashboard import accounts, bulk, bulk_run, dispositions, queries
-from dashboard.bulk_models import BulkAction, BulkItem, Disposition
+from dashboard import (
+    accounts,
+    approvals,
+    bulk,
+    bulk_run,
+    dispositions,
+    policy,
+    queries,
+    saved_views,
+    tokens,
+)
+from dashboard.bulk_models import BulkAction, BulkItem, Disposition, SavedView
 from dashboard.bulk_plan import Drifted, Selection
 from dashboard.models import AuditEntry, Decision, Escalation, Workflow
+from dashboard.work_models import Approval
 from tests import mirrored
 from tests.mirrored import Word, sql, until
 
@@ -221,3 +235,109 @@ def test_a_failure_that_no_machine_can_end_is_ended_by_hand(config: Config) -> N
     assert Disposition.objects.get(object_type="workflow").note == "known"
     Workflow.objects.update(generation=2)  # restarted, and it failed again
     assert queries.ledger().workflows == 1
+
+
+class Api:
+    """A program with a token, and somebody's browser."""
+
+    def __init__(self, user: User, scope: str = "operate") -> None:
+        text = tokens.create(user, "test", scope)[1]
+        self.http = Http(headers={"authorization": f"Bearer {text}"}, raise_request_exception=False)
+
+    def post(self, path: str, body: Any = None) -> Any:
+        return self.http.post(f"/api{path}", json.dumps(body), content_type="application/json")
+
+
+def test_the_call_that_the_page_shows_does_what_the_page_does(config: Config) -> None:
+    user = _user()
+    for number in range(3):
+        _stored(number)
+    browser = Http()
+    browser.force_login(user)
+    page = browser.get("/bulk/new/?on=escalations&all=1&f-state=open&f-cause=f&action=retry")
+    shown = html.unescape(page.content.decode())
+    body = json.loads(shown.partition("POST /api/bulk\n")[2].partition("</pre>")[0])
+    assert "3 steps of" in shown
+    api = Api(user)
+    plan = api.post("/bulk/preview", {"target": "escalations", "action": "retry", "filter": {"cause": "f"}}).json()
+    assert (plan["count"], plan["steps_again"]) == (3, [{"kind": "t", "count": 3}])
+    begun = api.post("/bulk", body)
+    assert begun.status_code == 202, begun.content
+    made = begun.json()
+    assert (made["state"], made["total"], made["counts"]) == ("canary", 3, {"waiting": 3})
+    assert AuditEntry.objects.get(action="bulk.start").actor == "ann"
+    late = api.post("/bulk", body)
+    assert (late.status_code, late.json()["code"]) == (409, "selection_changed")
+    assert "covered 3 items; now it is 0, 3 fewer" in late.json()["message"]
+    assert [item["state"] for item in api.http.get(f"/api/bulk/{made['id']}/items").json()] == ["waiting"] * 3
+    assert api.post(f"/bulk/{made['id']}/cancel").json()["state"] == "cancelled"
+    assert api.http.get("/api/ledger").json()["open"] == 3
+    assert api.post(f"/bulk/{uuid.uuid4()}/cancel").status_code == 404
+    assert Api(_user("vic", "viewer"), "read").post("/bulk", body).status_code == 403
+
+
+def test_an_old_session_gives_its_password_before_a_bulk_action(config: Config) -> None:
+    user = _user()
+    user.set_password("a long enough one")
+    user.save()
+    _stored(1)
+    browser = Http()
+    browser.force_login(user)
+    session = browser.session
+    session["signed_in_at"] = 1
+    session.save()
+    form = {"on": "escalations", "all": "1", "action": "retry", "per_second": "5"}
+    form["digest"] = bulk.plan(Selection("escalations"), "retry", None, user).digest
+    assert "Give your password" in browser.post("/bulk/start/", form).content.decode()
+    assert "not your password" in browser.post("/bulk/start/", {**form, "password": "no"}).content.decode()
+    assert BulkAction.objects.count() == 0
+    assert browser.post("/bulk/start/", {**form, "password": "a long enough one"}).status_code == 302
+    made = BulkAction.objects.get()
+    assert (made.state, made.per_second, made.canary) == ("running", 5.0, False)
+    viewer = Http()
+    viewer.force_login(_user("vic", "viewer"))
+    assert viewer.get(f"/bulk/{made.pk}/").status_code == 200
+    for path in ("/bulk/start/", f"/bulk/{made.pk}/cancel/", f"/bulk/{made.pk}/go-on/"):
+        assert viewer.post(path, form).status_code == 403
+    assert viewer.get("/bulk/new/?on=escalations&all=1&action=retry").status_code == 403
+
+
+def test_more_than_the_rules_allow_waits_for_another_person(config: Config) -> None:
+    ann, bob = _user("ann"), _user("bob", "approver")
+    _user("cyd", "approver")
+    admin = User.objects.get(username="admin")
+    policy.change(admin, four_eyes=["supply"], bulk_limit=2, undo_s=0, approval_minutes=5)
+    for number in range(3):
+        _stored(number)
+    made = _begin(ann)
+    bulk_run.work(0)
+    assert (made.state, Decision.objects.count()) == ("awaiting", 0)
+    approvals.approve(Approval.objects.get().pk, bob)
+    made = BulkAction.objects.get()
+    assert (made.state, made.approved_by) == ("canary", "bob")
+    bulk.cancel(ann, str(made.pk))
+    supplied = _begin(ann, "supply", {"text": "x"})
+    approvals.refuse(Approval.objects.get(state="waiting").pk, bob)
+    assert BulkAction.objects.get(pk=supplied.pk).why == "The request for approval was refused."
+
+
+def test_views_are_shared_and_deleted_by_their_owner_or_an_administrator(config: Config) -> None:
+    ann, bob = _user("ann"), _user("bob")
+    made = saved_views.save(
+        ann, "workflows", " Late  ones ", "?state=failed&state=running&sort=-duration&hide=owner&x=1"
+    )
+    assert (made.name, made.query) == ("Late ones", "state=failed%2Crunning&sort=-duration&hide=owner")
+    with pytest.raises(BadRequest, match="already a view"):
+        saved_views.save(bob, "workflows", "Late ones", "")
+    browser = Http()
+    browser.force_login(bob)
+    page = browser.get(f"/workflows/?{made.query}").content.decode()
+    assert "Late ones" in page
+    assert f"/views/{made.pk}/delete/" not in page
+    assert '<th class="col-optional">Owner' not in page
+    browser.post(f"/views/{made.pk}/delete/")
+    assert SavedView.objects.count() == 1
+    browser.force_login(User.objects.get(username="admin"))
+    browser.post(f"/views/{made.pk}/delete/")
+    assert SavedView.objects.count() == 0
+    assert AuditEntry.objects.filter(action__startswith="view.").count() == 2
