@@ -149,19 +149,19 @@ class Executor:
             if job is None or job.cancelling():
                 raise
             info, after = ErrorInfo("CancelledError", "The handler cancelled itself."), None
-            self._ledger.finished(ok=False)
+            self._ledger.finished(running, info.kind)
             return lambda: tasks.fail(connection, delivery, instance, claimed_ms, info, after)
         except Exception as error:
             if running.ended:
                 return await self._stopped(running, instance)
             info, after = describe(error)
             info = msgspec.structs.replace(info, agent_version=running.handler.version)
-            self._ledger.finished(ok=False)
+            self._ledger.finished(running, info.kind)
             return lambda: tasks.fail(connection, delivery, instance, claimed_ms, info, after)
         if running.ended in ("lost", "cancelled"):
             self._acknowledger.add(delivery)
             return None
-        self._ledger.finished(ok=True)
+        self._ledger.finished(running)
         return lambda: tasks.settle(connection, delivery, instance, claimed_ms, value)
 
     async def _stopped(self, running: Running, instance: str) -> Callable[[], Awaitable[str]] | None:
@@ -169,7 +169,7 @@ class Executor:
         assert task is not None
         if running.ended == "timeout":
             info: ErrorInfo = timed_out(delivery.timeout_s, moved=task.moved_at > task.began_at)
-            self._ledger.finished(ok=False)
+            self._ledger.finished(running, info.kind)
             return lambda: tasks.fail(self._connection, delivery, instance, running.claimed_ms, info)
         if running.ended == "stopping":
             await self._until_answered(lambda: _released(self._connection, delivery, instance), limit_s=5.0)

@@ -159,7 +159,9 @@ class Fetcher:
             if self._handlers[name].kind == "process":
                 quota = min(quota, processes)
                 processes -= quota
-            if quota:
+            if name in self._ledger.ramps:
+                quota = min(quota, self._ledger.free_for(self._handlers[name]))
+            if quota > 0:
                 quotas[name] = quota
         return quotas
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from collections import Counter, deque
 from typing import Any
 
 from agents.handlers import Handler
 from agents.task import Task
-from coordination.registry import Status
+from coordination.registry import Ramp, Status
 from coordination.tasks import Delivery
 
 _SHOWN_AFTER_S = 1.0
 _SHOWN = 50
+_RECENT = 256  # tasks that latency and errors are told of
+_KINDS = 5
 
 TaskKey = tuple[str, str, int, int]
 
@@ -70,6 +74,9 @@ class Ledger:
         self.clock_offset_ms = 0.0  # server's clock minus this process's monotonic clock
         self.last_work_ms = 0
         self.moved_at = 0.0
+        self.ramps: dict[str, Ramp] = {}  # task types whose slots come back by and by
+        self._durations: deque[float] = deque(maxlen=_RECENT)  # seconds of the tasks that ended last
+        self._errors: deque[str] = deque(maxlen=_RECENT)  # kinds of their failures, "" for a success
 
     def free(self) -> int:
         """Slots that a new task could take."""
@@ -78,7 +85,12 @@ class Ledger:
     def free_for(self, handler: Handler) -> int:
         """Slots that a new task for this handler could take."""
         free = self.free()
-        return min(free, self.processes - self.in_processes) if handler.kind == "process" else free
+        if handler.kind == "process":
+            free = min(free, self.processes - self.in_processes)
+        if (ramp := self.ramps.get(handler.name)) is not None:
+            busy = sum(running.handler.name == handler.name for running in self.running.values())
+            free = min(free, ramp.slots(self.concurrency, self.server_ms(time.monotonic())) - busy)
+        return free
 
     def begin(self, running: Running) -> None:
         """Put a task into a slot."""
@@ -92,11 +104,13 @@ class Ledger:
             self.in_processes -= running.handler.kind == "process"
         self.freed.set()
 
-    def finished(self, ok: bool) -> None:
-        """Count a task whose outcome is known."""
-        self.done += ok
-        self.failed += not ok
+    def finished(self, running: Running, error: str = "") -> None:
+        """Count a task whose outcome is known, with the kind of its failure."""
+        self.done += not error
+        self.failed += bool(error)
         self.moved_at = time.monotonic()
+        self._durations.append(self.moved_at - running.started_at)
+        self._errors.append(error)
         self.last_work_ms = self.server_ms(self.moved_at)
 
     def abandon(self, delta: int) -> None:
@@ -121,7 +135,15 @@ class Ledger:
             moved_ms=self.server_ms(moved) if moved else 0,
             done=self.done,
             failed=self.failed,
+            p50_ms=self._percentile_ms(0.5),
+            p95_ms=self._percentile_ms(0.95),
+            recent=len(self._errors),
+            errors=dict(Counter(kind for kind in self._errors if kind).most_common(_KINDS)),
         )
+
+    def _percentile_ms(self, share: float) -> int:
+        ordered = sorted(self._durations)
+        return math.ceil(ordered[int(share * (len(ordered) - 1))] * 1000) if ordered else 0
 
     def _shown(self, entry: Running) -> dict[str, Any]:
         shown: dict[str, Any] = {

@@ -16,6 +16,7 @@ from agents.handlers import Handler
 from agents.ledger import Ledger
 from agents.routing import Capabilities
 from coordination.connection import Connection
+from coordination.registry import Ramp, parse_pauses
 from coordination.registry import Registration as Entry
 from coordination.scripts import GONE, REFUSED
 
@@ -29,6 +30,7 @@ class Orders(msgspec.Struct, frozen=True):
 
     draining: bool
     paused: frozenset[str]
+    ramps: dict[str, Ramp]
 
 
 class Registrar:
@@ -93,7 +95,8 @@ class Registrar:
         )
         if answer[0] == 1:
             self._note_clock(answer[1])
-            return Orders(bool(answer[2]), frozenset(name.decode() for name in answer[3]))
+            paused, ramps = parse_pauses(answer[3], answer[1])
+            return Orders(bool(answer[2]), frozenset(paused), ramps)
         before = self._ledger.instance
         if answer[0] == REFUSED:
             self.incarnate()

@@ -21,7 +21,7 @@ from agents.handlers import Handler, find, register
 from agents.ledger import Ledger
 from agents.outage import Outage, backoff_s, heard
 from agents.reclaim import Reclaimer
-from agents.registration import Registrar
+from agents.registration import Orders, Registrar
 from agents.routing import Router
 from agents.runners import Runners
 from coordination.config import Config, current
@@ -188,6 +188,7 @@ class AgentWorker:
         while not self._stop.is_set():
             try:
                 await registrar.register()
+                self._obey(await registrar.beat(), fetcher)
                 await fetcher.prepare()
                 await registry.refresh()
             except (TryAgain, RedisError) as error:
@@ -215,13 +216,16 @@ class AgentWorker:
                 orders = await registrar.beat()
                 if self.instance != before:
                     await fetcher.prepare()
-                fetcher.paused, fetcher.draining = orders.paused, orders.draining
+                self._obey(orders, fetcher)
                 self.ledger.queued = await self._queued(registrar, fetcher)
                 await registry.refresh()
             except (TryAgain, RedisError) as error:
                 self._outage.failed(error, len(self.ledger.running))
                 continue
             reclaimer.looked.set()
+
+    def _obey(self, orders: Orders, fetcher: Fetcher) -> None:
+        fetcher.paused, fetcher.draining, self.ledger.ramps = orders.paused, orders.draining, orders.ramps
 
     async def _queued(self, registrar: Registrar, fetcher: Fetcher) -> int:
         """How much waits in this instance's own queues."""

@@ -242,9 +242,9 @@ class Commands:
         """Keep agents from taking tasks of a type; those under way go on."""
         await pool.pause_type(self._connection, task_type, actor, reason)
 
-    async def resume_type(self, task_type: str, actor: str) -> None:
-        """Let agents take tasks of a type again."""
-        await pool.resume_type(self._connection, task_type, actor)
+    async def resume_type(self, task_type: str, actor: str, ramp_s: float = 0.0) -> None:
+        """Let agents take tasks of a type again: all at once, or with slots that come back over so many seconds."""
+        await pool.resume_type(self._connection, task_type, actor, ramp_s)
 
     async def drain_agent(self, instance: str, actor: str = "") -> None:
         """Keep one instance from taking tasks; those under way go on."""

@@ -254,10 +254,15 @@ class AgentView(msgspec.Struct, omit_defaults=True):
     last_work_ms: int = 0  # when it last completed a task, 0: never
     done: int = 0
     failed: int = 0
+    p50_ms: int = 0  # of the tasks that ended last, from claim to outcome
+    p95_ms: int = 0
+    recent: int = 0  # how many these are, 256 at most
+    errors: dict[str, int] = {}  # kinds of their failures, the most frequent ones
     started_ms: int = 0
     pid: int = 0
     machine: str = ""
     draining: bool = False
+    remaining: int = 0  # while it drains: tasks it runs, and those that wait in its own queues
     remote: str = ""  # the remote agent's name, when a gateway runs it
 
 
@@ -273,6 +278,9 @@ class QueueView(msgspec.Struct, omit_defaults=True):
     load: int = 0
     paused: bool = False
     paused_by: str = ""
+    paused_reason: str = ""
+    paused_ms: int = 0
+    ramp_until_ms: int = 0  # resumed, and its slots come back until then
 
 
 class RemoteAgent(msgspec.Struct, frozen=True, omit_defaults=True):

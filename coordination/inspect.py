@@ -24,10 +24,12 @@ from coordination.domain import (
     WorkflowSnapshot,
     WorkflowState,
 )
-from coordination.keys import AGENTS_GROUP, PRIORITIES
+from coordination.keys import PRIORITIES
 from coordination.leases import to_fields
-from coordination.registry import read_agents, read_paused, read_remote
+from coordination.registry import read_agents, read_pauses, read_remote
 from coordination.restarting import RestartPreview
+from coordination.streams import depth
+from coordination.waiting import WaitReason, why
 
 _json = msgspec.json.Decoder().decode
 _errors = msgspec.json.Decoder(list[ErrorInfo]).decode
@@ -121,6 +123,15 @@ class Inspector:
             history.add_next_retry(view, counting, workflow_id, config.backoff_s, config.backoff_max_s)
         return views
 
+    async def why(self, workflow_id: str) -> list[WaitReason]:
+        """Why a live workflow stands where it stands: what holds all of it, then one reason for each step under way."""
+        snapshot, views, entries = await asyncio.gather(
+            self.snapshot(workflow_id), self.steps(workflow_id), self.journal(workflow_id)
+        )
+        if snapshot is None or snapshot.state.is_final:
+            return []
+        return await why(self._connection, snapshot, views, entries, await self.hosts())
+
     async def restart_preview(self, workflow_id: str, step: str) -> RestartPreview | None:
         """What a restart from a step would keep and run again; None when Redis does not hold the workflow."""
         snapshot, views, entries = await asyncio.gather(
@@ -187,9 +198,12 @@ class Inspector:
 
     async def queues(self) -> list[QueueView]:
         """The queue of each task type that has agents, waiting tasks, or is paused."""
-        agents, paused = await asyncio.gather(self.agents(), read_paused(self._connection))
+        agents, (paused, ramps) = await asyncio.gather(self.agents(), read_pauses(self._connection))
         types = {name for agent in agents for name in agent.types} | set(paused) | await self._queued_types()
-        return list(await asyncio.gather(*(self._queue(name, agents, paused) for name in sorted(types))))
+        views = await asyncio.gather(*(self._queue(name, agents, paused) for name in sorted(types)))
+        for view in views:
+            view.ramp_until_ms = ramps[view.type].until_ms if view.type in ramps else 0
+        return list(views)
 
     async def _queued_types(self) -> set[str]:
         known = await self._connection.call("SMEMBERS", self._keys.task_types)
@@ -202,10 +216,10 @@ class Inspector:
         streams.append(self._keys.unrouted(task_type))
         waiting = pending = oldest_ms = 0
         for stream in streams:
-            length, held, oldest = await self._depth(stream)
+            length, held, oldest = await depth(self._connection, stream)
             waiting, pending = waiting + max(0, length - held), pending + held
             oldest_ms = max(oldest_ms, oldest)
-        by = paused.get(task_type)
+        note = paused.get(task_type, {})
         return QueueView(
             type=task_type,
             waiting=waiting,
@@ -215,30 +229,10 @@ class Inspector:
             slots=sum(agent.concurrency for agent in able),
             load=sum(1 for agent in able for task in agent.running if task.get("type") == task_type),
             paused=task_type in paused,
-            paused_by=str(by.get("actor", "")) if isinstance(by, dict) else "",
+            paused_by=str(note.get("actor", "")),
+            paused_reason=str(note.get("reason", "")),
+            paused_ms=int(note.get("at_ms", 0)),
         )
-
-    async def _depth(self, stream: str) -> tuple[int, int, int]:
-        """Entries, of them delivered, and the age in ms of the oldest that is not."""
-        answers: Any = await asyncio.gather(
-            self._connection.call("XLEN", stream),
-            self._connection.call("XINFO", "GROUPS", stream),
-            self._connection.call("TIME"),
-            return_exceptions=True,
-        )
-        length, groups, clock = answers
-        if isinstance(length, BaseException) or isinstance(clock, BaseException) or not length:
-            return 0, 0, 0
-        held, last = 0, b"0-0"
-        if not isinstance(groups, BaseException):
-            for raw in groups:
-                group = dict(zip(raw[::2], raw[1::2], strict=True))
-                if group[b"name"].decode() == AGENTS_GROUP:
-                    held, last = group[b"pending"], group[b"last-delivered-id"]
-        first = await self._connection.call("XRANGE", stream, b"(" + last, "+", "COUNT", 1)
-        if not first:
-            return length, held, 0
-        return length, held, max(0, int(clock[0]) * 1000 - int(first[0][0].partition(b"-")[0]))
 
     # --- the server ---------------------------------------------------------------------------
 

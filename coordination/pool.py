@@ -9,7 +9,9 @@ import msgspec
 from coordination.connection import Connection
 from coordination.domain import RemoteAgent
 from coordination.errors import BadRequest
+from coordination.registry import Ramp, read_pauses
 
+MOST_RAMP_S = 86_400
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 
@@ -23,9 +25,24 @@ async def pause_type(connection: Connection, task_type: str, actor: str, reason:
     await connection.call("HSET", connection.keys.paused, task_type, msgspec.json.encode(note))
 
 
-async def resume_type(connection: Connection, task_type: str, actor: str = "") -> bool:
-    """Let agents fetch a task type again. Returns whether it was paused."""
-    return bool(await connection.call("HDEL", connection.keys.paused, task_type))
+async def resume_type(connection: Connection, task_type: str, actor: str = "", ramp_s: float = 0.0) -> bool:
+    """Let agents fetch a task type again, all at once or with slots that come back over ``ramp_s`` seconds.
+
+    Each instance begins with one slot for the type. Returns whether it was paused.
+
+    Raises:
+        BadRequest: The time does not fit.
+    """
+    if not 0 <= ramp_s <= MOST_RAMP_S:
+        raise BadRequest(f"Slots can come back over 0 to {MOST_RAMP_S:,} s, not {ramp_s:g}.")
+    paused, _ = await read_pauses(connection)
+    if ramp_s and task_type in paused:
+        clock = await connection.call("TIME")
+        ramp = Ramp(int(clock[0]) * 1000 + int(clock[1]) // 1000, int(ramp_s * 1000), actor)
+        await connection.call("HSET", connection.keys.paused, task_type, msgspec.json.encode(ramp))
+    elif not ramp_s:
+        await connection.call("HDEL", connection.keys.paused, task_type)
+    return task_type in paused
 
 
 async def drain_agent(connection: Connection, instance: str, actor: str = "") -> None:

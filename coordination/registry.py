@@ -7,6 +7,7 @@ observer or a clock jump makes nobody declare everybody dead.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Mapping
@@ -47,6 +48,41 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     moved_ms: int = 0  # when anything began, moved on or ended
     done: int = 0
     failed: int = 0
+    p50_ms: int = 0  # of the tasks that ended last, from claim to outcome
+    p95_ms: int = 0
+    recent: int = 0  # how many these are
+    errors: dict[str, int] = {}  # kinds of their failures, the most frequent ones
+
+
+class Ramp(msgspec.Struct, frozen=True):
+    """A resumed task type whose slots come back one after the other."""
+
+    from_ms: int
+    ramp_ms: int
+    actor: str = ""
+
+    def slots(self, concurrency: int, now_ms: int) -> int:
+        """How many slots of an instance may take tasks of the type now, at least one."""
+        share = (now_ms - self.from_ms) / max(1, self.ramp_ms)
+        return max(1, min(concurrency, math.ceil(concurrency * share)))
+
+    @property
+    def until_ms(self) -> int:
+        """When all slots are back."""
+        return self.from_ms + self.ramp_ms
+
+
+def parse_pauses(flat: list[bytes], now_ms: int) -> tuple[dict[str, dict[str, Any]], dict[str, Ramp]]:
+    """Paused task types with who paused them, and those that are coming back."""
+    paused: dict[str, dict[str, Any]] = {}
+    ramps: dict[str, Ramp] = {}
+    for name, raw in _pairs(flat):
+        note = msgspec.json.decode(raw)
+        if "ramp_ms" not in note:
+            paused[name.decode()] = note
+        elif note["from_ms"] + note["ramp_ms"] > now_ms:
+            ramps[name.decode()] = msgspec.convert(note, Ramp)
+    return paused, ramps
 
 
 _decode_registration = msgspec.json.Decoder(Registration).decode
@@ -125,7 +161,7 @@ class Registry:
         asked = [
             call("HGETALL", keys.agent_beats),
             call("HGETALL", keys.agent_status),
-            call("HKEYS", keys.paused),
+            call("HGETALL", keys.paused),
             call("HKEYS", keys.draining),
             call("HGETALL", keys.orphans),
             call("TIME"),
@@ -142,7 +178,8 @@ class Registry:
         self.now_ms = int(replies[5][0]) * 1000 + int(replies[5][1]) // 1000
         self._count(beats)
         self._statuses = {key.decode(): _decode_status(value) for key, value in _pairs(replies[1])}
-        self._paused = frozenset(name.decode() for name in replies[2])
+        paused, ramps = parse_pauses(replies[2], self.now_ms)
+        self._paused = frozenset({*paused, *ramps})
         self.orphans = {_orphan(field): int(at_ms) for field, at_ms in _pairs(replies[4])}
         self._picture({name.decode() for name in replies[3]})
 
@@ -244,7 +281,7 @@ class Registry:
         return busy / max(1, view.concurrency), view.id
 
     def paused(self, task_type: str) -> bool:
-        """Whether operators paused a task type."""
+        """Whether operators paused a task type, or it has not all its slots back yet."""
         return task_type in self._paused
 
     def schemas(self, task_type: str) -> dict[str, Any]:
@@ -291,6 +328,11 @@ def _view(
         last_work_ms=status.last_work_ms,
         done=status.done,
         failed=status.failed,
+        p50_ms=status.p50_ms,
+        p95_ms=status.p95_ms,
+        recent=status.recent,
+        errors=status.errors,
+        remaining=status.load + status.queued if draining else 0,
         started_ms=registration.started_ms,
         pid=registration.pid,
         machine=registration.machine,
@@ -318,8 +360,13 @@ async def read_agents(connection: Connection) -> list[AgentView]:
 
 async def read_paused(connection: Connection) -> dict[str, dict[str, Any]]:
     """Paused task types, each with actor, reason and at_ms."""
-    flat = await connection.call("HGETALL", connection.keys.paused)
-    return {name.decode(): msgspec.json.decode(value) for name, value in _pairs(flat)}
+    return (await read_pauses(connection))[0]
+
+
+async def read_pauses(connection: Connection) -> tuple[dict[str, dict[str, Any]], dict[str, Ramp]]:
+    """Paused task types, each with actor, reason and at_ms; and those whose slots are coming back."""
+    flat, clock = await asyncio.gather(connection.call("HGETALL", connection.keys.paused), connection.call("TIME"))
+    return parse_pauses(flat, int(clock[0]) * 1000 + int(clock[1]) // 1000)
 
 
 async def read_remote(connection: Connection) -> list[RemoteAgent]:

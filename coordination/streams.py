@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from redis.exceptions import ResponseError
 
 from coordination.connection import Connection
+from coordination.keys import AGENTS_GROUP
 
 INBOX_LENGTH = 50_000  # entries; older ones are dropped, which costs latency only
 INBOX_BYTES = 8_192  # a larger entry is not sent along; the host reads it from the journal
@@ -54,3 +56,26 @@ async def ensure_groups(connection: Connection, streams: list[str], group: str) 
 def no_group(error: ResponseError) -> bool:
     """Whether a read failed because the stream or its group has vanished."""
     return str(error).startswith(("NOGROUP", "UNBLOCKED"))
+
+
+async def depth(connection: Connection, stream: str) -> tuple[int, int, int]:
+    """A queue's entries, of them delivered, and the age in ms of the oldest that is not; zeros when it is gone."""
+    answers: Any = await asyncio.gather(
+        connection.call("XLEN", stream),
+        connection.call("XINFO", "GROUPS", stream),
+        connection.call("TIME"),
+        return_exceptions=True,
+    )
+    length, groups, clock = answers
+    if isinstance(length, BaseException) or isinstance(clock, BaseException) or not length:
+        return 0, 0, 0
+    held, last = 0, b"0-0"
+    if not isinstance(groups, BaseException):
+        for raw in groups:
+            group = dict(zip(raw[::2], raw[1::2], strict=True))
+            if group[b"name"].decode() == AGENTS_GROUP:
+                held, last = group[b"pending"], group[b"last-delivered-id"]
+    first = await connection.call("XRANGE", stream, b"(" + last, "+", "COUNT", 1)
+    if not first:
+        return length, held, 0
+    return length, held, max(0, int(clock[0]) * 1000 - int(first[0][0].partition(b"-")[0]))

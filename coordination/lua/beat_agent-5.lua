@@ -1,7 +1,7 @@
 -- One heartbeat of an agent instance, which learns what operators want of it in the same trip.
--- KEYS: 1 beats (hash), 2 status (hash), 3 draining (hash), 4 paused types (hash), 5 orphans (hash)
+-- KEYS: 1 beats (hash), 2 status (hash), 3 draining (hash), 4 paused and ramping types (hash), 5 orphans (hash)
 -- ARGV: instance, status JSON, its field among the orphans
--- Returns {1, now ms, draining 0 or 1, paused types} | {-8} declared dead | {-1} not registered; both change nothing
+-- Returns {1, now ms, draining 0 or 1, {type, note JSON, …}} | {-8} declared dead | {-1} not registered; both change nothing
 --- include answers
 --- include now
 local before = redis.call('HGET', KEYS[1], ARGV[1])
@@ -12,4 +12,4 @@ end
 local count = (tonumber(string.match(before, '^%d+')) or 0) + 1
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f:%.0f', count, now))
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-return {1, now, redis.call('HEXISTS', KEYS[3], ARGV[1]), redis.call('HKEYS', KEYS[4])}
+return {1, now, redis.call('HEXISTS', KEYS[3], ARGV[1]), redis.call('HGETALL', KEYS[4])}

@@ -11,12 +11,14 @@ import pytest
 from agents import AgentWorker
 from agents.handlers import Handler
 from agents.task import Task
-from coordination import pool
+from coordination import DistributedCoordinator, pool
 from coordination.config import Config
 from coordination.connection import Connection
 from coordination.errors import BadRequest
 from coordination.registry import read_agents, read_paused
 from tests.agent_tasks import add, beaten, new_type, nothing_left, outcome, process, serving, until
+from tests.core_app import agents as tasks
+from tests.core_harness import World
 
 
 @pytest.fixture
@@ -166,3 +168,59 @@ async def test_what_an_instance_left_behind_is_removed(config: Config, connectio
 
 async def _is_empty(connection: Connection) -> bool:
     return not await connection.call("HLEN", connection.keys.orphans)
+
+
+async def test_a_resumed_type_gets_its_slots_back_one_after_the_other(core: World) -> None:
+    await core.host()
+    worker = await core.agents("core_wait", concurrency=8)
+    await core.client.commands.pause_type("core_wait", "anna")
+    names = [f"ramp{number}" for number in range(8)]
+
+    async def told() -> bool:
+        return (await core.client.inspect.queues())[0].paused and worker.ledger.ramps == {}
+
+    await until(told)
+    await asyncio.sleep(0.7)  # a heartbeat of the worker
+    for name in names:
+        await core.client.submit("pool_one", name)
+    with pytest.raises(BadRequest, match="Slots can come back"):
+        await core.client.commands.resume_type("core_wait", "anna", ramp_s=-1)
+    await core.client.commands.resume_type("core_wait", "anna", ramp_s=8)
+
+    async def begun() -> int:
+        return len(worker.ledger.running)
+
+    await until(begun)
+    assert len(worker.ledger.running) <= 3
+    [queue] = await core.client.inspect.queues()
+    assert queue.ramp_until_ms and not queue.paused
+    for name in names:
+        tasks.event(tasks.release, name).set()
+    await core.client.commands.resume_type("core_wait", "anna")
+
+    async def done() -> bool:
+        [view] = await core.client.inspect.agents()
+        return view.done == 8 and view.recent == 8 and view.p95_ms >= view.p50_ms > 0
+
+    await until(done)
+
+
+async def test_a_draining_instance_tells_what_is_left(core: World) -> None:
+    await core.host()
+    worker = await core.agents("core_wait")
+    await core.client.submit("pool_one", "drained")
+    await tasks.event(tasks.started, "drained").wait()
+    await core.client.commands.drain_agent(worker.instance, "anna")
+
+    async def remaining(count: int) -> bool:
+        [view] = await core.client.inspect.agents()
+        return view.draining and view.remaining == count
+
+    await until(lambda: remaining(1))
+    tasks.event(tasks.release, "drained").set()
+    await until(lambda: remaining(0))
+
+
+class PoolOne(DistributedCoordinator):
+    async def run(self, name: str) -> str:
+        return str(await self.dispatch_task("core_wait", name))
