@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from coordination.config import Config
 from coordination.connection import Connection
-from coordination.durability import confirm_durable
+from coordination.durability import durable
 from coordination.errors import OutcomeUnknown, TryAgain
 from tests import servers
 from tests.agent_tasks import until
@@ -166,8 +166,8 @@ async def test_bug_06_a_confirmation_waits_for_the_disk(line: Line) -> None:
     """WAITAOF vouches only for writes of its own connection; without one it returns at once."""
     began = time.monotonic()
     for number in range(5):  # the disk is synced once in 100 ms while somebody waits for it
-        await line.direct.call("SET", f"{line.direct.keys.prefix}written", number)
-        await confirm_durable(line.direct)
+        async with durable(line.direct, "fsync"):
+            await line.direct.call("SET", f"{line.direct.keys.prefix}written", number)
     assert time.monotonic() - began > 0.2
 
 
