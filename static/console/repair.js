@@ -2,8 +2,11 @@
    The form works without any of this. */
 (() => {
   "use strict";
+  // a page that answers a form shows the escalation's own address: it stays live, and a reload sends nothing again
+  const page = document.querySelector("[data-page]").dataset.page;
   const form = document.getElementById("repair-form");
-  const place = `ganglion.draft.${location.pathname}`;
+  if (location.pathname !== page) history.replaceState(history.state, "", page + (form ? `?action=${form.elements.action.value}` : ""));
+  const place = `ganglion.draft.${page}`;
   const word = document.getElementById("draft-state");
 
   /* --- a notice is out of the way once the decision has gone ------------------- */

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests import chromium, servers
+from tests.browser.repairs import rules
 from tests.stack import Stack
 
 
@@ -18,7 +19,7 @@ from tests.stack import Stack
 def stack() -> Iterator[Stack]:
     """Ganglion started by ``bin/up``; at the end it must stop in order and leave no process behind."""
     with servers.folder() as folder:
-        running = Stack(folder, servers.spare_port())
+        running = Stack(folder, servers.spare_port(), GANGLION_EXTRA_APPS="tests.repair_app")
         running.start()
         yield running
         code = running.end(signal.SIGTERM)
@@ -37,7 +38,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def signed_in(stack: Stack, browser: Browser) -> Path:
-    """The cookies of somebody who used the printed login link."""
+    """The cookies of somebody who used the printed login link; decisions can be undone for a second only."""
     context = browser.new_context()
     page = context.new_page()
     page.goto(stack.login_link)
@@ -45,6 +46,7 @@ def signed_in(stack: Stack, browser: Browser) -> Path:
         "button", name="Sign in"
     ).click()  # a link alone changes nothing, so that previews do not use it up
     expect(page).to_have_url(re.compile(re.escape(stack.url) + "/(?!login)"))
+    rules(page, stack, undo_s=1)
     path = stack.home / "browser-state.json"
     context.storage_state(path=path)
     context.close()

@@ -149,7 +149,7 @@ async def test_another_person_must_approve(config: Config) -> None:
         await sql(approvals.approve, waiting.pk, eve)
         sent = await sql(Decision.objects.get, pk=again.pk)
         assert (sent.state, sent.approved_by) == ("accepted", "eve")
-        assert (await client.result(workflow_id, timeout_s=10))["text"] == "BAD"
+        assert (await client.result(workflow_id, timeout_s=10)).text == "BAD"
         with pytest.raises(DecisionConflict, match="already approved by eve"):
             await sql(approvals.refuse, waiting.pk, eve)
     said = [one.words for one in await sql(lambda: history(Escalation.objects.get(pk=found.id)))]

@@ -1,0 +1,1 @@
+"""An application whose first agent fails until somebody repairs its step."""
