@@ -41,9 +41,10 @@ _ANSWER_S = 0.2  # between two looks at the open escalations
 class Promise:
     """One accepted workflow, by the monotonic clock: asked for, given (acknowledged), kept (its end was told)."""
 
-    __slots__ = ("asked", "expected", "found", "given", "kept")
+    __slots__ = ("asked", "expected", "found", "given", "kept", "number")
 
-    def __init__(self, asked: float, given: float, expected: int) -> None:
+    def __init__(self, number: int, asked: float, given: float, expected: int) -> None:
+        self.number = number  # of its plan
         self.asked = asked
         self.given = given
         self.kept = 0.0
@@ -95,7 +96,7 @@ class Load:
             self._number += 1
             plan, key = plans.make(self._seed, number), f"{self._seed}/{number}"
             identity = await self._insist(lambda: self._client.submit("chaos", plan, key=key))  # noqa: B023 awaited here
-            promise = self.promises[identity] = Promise(asked, time.monotonic(), plans.total(plan))
+            promise = self.promises[identity] = Promise(number, asked, time.monotonic(), plans.total(plan))
             async with asyncio.TaskGroup() as group:
                 for signal in plans.signals(plan):
                     group.create_task(self._signal(identity, signal))
@@ -123,16 +124,24 @@ class Load:
                 await asyncio.sleep(0.1)
 
     async def _answer(self) -> None:
-        connection, keys = self._client.connection, self._client.connection.keys
         while True:
-            for shard in range(keys.shards):
-                try:
-                    rows = await connection.call("XRANGE", keys.escalation_queue(shard), "-", "+", "COUNT", 200)
-                    for _, fields in rows:
-                        await self._decide(fields[1].decode())
-                except (TryAgain, BadRequest):
-                    continue
+            with contextlib.suppress(TryAgain):
+                await self.answer()
             await asyncio.sleep(_ANSWER_S)
+
+    async def answer(self) -> None:
+        """Answer every escalation that is open."""
+        connection, keys = self._client.connection, self._client.connection.keys
+        for shard in range(keys.shards):
+            for _, fields in await connection.call("XRANGE", keys.escalation_queue(shard), "-", "+", "COUNT", 200):
+                with contextlib.suppress(BadRequest):
+                    await self._decide(fields[1].decode())
+
+    async def signal_again(self, identity: str) -> None:
+        """Send a workflow's signals once more, as whoever sends them would after the server lost them."""
+        number = self.promises[identity].number
+        for signal in plans.signals(plans.make(self._seed, number)):
+            await self._signal(identity, signal)
 
     async def _decide(self, escalation_id: str) -> None:
         found = await self._client.inspect.escalation(escalation_id)
