@@ -22,6 +22,7 @@ from tests.chaos.scene import Scene
 _CLOCK_MS = 50  # between the server's clock and an agent's
 _DEAD_MS = 10_000  # how long after an agent's end its tasks may still be started again
 _SUSPECTED_MS = 2_000  # how long after the server's frost a takeover would be its doing
+_ONE_SIDED = ("half_open", "network_silent", "connections_cut")  # what need not hit all processes alike
 _FEW = 3  # cases that are named
 
 
@@ -47,7 +48,7 @@ def check(report: Report, scene: Scene, record: Record) -> None:
         _check_epochs(report, evidence, scene)
         _check_acknowledgements(report, evidence)
         _check_escalations(report, crew, evidence, scene)
-        _check_ledger(report, crew, evidence)
+        _check_ledger(report, scene, evidence)
         _check_takeovers(report, crew, scene)
     finally:
         evidence.close()
@@ -182,15 +183,19 @@ def _check_escalations(report: Report, crew: Crew, evidence: Evidence, scene: Sc
     report.asked_about_innocents = len(bad - set(scene.bad))
 
 
-def _check_ledger(report: Report, crew: Crew, evidence: Evidence) -> None:
+def _check_ledger(report: Report, scene: Scene, evidence: Evidence) -> None:
     """No handler may start for a task that is settled, or that a live instance holds; no effect without a start."""
     ends: dict[int, list[float]] = defaultdict(list)
-    for member in crew.agents:
+    for member in scene.crew.agents:
         for pid, at in member.ends:
             bisect.insort(ends[pid], at * 1000)
 
+    cut_off = _cut_off(scene)
+
     def excused(began: int, again: int, *pids: int) -> bool:
-        """Whether one of the agents was killed or frozen about then, so that its tasks were given to another."""
+        """Whether one of the agents was killed, frozen or cut off then, so that its tasks were given to another."""
+        if any(begin <= again and began <= end for begin, end in cut_off):
+            return True
         return any(began - _DEAD_MS <= end <= again for pid in pids for end in ends[pid])
 
     report.starts = evidence.count("SELECT count(*) FROM started")
@@ -220,6 +225,11 @@ def _check_ledger(report: Report, crew: Crew, evidence: Evidence) -> None:
     report.expect(not empty, f"{empty} steps were settled by agents whose effects are not in the ledger")
 
 
+def _cut_off(scene: Scene) -> list[tuple[int, int]]:
+    """When single processes could not reach the server while others could, so that they were rightly suspected."""
+    return [(f.at_ms, f.until_ms + _SUSPECTED_MS) for f in scene.fired if f.name in _ONE_SIDED]
+
+
 def _check_takeovers(report: Report, crew: Crew, scene: Scene) -> None:
     """Hosts that were declared dead although nothing had been done to them; none while the server stood still."""
     rows = history.ask(
@@ -227,7 +237,8 @@ def _check_takeovers(report: Report, crew: Crew, scene: Scene) -> None:
         "SELECT host, (julianday(at) - 2440587.5) * 86400000 FROM dashboard_hostevent WHERE kind = 'lost'",
     )
     hit = {fault.host for fault in scene.fired if fault.host}
-    harmed = [(fault.at_ms, fault.until_ms + _SUSPECTED_MS) for fault in scene.fired if fault.name in faults_code.KINDS]
+    harmed = [(f.at_ms, f.until_ms + _SUSPECTED_MS) for f in scene.fired if f.name in faults_code.KINDS]
+    harmed += _cut_off(scene)
     wrong = [
         (host, at_ms)
         for host, at_ms in rows

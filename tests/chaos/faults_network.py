@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from tests.chaos.scene import Kind, Scene, now_ms
+
+_NOTICED_S = 17.0  # an exchange is given up after 15 s; what is not used meanwhile is noticed when it is
 
 
 async def _connections_cut(scene: Scene) -> None:
@@ -36,9 +39,15 @@ async def _network_silent(scene: Scene) -> None:
 
 
 async def _half_open(scene: Scene) -> None:
-    """Every second connection stays open and never carries anything again; whoever holds one must notice."""
-    scene.note("half_open", "network")
+    """Every second connection stays open and never carries anything again; whoever uses one must notice."""
+    fault = scene.note("half_open", "network")
     scene.crew.proxy.half_open(scene.rng)
+    await asyncio.sleep(0.1)
+    hit, began = scene.crew.proxy.dead, time.monotonic()
+    while scene.crew.proxy.dead and time.monotonic() - began < _NOTICED_S:
+        await asyncio.sleep(0.1)
+    fault.until_ms = now_ms()
+    fault.figures = {"connections": hit, "unused": scene.crew.proxy.dead}
 
 
 async def _replies_dropped(scene: Scene) -> None:

@@ -190,7 +190,10 @@ def _times(report: Report) -> str:
         ("SIGKILL → the host's process works again", report.host_back),
         ("SIGTERM → workflows handed over", report.hand_over),
     )
-    rows = [_row((name, f"{s.count:,}", f"{s.p50_s:g} s", f"{s.p99_s:g} s", f"{s.max_s:g} s")) for name, s in spreads]
+    rows = []
+    for name, spread in spreads:
+        found = [f"{value:g} s" if spread.count else "–" for value in (spread.p50_s, spread.p99_s, spread.max_s)]
+        rows.append(_row((name, f"{spread.count:,}", *found)))
     return "".join(rows)
 
 

@@ -51,6 +51,11 @@ class Proxy:
         """Let every second connection stay open and carry nothing for the rest of its life; new ones are sound."""
         self._loop.call_soon_threadsafe(self._deaden, rng.random())
 
+    @property
+    def dead(self) -> int:
+        """How many half-open connections are still held."""
+        return len(self._half_open)
+
     def _deaden(self, draw: float) -> None:
         chosen = random.Random(draw)
         for writer in list(self._writers):
