@@ -86,6 +86,7 @@
     if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
   }
 
+  document.addEventListener("ganglion:say", (event) => say(event.detail));
   document.addEventListener("htmx:ws:after:connection", (event) => {
     socket = event.detail.connection.socket;
     closed = false; lastSeq = 0;
@@ -98,7 +99,6 @@
     try { frame = JSON.parse(event.detail.message.data); } catch { return; }
     if (lastSeq && frame.seq > lastSeq + 1) say({ resync: true });
     lastSeq = frame.seq;
-  document.addEventListener("ganglion:say", (event) => say(event.detail));
     lastHeard = Date.now(); closed = false;
     if (frame.at) skew = frame.at - Date.now();
     if (frame.note !== undefined) {
@@ -148,6 +148,17 @@
     setTimeout(() => button.removeAttribute("data-copied"), 1200);
   });
 
+  /* --- what can be undone until it is sent ---------------------------------------------- */
+  function tellUndo() {
+    const bar = document.getElementById("undo-bar");
+    const until = bar?.querySelector("[data-until]");
+    if (!until) return;
+    const left = Math.ceil((Date.parse(until.dateTime) - Date.now() - skew) / 1000);
+    if (left <= 0) bar.remove(); else until.textContent = `in ${left} s`;
+  }
+  tellUndo();
+  setInterval(tellUndo, 500);
+
   /* --- menus close by a click elsewhere and by Escape ---------------------------------- */
   document.addEventListener("click", (event) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
@@ -160,17 +171,6 @@
   /* --- asking before what cannot be undone ------------------------------------------------ */
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-confirm]");
-  /* --- what can be undone until it is sent ---------------------------------------------- */
-  function tellUndo() {
-    const bar = document.getElementById("undo-bar");
-    const until = bar?.querySelector("[data-until]");
-    if (!until) return;
-    const left = Math.ceil((Date.parse(until.dateTime) - Date.now() - skew) / 1000);
-    if (left <= 0) bar.remove(); else until.textContent = `in ${left} s`;
-  }
-  tellUndo();
-  setInterval(tellUndo, 500);
-
     const sheet = document.getElementById("confirm");
     if (!button || !sheet || button.dataset.confirmed) return;
     event.preventDefault();
