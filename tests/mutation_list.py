@@ -1,0 +1,208 @@
+"""The guards of the twenty-five bugs, and what the code is without them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+LUA = "coordination/lua"
+
+BUGS = {
+    1: "a client repeats a call whose reply was lost",
+    2: "a repeated script takes its own success for another's",
+    3: "a long BLOCK meets the socket's time limit",
+    4: "a cancelled call puts replies out of step, or leaks its connection",
+    5: "a pool raises at its limit, and blocked readers use it up",
+    6: "WAITAOF on a connection that has not written",
+    7: "one's own pending entries are never seen after a lost reply",
+    8: "a scan that begins at the first entry each time",
+    9: "a killed reclaimer ends recovery",
+    10: "a living agent is robbed of a long task",
+    11: "acknowledging what another holds by now",
+    12: "a retry runs beside the delivery that it superseded",
+    13: "deleting a consumer that still holds entries",
+    14: "trimmed entries, and what they leave pending",
+    15: "XACK without XDEL, XDEL without XACK",
+    16: "a group that vanished",
+    17: "an error in the middle of a script keeps what was written",
+    18: "cjson changes what it carries",
+    19: "a failure in recovery strands a workflow",
+    20: "recovery acts on a stale list",
+    21: "accepted input is dropped because the owner changed",
+    22: "an early answer is dropped, a late one answers something else",
+    23: "a demoted server, a script that is unknown",
+    24: "a scheduler acts although another has",
+    25: "dropped pushes; SQLite refuses a late write lock",
+}
+
+
+class Mutation(NamedTuple):
+    """One guard, and what stands in its place when it is taken out.
+
+    Attributes:
+        number: The bug's.
+        words: What the guard does.
+        path: The file it stands in.
+        guard: Its text, once in that file.
+        without: What the text becomes.
+    """
+
+    number: int
+    words: str
+    path: str
+    guard: str
+    without: str
+
+    @property
+    def bug(self) -> str:
+        """What goes wrong without it."""
+        return BUGS[self.number]
+
+
+MUTATIONS = [
+    Mutation(
+        1, "a broken call ends with `OutcomeUnknown` and is not sent again", "coordination/connection.py",
+        '_fail(batch, OutcomeUnknown(f"The connection to Redis broke during a call: {error}."))',
+        "self._waiting.extend(batch)",
+    ),
+    Mutation(
+        2, "the holder's claim again is the same claim", f"{LUA}/claim_task-3.lua",
+        "task.agent ~= previous and task.agent ~= agent then return {HELD", "task.agent ~= previous then return {HELD",
+    ),
+    Mutation(
+        2, "an end said again is this host's own", f"{LUA}/finish-6.lua",
+        "if FINAL[state] then return {1, '', parent or '', now} end", "if FINAL[state] then return {STALE} end",
+    ),
+    Mutation(
+        3, "the only limit is longer than any BLOCK", "coordination/connection.py",
+        "_EXCHANGE_S = 15.0", "_EXCHANGE_S = 5.0",
+    ),
+    Mutation(
+        4, "a cancelled call keeps its place among the replies", "coordination/wire.py",
+        "future = self._pending.popleft()",
+        "future = next((f for f in self._pending if not f.cancelled()), self._pending[0])\n"
+        "        while self._pending.popleft() is not future:\n"
+        "            pass",
+    ),
+    Mutation(
+        4, "a wire whose reply is outstanding is closed", "coordination/connection.py",
+        "Exception:\n            await wire.close()\n            raise\n        await self._keep(wire)",
+        "Exception:\n            self._idle.append(wire)\n            raise\n        await self._keep(wire)",
+    ),
+    Mutation(
+        5, "calls share a few lanes and wait for them", "coordination/connection.py", "_LANES = 4", "_LANES = 4_000",
+    ),
+    Mutation(
+        6, "a marker is written on the connection that asks", "coordination/durability.py",
+        '("SET", marker, 1, "EX", 60)', '("PING",)',
+    ),
+    Mutation(
+        7, "after each failure an agent reads its own pending entries", "agents/fetch.py",
+        'after = b"0"', 'after = b">"',
+    ),
+    Mutation(
+        8, "each page begins where the last one ended", "agents/fetch.py",
+        "            after = found[-1][0]", "            return",
+    ),
+    Mutation(
+        8, "the next look goes on where the last one ended", "coordination/sweeper.py",
+        'f"({entries[-1]}" if len(entries) == _PAGE else "-"', '"-"',
+    ),
+    Mutation(
+        9, "what is left to do stands in the registry, behind no lock", f"{LUA}/bury_agent-5.lua",
+        "redis.call('HSET', KEYS[5]", "local _ = (KEYS[5]",
+    ),
+    Mutation(
+        10, "a task is taken only from a holder that the registry does not know", "agents/execution.py",
+        'if claim.outcome != "held" or self._registry.knows(claim.holder):\n            return claim\n        await',
+        'if claim.outcome != "held":\n            return claim\n'
+        "        return await tasks.claim(self._connection, delivery, instance, previous=claim.holder)\n        await",
+    ),
+    Mutation(
+        11, "holder and move in one script", f"{LUA}/move_tasks-2.lua",
+        "mine = pending and pending[2] == ARGV[2]", "mine = pending ~= nil",
+    ),
+    Mutation(
+        12, "the task's record names the one attempt that may run", f"{LUA}/claim_task-3.lua",
+        "task.generation ~= ARGV[3] or task.number ~= ARGV[4] or", "",
+    ),
+    Mutation(
+        13, "look and deletion in one script", f"{LUA}/retire_consumer-1.lua",
+        "1, ARGV[2])[1] then return 0 end", "1, ARGV[2])[2] then return 0 end",
+    ),
+    Mutation(
+        13, "a dead host's consumer goes with its last entry", f"{LUA}/take_over-1.lua",
+        "if #pending < tonumber(ARGV[3]) then", "if #pending > 0 then",
+    ),
+    Mutation(
+        14, "no stream with a group has a cap", f"{LUA}/submit-4.lua",
+        "redis.call('XADD', KEYS[2], '*', 'w', id)", "redis.call('XADD', KEYS[2], 'MAXLEN', 100, '*', 'w', id)",
+    ),
+    Mutation(
+        14, "an entry that was deleted is acknowledged", "agents/fetch.py",
+        "self._acknowledger.add_entry(queue, entry_id)  # trimmed or deleted under us", "pass",
+    ),
+    Mutation(
+        15, "both in one script", f"{LUA}/acknowledge-1.lua",
+        "redis.call('XDEL', KEYS[1], unpack(ARGV, 2))", "",
+    ),
+    Mutation(
+        15, "both in one script", f"{LUA}/_resume.lua",
+        "  redis.call('XACK', stream, 'coordinators', string.sub(entry, 2))\n", "",
+    ),
+    Mutation(
+        16, "groups begin at the stream's beginning", "coordination/streams.py",
+        'stream, group, "0", "MKSTREAM"', 'stream, group, "$", "MKSTREAM"',
+    ),
+    Mutation(
+        17, "numbers are looked at before the first write", f"{LUA}/submit-4.lua",
+        "ARGV[1], numbers(5, 6, 7)", "ARGV[1], tonumber(ARGV[5]) or 0, tonumber(ARGV[6]), tonumber(ARGV[7]) or 0",
+    ),
+    Mutation(
+        18, "payloads are bytes to scripts", f"{LUA}/submit-4.lua",
+        "'input', ARGV[4],", "'input', cjson.encode(cjson.decode(ARGV[4])),",
+    ),
+    Mutation(
+        19, "what is pending here and not in memory is taken up again", "coordination/host.py",
+        "await self._sweeper.rescue_own()", "await asyncio.sleep(0)",
+    ),
+    Mutation(
+        20, "the owner is compared when a workflow is claimed", f"{LUA}/claim_workflow-6.lua",
+        "if owner ~= '' and owner ~= host and owner ~= ARGV[4] then", "if false then",
+    ),
+    Mutation(
+        20, "the count is compared when a host is declared dead", f"{LUA}/declare_dead-4.lua",
+        "if ARGV[2] ~= '' and count ~= ARGV[2] then", "if false then",
+    ),
+    Mutation(
+        21, "nobody parks over what it has not read", f"{LUA}/park-5.lua",
+        "if seq ~= ARGV[3] then return UNREAD end", "",
+    ),
+    Mutation(
+        21, "nobody ends a workflow over what it has not read", f"{LUA}/finish-6.lua",
+        "if seq ~= ARGV[3] then return {UNREAD} end", "",
+    ),
+    Mutation(
+        22, "a decision names a version", f"{LUA}/decide-7.lua",
+        "if state ~= 'open' or version ~= ARGV[3] then", "if state ~= 'open' then",
+    ),
+    Mutation(
+        23, "an unknown script is sent whole", "coordination/connection.py",
+        "except NoScriptError:\n            return await", "except ZeroDivisionError:\n            return await",
+    ),
+    Mutation(
+        23, "a connection to a demoted server is not used again", "coordination/wire.py",
+        "self.demoted = self.demoted or refused.reason in DEMOTED", "pass",
+    ),
+    Mutation(
+        24, "the key is the schedule's name and time", "dashboard/jobs.py",
+        'key=f"schedule:{schedule.name}:{stamp}"', 'key=f"schedule:{schedule.name}:{timezone.now()}"',
+    ),
+    Mutation(
+        25, "transactions lock when they begin", "config/environment.py", '"IMMEDIATE"', '"DEFERRED"',
+    ),
+    Mutation(
+        25, "a page that missed a frame is sent all of it", "dashboard/consumers.py",
+        "            await self._present()\n            return\n        self.sent.clear()\n",
+        "            await self._present()\n            return\n",
+    ),
+]  # fmt: skip
