@@ -128,8 +128,14 @@ def _ended() -> Any:
 
 
 def _verified(rows: Sequence[Escalation]) -> list[Disposition]:
-    later = _later_escalations([row for row in rows if row.outcome == "failed_again"])
-    return [_of(row, later.get(row.pk, "")) for row in rows]
+    again = [row for row in rows if row.outcome == "failed_again"]
+    later = _later_escalations(again)
+    # A step that failed again has its next escalation a moment later; without either it is not over.
+    alone = {row.workflow_id for row in again if row.pk not in later}
+    ended = set(Workflow.objects.filter(pk__in=alone, finished_at__isnull=False).values_list("pk", flat=True))
+    open_ended = {row.pk for row in again if row.pk not in later and row.workflow_id not in ended}
+    known = [row for row in rows if row.pk not in open_ended]
+    return [_of(row, later.get(row.pk, "")) for row in known]
 
 
 def _of(row: Escalation, successor: str) -> Disposition:
