@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from coordination.address import SENTINEL, sentinel_address
 from coordination.config import Config
 from coordination.errors import FinalError, RetryableError, SettingsError
 
@@ -68,8 +69,7 @@ class Policy(msgspec.Struct, frozen=True):
     hosts: tuple[str, ...] = ()
     networks: tuple[Network, ...] = ()
     debug: bool = False
-    redis_host: str = ""
-    redis_port: int = 0
+    redis: tuple[tuple[str, int], ...] = ()  # host and port of our own server, or of its Sentinels
 
     @classmethod
     def of(cls, config: Config) -> Policy:
@@ -86,15 +86,19 @@ class Policy(msgspec.Struct, frozen=True):
                 raise SettingsError(
                     f"GANGLION_REMOTE_NETWORKS: {text!r} is no network: {error}. Use the form 10.1.0.0/16."
                 ) from None
-        redis = urlsplit(config.redis_url)
-        over_network = redis.scheme != "unix"
         return cls(
             hosts=tuple(name.lower().rstrip(".") for name in _listed(config.remote_hosts)),
             networks=tuple(networks),
             debug=config.debug,
-            redis_host=(redis.hostname or "127.0.0.1") if over_network else "",
-            redis_port=(redis.port or 6379) if over_network else 0,
+            redis=_own(config.redis_url),
         )
+
+
+def _own(url: str) -> tuple[tuple[str, int], ...]:
+    if url.startswith(SENTINEL):
+        return sentinel_address(url).hosts
+    parts = urlsplit(url)
+    return () if parts.scheme == "unix" else ((parts.hostname or "127.0.0.1", parts.port or 6379),)
 
 
 def _listed(text: str) -> list[str]:
@@ -119,7 +123,7 @@ async def check(url: str, policy: Policy) -> Target:
         why = refusal(address, policy)
         if why:
             raise AddressRefused(f"{url}: {host!r} leads to {address}, {why}.")
-    if policy.redis_port == port and await _is_redis(addresses, policy):
+    if any([await _is_redis(addresses, own) for own, own_port in policy.redis if own_port == port]):
         raise AddressRefused(f"{url}: this is Ganglion's own Redis.")
     return Target(scheme, host, port, str(addresses[0]), path)
 
@@ -201,9 +205,9 @@ def _inside(address: Address, networks: Sequence[Network]) -> bool:
     return any(address in network for network in networks if network.version == address.version)
 
 
-async def _is_redis(addresses: list[Address], policy: Policy) -> bool:
+async def _is_redis(addresses: list[Address], host: str) -> bool:
     try:
-        own = await resolve(policy.redis_host, policy.redis_port)
+        own = await resolve(host, 0)
     except RetryableError:
         return True  # what cannot be told apart is refused
     if any(address.is_loopback for address in own) and any(address.is_loopback for address in addresses):

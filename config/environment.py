@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from config import sentinels
 from coordination.errors import SettingsError
 
 SQL_WAIT = "GANGLION_SQL_WAIT_S"  # seconds for a lock of SQLite; processes that people wait for set it lower
@@ -95,7 +96,9 @@ def secret_key(home: Path) -> str:
 
 def broker(redis_url: str) -> str:
     """The Redis address in the words of Celery's transport."""
-    return redis_url.replace("unix://", "redis+socket://", 1) if redis_url.startswith("unix://") else redis_url
+    if redis_url.startswith("unix://"):
+        return redis_url.replace("unix://", "redis+socket://", 1)
+    return sentinels.broker_url(redis_url)
 
 
 def mail(url: str) -> dict[str, Any]:

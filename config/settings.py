@@ -10,7 +10,7 @@ from csp.constants import NONCE, NONE, SELF
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config import environment
+from config import environment, sentinels
 from coordination import config as coordination_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -83,12 +83,14 @@ TEMPLATES: list[dict[str, Any]] = [
 DATABASES = {"default": environment.database(os.environ.get("DATABASE_URL"), HOME)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = GANGLION.redis_url
+CHANNELS_URL = os.environ.get("GANGLION_CHANNELS_URL", REDIS_URL)
+BROKER_URL = os.environ.get("GANGLION_BROKER_URL", REDIS_URL)
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {
             # without a read timeout, because a subscription may be silent for hours
-            "hosts": [{"address": os.environ.get("GANGLION_CHANNELS_URL", REDIS_URL), "socket_timeout": None}],
+            "hosts": [{**sentinels.channel_host(CHANNELS_URL), "socket_timeout": None}],
             "prefix": f"{GANGLION.prefix}channels",
         },
     }
@@ -96,10 +98,15 @@ CHANNEL_LAYERS = {
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": os.environ.get("GANGLION_CHANNELS_URL", REDIS_URL),
+        "LOCATION": [CHANNELS_URL],  # a list, because Django would cut the text at its commas
         "KEY_PREFIX": f"{GANGLION.prefix}cache",
         # what is counted here is no reason to wait for a server that does not answer
-        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)},
+        "OPTIONS": {
+            "socket_timeout": 1,
+            "socket_connect_timeout": 1,
+            "retry": Retry(NoBackoff(), 0),
+            **({"pool_class": "config.sentinels.Pool"} if sentinels.follows(CHANNELS_URL) else {}),
+        },
     }
 }
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
@@ -107,12 +114,13 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = GANGLION.payload_bytes + 262_144  # a payload in a
 
 # --- periodic work ----------------------------------------------------------------
 
-CELERY_BROKER_URL = environment.broker(os.environ.get("GANGLION_BROKER_URL", REDIS_URL))
+CELERY_BROKER_URL = environment.broker(BROKER_URL)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": f"{GANGLION.prefix}celery:",
     "visibility_timeout": 600,  # longer than any job here runs; a lost worker's job comes back after it
     "socket_connect_timeout": 5,
     "socket_timeout": None,
+    **sentinels.broker_options(BROKER_URL),
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "jobs"

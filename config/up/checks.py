@@ -66,12 +66,15 @@ def redis(url: str) -> None:
     """
     import redis as client
 
-    parts = urlsplit(url)
-    shown = f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
-    cluster = parts.scheme == "redis+cluster"
+    from config import sentinels
+    from coordination.address import without_login
+
+    shown = without_login(url)
+    cluster = url.startswith("redis+cluster://")
     plain = url.replace("redis+cluster://", "redis://", 1)
+    connect = sentinels.client if sentinels.follows(url) else client.Redis.from_url
     try:
-        connection = client.Redis.from_url(plain, socket_timeout=5, socket_connect_timeout=5, retry=None)
+        connection = connect(plain, socket_timeout=5, socket_connect_timeout=5, retry=None)
         about = connection.info("server")
         memory = connection.info("memory")
         connection.close()

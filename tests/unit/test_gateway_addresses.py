@@ -14,7 +14,7 @@ from coordination.config import Config
 from coordination.errors import RetryableError, SettingsError
 
 OPEN = Policy(hosts=("agents.example.com", "*.example.org"))
-DEBUG = Policy(debug=True, redis_host="127.0.0.1", redis_port=6379)
+DEBUG = Policy(debug=True, redis=(("127.0.0.1", 6379),))
 
 
 def resolves_to(monkeypatch: pytest.MonkeyPatch, *found: str) -> list[str]:
@@ -125,7 +125,7 @@ async def test_our_own_redis_is_never_reachable(url: str) -> None:
 
 async def test_a_redis_elsewhere_is_not_reachable_either(monkeypatch: pytest.MonkeyPatch) -> None:
     resolves_to(monkeypatch, "93.184.216.34")
-    policy = Policy(hosts=("*",), redis_host="redis.example.com", redis_port=443)
+    policy = Policy(hosts=("*",), redis=(("a.example.com", 1), ("redis.example.com", 443)))
     with pytest.raises(AddressRefused, match="own Redis"):
         await check("https://agents.example.com/", policy)
 
@@ -144,7 +144,9 @@ def test_the_policy_comes_from_the_settings() -> None:
         Config(remote_hosts="A.example.com, *.b.org", remote_networks="10.1.0.0/16", redis_url="redis://r.local:7000/1")
     )
     assert policy.hosts == ("a.example.com", "*.b.org")
-    assert (policy.redis_host, policy.redis_port) == ("r.local", 7000)
-    assert Policy.of(Config(redis_url="unix:///x.sock")).redis_port == 0
+    assert policy.redis == (("r.local", 7000),)
+    watched = Config(redis_url="redis+sentinel://a:1,b/main")
+    assert Policy.of(watched).redis == (("a", 1), ("b", 26_379))
+    assert Policy.of(Config(redis_url="unix:///x.sock")).redis == ()
     with pytest.raises(SettingsError, match=r"GANGLION_REMOTE_NETWORKS: '10\.1' is no network"):
         Policy.of(Config(remote_networks="10.1"))
