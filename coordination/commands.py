@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
+import time
 from typing import Any
 
 import msgspec
@@ -14,7 +17,7 @@ from coordination.durability import durable
 from coordination.errors import BadRequest, DecisionConflict, EscalationNotFound, WorkflowFinished, WorkflowNotFound
 from coordination.keys import workflow_of
 from coordination.leases import accept
-from coordination.restarting import plan
+from coordination.restarting import Ended, plan
 from coordination.scripts import CONFLICT, DUPLICATE, FINISHED, GONE
 from coordination.streams import wake
 from coordination.task_run import Reroute
@@ -236,6 +239,18 @@ class Commands:
             raise BadRequest(f"Escalation {escalation_id} is open.")
         await self._connection.call("EXPIRE", key, self._connection.config.result_ttl_s)
 
+    async def restart_ended(self, ended: Ended, step: str, *, request_id: str = "") -> str:
+        """Start a new workflow with what an ended one keeps before a step, once for each request; gives its id.
+
+        Steps that had not ended when the workflow did begin anew, too. The new one is labelled ``restarted_from``.
+
+        Raises:
+            BadRequest: No such step, compensations have begun, or it was asked for after the cancellation.
+        """
+        new_id = again_id(ended.id, f"restart/{step}/{request_id}" if request_id else "")
+        await restarting.restore(self._connection, ended, step, new_id)
+        return new_id
+
     # --- the agent pool ---------------------------------------------------------------------
 
     async def pause_type(self, task_type: str, actor: str, reason: str = "") -> None:
@@ -275,3 +290,10 @@ def check_reroute(value: Any) -> None:
         raise BadRequest(f"This reroute does not fit: {error}.") from None
     if bool(chosen.agent) == (chosen.requires is not None) or not set(value) <= {"agent", "requires"}:
         raise BadRequest('A reroute names an agent, {"agent": "name"}, or capabilities, {"requires": {"kind": "nda"}}.')
+
+
+def again_id(workflow_id: str, request: str) -> str:
+    """The id of a workflow that repeats another: the same for each request, or one of its own."""
+    if not request:
+        return f"w{int(time.time() * 1000):011x}{secrets.token_hex(5)}"
+    return f"k{hashlib.blake2b(f'{workflow_id}/{request}'.encode(), digest_size=12).hexdigest()}"

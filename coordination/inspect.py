@@ -27,7 +27,7 @@ from coordination.domain import (
 from coordination.keys import PRIORITIES
 from coordination.leases import to_fields
 from coordination.registry import read_agents, read_pauses, read_remote
-from coordination.restarting import RestartPreview
+from coordination.restarting import Ended, RestartPreview
 from coordination.streams import depth
 from coordination.waiting import WaitReason, why
 
@@ -138,6 +138,10 @@ class Inspector:
             self.snapshot(workflow_id), self.steps(workflow_id), self.journal(workflow_id)
         )
         return restarting.preview(workflow_id, step, entries, views, snapshot.state) if snapshot else None
+
+    async def ended(self, workflow_id: str) -> Ended | None:
+        """An ended workflow while Redis holds all of it, for a restart; afterwards the history has it."""
+        return await restarting.read_ended(self._connection, workflow_id)
 
     async def _fields(self, workflow_id: str) -> dict[str, bytes]:
         return to_fields(await self._connection.call("HGETALL", self._keys.workflow(workflow_id)))

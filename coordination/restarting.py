@@ -20,8 +20,10 @@ from coordination import journal as j
 from coordination.connection import Connection
 from coordination.domain import FINAL_STATES, StepKind, StepView
 from coordination.errors import BadRequest, TryAgain, WorkflowFinished, WorkflowNotFound
+from coordination.leases import to_fields
 from coordination.scripts import FINISHED, GONE, REFUSED
 from coordination.streams import wake
+from coordination.submission import FIRST_LOOK_MS
 
 _TRIES = 50  # a journal that grows between reading and writing is read again
 
@@ -239,3 +241,44 @@ def prefix(entries: list[j.Numbered], step: str) -> list[j.AnyEntry]:
             continue
         found.append(item.entry)
     return found
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A workflow that has ended, as Redis or the history holds it."""
+
+    id: str
+    type: str
+    version: int
+    input: bytes  # JSON
+    began_ms: int  # run() saw this time first
+    labels: dict[str, str]
+    entries: list[j.Numbered]
+
+
+async def read_ended(connection: Connection, workflow_id: str) -> Ended | None:
+    """An ended workflow while Redis holds all of it; None when it lives, never was, or has left for the history."""
+    fields = to_fields(await connection.call("HGETALL", connection.keys.workflow(workflow_id)))
+    if fields.get("state", b"").decode() not in FINAL_STATES or "input" not in fields:
+        return None
+    began_ms = int(fields.get("began") or fields["created"])
+    labels = msgspec.json.decode(fields.get("labels", b"{}"), type=dict[str, str])
+    kind, version, entries = fields["type"].decode(), int(fields["version"]), await read(connection, workflow_id)
+    return Ended(workflow_id, kind, version, fields["input"], began_ms, labels, entries)
+
+
+async def restore(connection: Connection, ended: Ended, step: str, new_id: str) -> bool:
+    """Accept a new workflow that begins with what an ended one keeps; False when it was accepted before.
+
+    Raises:
+        BadRequest: It cannot be done, in words.
+    """
+    kept = prefix(ended.entries, step)
+    keys, shard = connection.keys, connection.keys.shard(new_id)
+    labels = {**ended.labels, "restarted_from": ended.id, "restarted_step": step}
+    answer = await connection.script(
+        "restore",
+        [keys.workflow(new_id), keys.journal(new_id), keys.workflows(shard), keys.deadlines(shard), keys.events(shard)],
+        [new_id, ended.type, ended.version, ended.input, FIRST_LOOK_MS, msgspec.json.encode(labels), ended.began_ms,
+         *map(j.encode, kept)],
+    )  # fmt: skip
+    return bool(answer[0] == 1)

@@ -10,7 +10,7 @@ from coordination.errors import AdmissionRefused, WriteRefused
 from coordination.refusals import OUT_OF_MEMORY
 from coordination.scripts import DUPLICATE, REFUSED
 
-_FIRST_LOOK_MS = 3_600_000  # a workflow in the backlog is looked after once an hour
+FIRST_LOOK_MS = 3_600_000  # a workflow in the backlog is looked after once an hour
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ async def submit(connection: Connection, wanted: Submission) -> bool:
         answer = await connection.script(
             "submit",
             [keys.workflow(wanted.workflow_id), keys.workflows(shard), keys.deadlines(shard), keys.events(shard)],
-            [wanted.workflow_id, definition.type_name, definition.version, wanted.payload, most, _FIRST_LOOK_MS,
+            [wanted.workflow_id, definition.type_name, definition.version, wanted.payload, most, FIRST_LOOK_MS,
              int((deadline_s or 0) * 1000), wanted.waiter, *fields],
         )  # fmt: skip
     except WriteRefused as error:

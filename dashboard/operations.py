@@ -28,9 +28,10 @@ SUBMITS_PER_MINUTE = 600  # by the forms of one person
 
 
 @contextmanager
-def _audited(
+def audited(
     user: Any, action: str, target: tuple[str, str], request: HttpRequest | None, before: Any = None, after: Any = None
 ) -> Iterator[None]:
+    """Write an operator's command to the audit log together with its effect."""
     with transaction.atomic():
         audit.record(user, action, target, before=before, after=after, request=request)
         yield
@@ -72,7 +73,7 @@ def submit(
     return new_id
 
 
-def _living(workflow_id: str) -> str:
+def living(workflow_id: str) -> str:
     """The state of a workflow that has not ended.
 
     Raises:
@@ -97,8 +98,8 @@ def cancel(user: Any, workflow_id: str, reason: str = "", request: HttpRequest |
         WorkflowNotFound: No workflow has this id.
         WorkflowFinished: It has ended already.
     """
-    before = {"state": _living(workflow_id)}
-    with _audited(user, "workflow.cancel", ("workflow", workflow_id), request, before, {"reason": reason}):
+    before = {"state": living(workflow_id)}
+    with audited(user, "workflow.cancel", ("workflow", workflow_id), request, before, {"reason": reason}):
         core.sync().commands.cancel(workflow_id, actor=user.get_username(), reason=reason)
 
 
@@ -117,42 +118,47 @@ def signal(
         WorkflowNotFound: No workflow has this id.
         WorkflowFinished: It has ended already.
     """
-    _living(workflow_id)
+    living(workflow_id)
     after = {"name": name, "payload": payload}
-    with _audited(user, "workflow.signal", ("workflow", workflow_id), request, None, after):
+    with audited(user, "workflow.signal", ("workflow", workflow_id), request, None, after):
         core.sync().signal(workflow_id, name, payload, signal_id=signal_id)
 
 
 def retry_now(user: Any, workflow_id: str, step: str, request: HttpRequest | None = None) -> None:
     """End a step's waiting time before its next attempt."""
-    with _audited(user, "workflow.retry_now", ("workflow", workflow_id), request, None, {"step": step}):
+    with audited(user, "workflow.retry_now", ("workflow", workflow_id), request, None, {"step": step}):
         core.sync().commands.retry_now(workflow_id, step, user.get_username())
 
 
 def pause_type(user: Any, task_type: str, reason: str = "", request: HttpRequest | None = None) -> None:
     """Stop agents from taking tasks of a type; what runs goes on, what waits keeps waiting."""
-    with _audited(user, "task_type.pause", ("task_type", task_type), request, None, {"reason": reason}):
+    with audited(user, "task_type.pause", ("task_type", task_type), request, None, {"reason": reason}):
         core.sync().commands.pause_type(task_type, user.get_username(), reason)
     live.publish_on_commit("agents", "overview")
 
 
-def resume_type(user: Any, task_type: str, request: HttpRequest | None = None) -> None:
-    """Let agents take tasks of a type again."""
-    with _audited(user, "task_type.resume", ("task_type", task_type), request):
-        core.sync().commands.resume_type(task_type, user.get_username())
+def resume_type(user: Any, task_type: str, request: HttpRequest | None = None, ramp_s: float = 0.0) -> None:
+    """Let agents take tasks of a type again: all at once, or with slots that come back over so many seconds.
+
+    Raises:
+        BadRequest: The time does not fit.
+    """
+    after = {"ramp_s": ramp_s} if ramp_s else None
+    with audited(user, "task_type.resume", ("task_type", task_type), request, None, after):
+        core.sync().commands.resume_type(task_type, user.get_username(), ramp_s)
     live.publish_on_commit("agents", "overview")
 
 
 def drain_agent(user: Any, instance: str, request: HttpRequest | None = None) -> None:
     """Let an instance finish what it runs and take nothing new."""
-    with _audited(user, "agent.drain", ("agent", instance), request):
-        core.sync().commands.drain_agent(instance)
+    with audited(user, "agent.drain", ("agent", instance), request):
+        core.sync().commands.drain_agent(instance, user.get_username())
     live.publish_on_commit("agents")
 
 
 def undrain_agent(user: Any, instance: str, request: HttpRequest | None = None) -> None:
     """Let an instance take tasks again."""
-    with _audited(user, "agent.undrain", ("agent", instance), request):
+    with audited(user, "agent.undrain", ("agent", instance), request):
         core.sync().commands.undrain_agent(instance)
     live.publish_on_commit("agents")
 
@@ -168,13 +174,13 @@ def register_remote(user: Any, remote: RemoteAgent, request: HttpRequest | None 
     except AgentError as error:
         raise BadRequest(str(error)) from None
     name = ("remote_agent", remote.name)
-    with _audited(user, "remote_agent.register", name, request, None, msgspec.to_builtins(remote)):
+    with audited(user, "remote_agent.register", name, request, None, msgspec.to_builtins(remote)):
         core.sync().commands.register_remote(msgspec.structs.replace(remote, registered_by=user.get_username()))
     live.publish_on_commit("agents")
 
 
 def remove_remote(user: Any, name: str, request: HttpRequest | None = None) -> None:
     """Stop running a remote agent."""
-    with _audited(user, "remote_agent.remove", ("remote_agent", name), request):
+    with audited(user, "remote_agent.remove", ("remote_agent", name), request):
         core.sync().commands.remove_remote(name)
     live.publish_on_commit("agents")

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from django.http import HttpRequest
 from ninja import Router, Status
+from pydantic import Field
 
 from coordination import client as core
 from coordination.domain import RemoteAgent
@@ -23,6 +24,12 @@ class NotFound(BadRequest):
     """There is no such object."""
 
     code = "not_found"
+
+
+class RampIn(shapes.Body):
+    """How a task type comes back."""
+
+    ramp_s: float = Field(0.0, ge=0, le=86_400, description="Seconds over which its slots come back.")
 
 
 @router.get("/agents", auth=may("view"), response=list[dict[str, Any]], summary="List agent instances")
@@ -68,9 +75,9 @@ def pause(request: HttpRequest, task_type: str, body: shapes.Because | None = No
 
 
 @router.post("/queues/{task_type}/resume", auth=may("operate"), response={202: None}, summary="Resume a task type")
-def resume(request: HttpRequest, task_type: str) -> Any:
-    """Let agents take tasks of a type again."""
-    operations.resume_type(caller(request), task_type, request)
+def resume(request: HttpRequest, task_type: str, body: RampIn | None = None) -> Any:
+    """Let agents take tasks of a type again: all at once, or with slots that come back by and by."""
+    operations.resume_type(caller(request), task_type, request, body.ramp_s if body else 0.0)
     return Status(202, None)
 
 

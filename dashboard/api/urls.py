@@ -11,7 +11,8 @@ from django.urls import URLPattern, include, path
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 
-from dashboard.api import approvals, bulk, errors, escalations, fleet, rest, workflows
+from dashboard.api import approvals, bulk, errors, escalations, fleet, rest, steering, workflows
+from dashboard.api.described import METHODS, description
 from dashboard.roles import viewer_required
 
 api = NinjaAPI(
@@ -26,24 +27,23 @@ api = NinjaAPI(
     openapi_url=None,
 )
 errors.install(api)
-for part in (workflows.router, escalations.router, approvals.router, bulk.router, fleet.router, rest.router):
+for part in (
+    workflows.router, steering.router, escalations.router, approvals.router, bulk.router, fleet.router, rest.router,
+):  # fmt: skip
     api.add_router("", part)
-
-_METHODS = ("get", "post", "put", "patch", "delete")
-
 
 def openapi(request: HttpRequest) -> HttpResponse:
     """The OpenAPI 3.1 description."""
-    return JsonResponse(api.get_openapi_schema(path_prefix="/api/"))
+    return JsonResponse(description(api))
 
 
 @viewer_required
 def docs(request: HttpRequest) -> HttpResponse:
     """The description as a page, rendered here: it needs no script."""
-    schema: dict[str, Any] = api.get_openapi_schema(path_prefix="/api/")
+    schema = description(api)
     sections: dict[str, list[dict[str, Any]]] = {}
     for address, operations in schema["paths"].items():
-        for method in _METHODS:
+        for method in METHODS:
             if operation := operations.get(method):
                 shown = {
                     **operation,

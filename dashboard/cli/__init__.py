@@ -13,6 +13,7 @@ def main() -> None:
     """Run one command; errors are one line on stderr, with the exit codes of docs/cli.md."""
     import typer
 
+    from dashboard.cli import steering  # noqa: F401 its commands register themselves
     from dashboard.cli.app import app
     from dashboard.cli.errors import CommandFailed
 
