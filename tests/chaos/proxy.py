@@ -39,9 +39,10 @@ class Proxy:
 
     def stop(self) -> None:
         """Cut everything and end."""
-        self.cut()
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
 
     def cut(self) -> None:
         """End every connection without a goodbye."""
@@ -61,6 +62,13 @@ class Proxy:
         for writer in list(self._writers):
             if chosen.random() < 0.5:
                 self._half_open.add(writer)
+
+    async def _end(self) -> None:
+        self._abort()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _abort(self) -> None:
         for writer in list(self._writers):
