@@ -290,8 +290,8 @@ class Writer:
             await open_no_agent(host, execution, step, run, f"No agent took it within {call.queue_timeout_s:g} s.")
             return 0
         elif host.registry.capable(call.task_type, run.requires):
-            run.since_ms = run.since_ms if call.queue_timeout_s is not None else now_ms
-            await self._find_again(execution, step, run)
+            queued_ms, run.since_ms = run.since_ms, run.since_ms if call.queue_timeout_s is not None else now_ms
+            await self._find_again(execution, step, run, queued_ms)
         elif (unserved_s := self._unserved_s(run, now_ms)) >= limit_s:
             needs = "".join(f" with {name} = {value}" for name, value in (run.requires or {}).items())
             why = (
