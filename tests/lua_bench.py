@@ -129,6 +129,28 @@ class Bench:
             [identity, dedupe, blob, "progressed", LOOK_MS],
         )  # fmt: skip
 
+    async def pause(self, identity: str) -> Any:
+        """pause"""
+        k = self.keys
+        return await self.script(
+            "pause", [k.workflow(identity), k.journal(identity), k.events(0)], [identity, ENTRY, b"{}"]
+        )
+
+    async def resume(self, identity: str) -> Any:
+        """resume_workflow"""
+        k = self.keys
+        keys = [k.workflow(identity), k.journal(identity), k.resumes(0), k.deadlines(0), k.events(0)]
+        return await self.script("resume_workflow", keys, [identity, ENTRY, LOOK_MS])
+
+    async def interrupt(self, identity: str, dedupe: str, read: int | str, ends_pause: bool, steps: Any = ()) -> Any:
+        """interrupt"""
+        k = self.keys
+        return await self.script(
+            "interrupt",
+            [k.workflow(identity), k.journal(identity), k.workflows(0), k.resumes(0), k.deadlines(0), k.events(0)],
+            [identity, dedupe, ENTRY, read, LOOK_MS, int(ends_pause), "", *steps],
+        )
+
     async def forget(self, identity: str, seq: int) -> Any:
         """forget"""
         return await self.script(
@@ -151,7 +173,9 @@ class Bench:
 
     async def beat(self, host: str, first: bool) -> Any:
         """beat"""
-        return await self.script("beat", [self.keys.beats, self.keys.hosts, self.keys.beat_times], [host, "", int(first)])
+        return await self.script(
+            "beat", [self.keys.beats, self.keys.hosts, self.keys.beat_times], [host, "", int(first)]
+        )
 
     async def declare_dead(self, host: str, count: int) -> Any:
         """declare_dead"""

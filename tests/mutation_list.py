@@ -86,7 +86,8 @@ MUTATIONS = [
     Mutation(
         4, "a wire whose reply is outstanding is closed", "coordination/connection.py",
         "Exception:\n            await wire.close()\n            raise\n        await self._keep(wire)",
-        "Exception:\n            self._idle.append(wire)\n            raise\n        await self._keep(wire)",
+        "Exception:\n            wire._pending.clear()\n            self._idle.append(wire)\n"
+        "            raise\n        await self._keep(wire)",
     ),
     Mutation(
         5, "calls share a few lanes and wait for them", "coordination/connection.py", "_LANES = 4", "_LANES = 4_000",

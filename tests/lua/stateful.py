@@ -21,7 +21,8 @@ from coordination.connection import Connection
 from coordination.keys import COORDINATORS_GROUP, Keys
 from coordination.leases import to_fields
 from coordination.streams import ensure_group
-from tests.lua.shard_model import FINAL, Shard, outline
+from tests.lua.model_values import FINAL, outline
+from tests.lua.shard_model import Shard
 from tests.lua_bench import Bench
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
@@ -158,7 +159,8 @@ class ShardMachine(ServerMachine):
         expected = {
             "state": flow.state, "owner": flow.owner, "epoch": str(flow.epoch), "seq": str(flow.seq),
             "entry": f"{flow.entry.mark}{flow.entry.id}" if flow.entry else "", "open": str(flow.open),
-            "parked": "1" if flow.parked else "", "checkpoints": str(flow.checkpoints or ""),
+            "parked": "1" if flow.parked else "", "paused": "{}" if flow.paused else "",
+            "checkpoints": str(flow.checkpoints or ""),
             "late": str(flow.late or ""), "seen": "" if flow.seen is None else str(flow.seen),
             "stalls": "" if flow.stalls is None else str(flow.stalls),
         }  # fmt: skip

@@ -102,12 +102,20 @@ class Escalations(ShardMachine):
         self.both("accept", flow, "")
 
     @rule(flow=flows)
+    def pause(self, flow: str) -> None:
+        self.both("pause", flow)
+
+    @rule(flow=flows)
+    def resume(self, flow: str) -> None:
+        self.both("resume", flow)
+
+    @rule(flow=flows)
     def open_ones_are_shown(self, flow: str) -> None:
-        """A living workflow needs people exactly while an escalation of its own is open."""
+        """A living workflow needs people exactly while an escalation of its own is open, or is paused."""
         known = self.model.workflows[flow]
         is_open = sum(e.workflow == flow and e.state == "open" for e in self.model.escalations.values())
         assert known.open == is_open
-        assert known.ended or (known.state == "needs_human") == bool(is_open)
+        assert known.ended or known.paused or (known.state == "needs_human") == bool(is_open)
 
 
 def test_any_sequence_closes_each_escalation_once(config: Config) -> None:

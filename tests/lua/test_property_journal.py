@@ -106,6 +106,20 @@ class Journal(ShardMachine):
         fresh = dedupe not in flow.accepted and not flow.ended
         assert (self.both("accept", FLOW, dedupe) == 1) == fresh
 
+    @rule()
+    def pause(self) -> None:
+        self.both("pause", FLOW)
+
+    @rule()
+    def resume(self) -> None:
+        self.both("resume", FLOW)
+
+    @rule(dedupe=st.sampled_from(["g:r1", "g:r2"]), chosen=st.lists(steps, unique=True))
+    def interrupt(self, dedupe: str, chosen: list[str]) -> None:
+        """An operator ends a step's attempts at once; what they still bring is late."""
+        if self.both("interrupt", FLOW, dedupe, "", False, tuple(chosen)) == 1:
+            self.withdrawn.update(chosen)
+
     @rule(off=stale, unread=st.sampled_from([0, 1, 1, 1]))
     def finish(self, off: int, unread: int) -> None:
         seq = self.model.workflows[FLOW].seq - unread

@@ -86,6 +86,23 @@ class Leases(ShardMachine):
     def look(self, chosen: int, live: list[str]) -> None:
         self.both("look", self.flow(chosen), " ".join(live))
 
+    @rule(chosen=st.integers(0, 3))
+    def pause(self, chosen: int) -> None:
+        self.both("pause", self.flow(chosen))
+
+    @rule(chosen=st.integers(0, 3))
+    def resume(self, chosen: int) -> None:
+        self.both("resume", self.flow(chosen))
+
+    @rule(chosen=st.integers(0, 3), dedupe=st.sampled_from(["g:r1", "g:r2"]), unread=st.sampled_from([0, 0, 1, None]))
+    def interrupt(self, chosen: int, dedupe: str, unread: int | None) -> None:
+        """An operator's restart: the owner's epoch is over, whatever it still sends."""
+        identity = self.flow(chosen)
+        before = self.model.workflows[identity].epoch
+        read = "" if unread is None else self.model.workflows[identity].seq - unread
+        if self.both("interrupt", identity, dedupe, read, unread is None, ()) == 1:
+            assert self.both("checkpoint", identity, before, [ENTRY], (), 0, 100, 0) == STALE
+
     @rule(host=hosts, first=st.booleans())
     def beat(self, host: str, first: bool) -> None:
         self.both("beat", host, first)
