@@ -148,27 +148,34 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             match = resolve(where or "/")
         except Resolver404:
             match = None
-        self.page = pages.find(match.view_name) if match else None
-        self.visit = pages.Visit(match.kwargs if match else {}, QueryDict(query), frozenset())
+        self.page = None  # nothing of the new page is shown before its reader is known
+        visit = pages.Visit(match.kwargs if match else {}, QueryDict(query), frozenset())
         self.sent.clear()
-        await self._authorise()
+        self.page, self.visit = await self._admitted(pages.find(match.view_name) if match else None, visit)
         topics = self.page.topics(self.visit) if self.page else set()
         await self._join({live.group(topic) for topic in topics | {"escalations"}})
 
     async def _authorise(self) -> None:
-        if time.monotonic() - self.authorised_at < AUTHORISE_S:
-            return
+        if time.monotonic() - self.authorised_at >= AUTHORISE_S:
+            page, visit = await self._admitted(self.page, self.visit)
+            if page is self.page:  # else another page was opened meanwhile, by the same checks
+                self.visit = visit
+
+    async def _admitted(
+        self, page: pages.LivePage | None, visit: pages.Visit
+    ) -> tuple[pages.LivePage | None, pages.Visit]:
+        """The page with its reader as they are now; refuses who may not see it."""
         user = await get_user(self.scope)
         session_key = self.scope["session"].session_key
         alive = session_key and await sync_to_async(self.scope["session"].exists)(session_key)
         if not user.is_authenticated or not user.is_active or not alive:
             raise _Refused(SIGNED_OUT)
         verbs = await threaded(pages.verbs_of)(user)
-        if (self.page.verb if self.page else "view") not in verbs:
+        if (page.verb if page else "view") not in verbs:
             raise _Refused(FORBIDDEN)
-        personal = self.page is not None and self.page.personal
-        self.visit = pages.Visit(self.visit.kwargs, self.visit.query, verbs, user.pk if personal else None)
         self.authorised_at = time.monotonic()
+        personal = page is not None and page.personal
+        return page, pages.Visit(visit.kwargs, visit.query, verbs, user.pk if personal else None)
 
     async def _present(self) -> None:
         """Say, every few seconds, that this reader has this page open."""

@@ -19,6 +19,9 @@ def save(user: Any, escalation_id: str, action: str, typed: Mapping[str, str]) -
         for name, text in list(typed.items())[:MOST_FIELDS]
         if (name == "comment" or name.startswith("value")) and not is_secret_name(name)
     }
+    if not any(text.strip() for text in fields.values()):
+        discard(user, escalation_id)
+        return True
     if not Escalation.objects.filter(pk=escalation_id, state="open").exists():
         return False
     Draft.objects.update_or_create(

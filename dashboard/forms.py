@@ -97,7 +97,8 @@ class SchemaForm(forms.Form):
         made.label, made.help_text = label, kind.hint
         self.fields[path] = made
         bound = self[path]
-        return Node(path, label, "field", kind.hint, must and kind.name != "boolean", bound=bound, listed=required)
+        listed = required or start == ""  # what was given as an empty text stays one
+        return Node(path, label, "field", kind.hint, must and kind.name != "boolean", bound=bound, listed=listed)
 
     def _group(self, path: str, label: str, kind: Kind, start: Any, required: bool, depth: int) -> Node:
         needed = set(kind.schema.get("required", ()))

@@ -30,7 +30,7 @@
     const where = row && address(row);
     if (!where) return;
     const target = new URL(where, location.href);
-    if (action) target.searchParams.set("action", action);
+    if (action) { target.searchParams.set("action", action); target.searchParams.set(action === "retry" ? "send" : "focus", "1"); }
     location.assign(target);
   }
 
@@ -50,7 +50,7 @@
     const here = tab.hasAttribute("aria-current");
     if (here && key === "r") send();
     else if (here) toForm();
-    else location.assign(key === "r" ? `${tab.href.split("#")[0]}&send=1#repair` : `${tab.href.split("#")[0]}&focus=1#repair`);
+    else location.assign(`${tab.href.split("#")[0]}&${key === "r" ? "send" : "focus"}=1`);
   }
   function send() {
     (form.querySelector("[data-then]") || form.querySelector("[data-primary]")).click();
@@ -183,6 +183,7 @@
     else if (/^[a-z]$/.test(key)) {
       const target = (row && row.querySelector(`[data-${key === "c" ? "claim" : "none"}]`)) || keyed(key);
       if (target) { event.preventDefault(); target.click(); if (document.contains(target)) target.focus(); }
+      else if (key === "c") open(row);
     }
   });
 })();

@@ -9,8 +9,13 @@
   const place = `ganglion.draft.${page}`;
   const word = document.getElementById("draft-state");
 
-  /* --- a notice is out of the way once the decision has gone ------------------- */
-  if (!form) { try { localStorage.removeItem(place); } catch { /* storage is off */ } return; }
+  /* --- no form: a decision waits, and the page is read again when it no longer does; or it is over ---- */
+  if (!form) {
+    const waits = () => document.querySelector("#held, #needs-approval");
+    if (waits()) document.addEventListener("htmx:after:swap", () => { if (!waits()) location.reload(); });
+    else try { localStorage.removeItem(place); } catch { /* storage is off */ }
+    return;
+  }
 
   const typed = () => [...form.elements].filter((field) => field.name && /^(value|comment)/.test(field.name));
   const action = form.elements.action.value;
@@ -76,7 +81,7 @@
   }
   document.addEventListener("htmx:after:swap", followClaim);
   followClaim();
-  document.addEventListener("htmx:ws:after:connection", () => { presence = ""; });
+  document.addEventListener("htmx:ws:after:connection", () => say(Date.now() - workedAt < 60000 ? "editing" : "viewing"));
   let renewedAt = Date.now();
   setInterval(async () => {
     if (presence === "editing" && Date.now() - workedAt > 60000) say("viewing");
