@@ -1,0 +1,167 @@
+"""The checker of the fault runs: what is planted is found, and an honest run passes."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from coordination import journal as j
+from tests.chaos import plans
+from tests.chaos.check import check
+from tests.chaos.record import Record, completed
+from tests.chaos.report import Report
+from tests.chaos.scene import Fault, Scene
+
+pytestmark = pytest.mark.once
+
+_NOW = int(time.time() * 1000)
+
+
+class Run:
+    """A small run as its files tell it: one workflow with a task and a signal, taken over once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.entries: list[Any] = [
+            j.Attempt("1", 0, 1, 0, "chaos_work", b""),
+            j.Signalled("go", "go-1", b"1"),
+            j.TakenUp(2, "host-1-b", "host-0-a", "takeover"),
+            j.Settled("1", 0, 1, "agent-0", _NOW, b"7"),
+            j.Finished("completed"),
+        ]
+        self.state, self.epoch, self.result = "completed", 2, "7"
+        self.escalations: list[tuple[str, str, str, str]] = []
+        self.lost_hosts: list[str] = []
+        self.notes = ["start w:1:0 1 10 5", "effect w:1:0 1 10 5", "write w@1 1 20 0", "write w@5 2 21 0"]
+        self.acknowledged = [("accepted", "w", completed(7)), ("signal", "w", "go-1")]
+        self.fired: list[Fault] = []
+
+    def check(self) -> Report:
+        """Write the files and check them."""
+        record = Record(self.folder / "acknowledged.log")
+        for line in self.acknowledged:
+            record.add(*line)
+        notes = [note.rsplit(" ", 1) for note in self.notes]
+        (self.folder / "ledger.log").write_text("".join(f"{note} {_NOW + int(ms)}\n" for note, ms in notes))
+        self._write_history(self.folder / "history.sqlite3")
+        crew = SimpleNamespace(
+            folder=self.folder, ledger_path=self.folder / "ledger.log", history_path=self.folder / "history.sqlite3",
+            agents=[],
+        )  # fmt: skip
+        scene = Scene(crew, None, None, seed=1)  # type: ignore[arg-type]
+        scene.fired = self.fired
+        report = Report(1, "")
+        check(report, scene, record)
+        record.close()
+        return report
+
+    def _write_history(self, path: Path) -> None:
+        numbered = [j.Numbered(seq, _NOW + 10 * seq, entry) for seq, entry in enumerate(self.entries, 1)]
+        with sqlite3.connect(path) as database:
+            for table in (
+                "dashboard_workflow (id, type, state, seq, epoch, open_escalations, duration_ms)",
+                "dashboard_workflowarchive (workflow_id, result, journal)",
+                "dashboard_escalation (id, state, reason, workflow_id)",
+                "dashboard_hostevent (host, at, kind)",
+            ):
+                database.execute(f"CREATE TABLE {table}")
+            row = ("w", "chaos", self.state, len(numbered), self.epoch, 0, 50)
+            database.execute("INSERT INTO dashboard_workflow VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            kept = ("w", self.result, j.encode_archive(numbered))
+            database.execute("INSERT INTO dashboard_workflowarchive VALUES (?, ?, ?)", kept)
+            database.executemany("INSERT INTO dashboard_escalation VALUES (?, ?, ?, ?)", self.escalations)
+            lost = [(host, f"@{_NOW / 1000}") for host in self.lost_hosts]
+            stamp = "strftime('%Y-%m-%d %H:%M:%f', substr(?2, 2), 'unixepoch')"
+            database.executemany(f"INSERT INTO dashboard_hostevent VALUES (?1, {stamp}, 'lost')", lost)
+
+
+def test_an_honest_run_passes(tmp_path: Path) -> None:
+    report = Run(tmp_path).check()
+    assert not report.broken
+    assert (report.accepted, report.completed, report.effects, report.fenced_writes) == (1, 1, 1, 2)
+
+
+def _doubled(run: Run) -> None:
+    run.notes.append("start w:1:0 1 11 6")
+
+
+def _late(run: Run) -> None:
+    run.notes.append("start w:1:0 2 10 500")
+
+
+def _no_effect(run: Run) -> None:
+    run.notes.remove("effect w:1:0 1 10 5")
+
+
+def _stale(run: Run) -> None:
+    run.notes.append("write w@5 1 20 0")
+
+
+def _lost(run: Run) -> None:
+    run.acknowledged.append(("accepted", "v", completed(1)))
+
+
+def _wrong(run: Run) -> None:
+    run.result = "8"
+
+
+def _signal_lost(run: Run) -> None:
+    run.acknowledged.append(("signal", "w", "go-2"))
+
+
+def _signal_twice(run: Run) -> None:
+    run.entries.insert(3, j.Signalled("go", "go-1", b"1"))
+
+
+def _history_differs(run: Run) -> None:
+    run.epoch = 1
+
+
+def _escalation_open(run: Run) -> None:
+    run.escalations.append(("w~1~1", "open", "final_error", "w"))
+
+
+def _robbed(run: Run) -> None:
+    run.fired.append(Fault("server_stop", "server", _NOW - 1000, _NOW))
+    run.lost_hosts.append("host-0-a")
+
+
+def _fence_idle(run: Run) -> None:
+    run.fired.append(Fault("host_zombie", "host-0", _NOW, _NOW, "host-0-a"))
+
+
+@pytest.mark.parametrize(
+    ("plant", "said"),
+    [
+        (_doubled, "while pid 10 lived"),
+        (_late, "after it was settled"),
+        (_no_effect, "are not in the ledger"),
+        (_stale, "under an epoch that had ended"),
+        (_lost, "are not in the history as ended"),
+        (_wrong, "ended otherwise"),
+        (_signal_lost, "are in no journal"),
+        (_signal_twice, "written twice"),
+        (_history_differs, "the history shows"),
+        (_escalation_open, "escalations are open"),
+        (_robbed, "living hosts were declared dead"),
+        (_fence_idle, "the fence was not exercised"),
+    ],
+)
+def test_what_is_planted_is_found(tmp_path: Path, plant: Callable[[Run], None], said: str) -> None:
+    run = Run(tmp_path)
+    plant(run)
+    broken = run.check().broken
+    assert any(said in line for line in broken), broken
+
+
+def test_a_seed_makes_the_same_workflows_in_any_order() -> None:
+    there = [plans.make(7, number) for number in range(50)]
+    back = [plans.make(7, number) for number in reversed(range(50))]
+    assert there == back[::-1]
+    assert there != [plans.make(8, number) for number in range(50)]
