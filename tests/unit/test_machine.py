@@ -13,8 +13,17 @@ from coordination import DistributedCoordinator, catalog
 from coordination import journal as j
 from coordination.calls import ChildCall, HumanCall, ProgressCall, RecordCall, SignalCall, SleepCall, TaskCall
 from coordination.domain import ErrorInfo
-from coordination.errors import ChildFailed, SignalTimeout, StepFailed, WorkflowCancelled, WorkflowCodeChanged
+from coordination.errors import (
+    BadRequest,
+    ChildFailed,
+    SignalTimeout,
+    StepFailed,
+    WorkflowCancelled,
+    WorkflowCodeChanged,
+)
+from coordination.keys import escalation_id
 from coordination.machine import Machine
+from coordination.restarting import plan
 
 
 class Recorder:
@@ -32,35 +41,60 @@ class Recorder:
 
     def write(self, entry: j.AnyEntry) -> None:
         item = j.Numbered(len(self.journal) + 1, 1_000 + 10 * len(self.journal), entry)
+        self.take_in(item)
+
+    def take_in(self, item: j.Numbered) -> None:
+        """Apply an entry as its host does: after a restart another one takes the workflow up from its journal."""
         self.journal.append(item)
-        self.machine.apply(item)
+        if isinstance(item.entry, j.Restarted):
+            self.machine = self.replayed()
+        else:
+            self.machine.apply(item)
 
     def write_new(self) -> None:
         """Write everything that run() newly asks for."""
         for call in list(self.machine.new.values()):
             self.write(first_entry(call))
 
+    def restart(self, step: str, request_id: str = "") -> bool:
+        """Restart from a step, unless compensations have begun after it."""
+        try:
+            planned = plan(self.journal, step)
+        except BadRequest:
+            return False
+        about = (planned.generation, planned.first, "anna", "", request_id, planned.closing, planned.orphans)
+        kept = set(j.Account(self.journal).began) - set(planned.again)
+        self.write(j.Restarted(step, *about))
+        assert step in self.machine.new and not kept & set(self.machine.new)  # asked for anew, and nothing before it
+        return True
+
     def replayed(self) -> Machine:
-        machine = self.fresh()
+        machine, left_out = self.fresh(), j.gone(self.journal)
         for item in self.journal:
-            machine.apply(item)
+            if item.seq not in left_out:
+                machine.apply(item)
         return machine
 
 
-def first_entry(call: Any) -> j.AnyEntry:
+def first_entry(call: Any, generation: int = 0) -> j.AnyEntry:
     match call:
         case TaskCall():
-            return j.Attempt(call.id, 0, 1, 0, call.task_type, call.digest, call.payload)
+            return j.Attempt(call.id, generation, 1, 0, call.task_type, call.digest, call.payload,
+                             undoes=call.undoes)  # fmt: skip
         case SleepCall():
             return j.TimerSet(call.id, 5_000)
         case SignalCall():
             return j.SignalAwaited(call.id, call.name, 9_000 if call.timeout_s else 0)
         case HumanCall():
-            return j.Escalated(call.id, f"w1~{call.id}~1", "human_input_requested", call.label)
+            return j.Escalated(
+                call.id, escalation_id("w1", call.id, 1, generation), "human_input_requested", call.label
+            )
         case RecordCall():
             return j.Recorded(call.id, call.name, b"7")
         case ChildCall():
-            return j.ChildStarted(call.id, f"c{call.id}", call.child_type, call.digest, call.payload)
+            return j.ChildStarted(
+                call.id, f"c{call.id}" + "-again" * generation, call.child_type, call.digest, call.payload
+            )
         case ProgressCall():
             return j.Progressed(call.id, call.note)
     raise AssertionError(call)
@@ -73,7 +107,9 @@ def picture(machine: Machine) -> Any:
         sorted(machine.new), sorted(machine._program.waiting), machine.timers, machine.asked, machine.reask,
         machine.open, machine.children, machine.orphans, machine.closing, machine.withdrawn, machine.done, value,
         (type(error), str(error)), machine.steps_total, machine.steps_done, machine.retrying, sorted(machine.dirty),
+        machine.paused, machine.generation, machine.restart, len(machine._held),
         {step: (run.state, run.number, run.round, run.used, run.due_ms, run.payload, run.reason, run.escalations,
+                run.generation, run.target, run.requires, run.since_ms,
                 [e.message for e in run.errors]) for step, run in machine.runs.items()},
     )  # fmt: skip
 
@@ -120,28 +156,45 @@ def step_once(recorder: Recorder, chance: random.Random) -> None:
     runs, waiting = list(machine.runs.items()), list(machine._program.waiting.items())
     kinds = ["new"] * 6 + ["settle", "fail", "final", "timeout", "retry", "escalate", "decide", "signal", "fire"] * 2
     kinds += ["child", "answer", "now", "late", "taken", "nonsense"]
-    kind = chance.choice([*kinds, "cancel"] if chance.random() < 0.1 else kinds)
+    kinds += ["resume"] * 3 if machine.paused else []
+    if chance.random() < 0.1:
+        kinds += ["cancel", "pause", "pause", *(["restart"] if len(recorder.journal) < 150 else [])]
+    kind = chance.choice(kinds)
+    if machine.paused and kind in ("new", "retry", "escalate", "fire", "nonsense"):
+        return  # a host writes nothing while it is paused
     step, run = chance.choice(runs) if runs else ("", None)
     error = ErrorInfo("Error", "no", kind != "final")
     call_id, call = chance.choice(waiting) if waiting else ("", None)
     if kind == "new" and machine.new:
-        recorder.write(first_entry(chance.choice(list(machine.new.values()))))
+        recorder.write(first_entry(chance.choice(list(machine.new.values())), machine.generation))
     elif kind == "settle" and run is not None:
         recorder.write(j.Settled(step, 0, run.number, "a", 1, b"5"))
     elif kind in ("fail", "final") and run is not None:
-        recorder.write(j.Erred(step, 0, run.number, "a", 1, error, chance.choice([None, 2.0])))
+        recorder.write(j.Erred(step, run.generation, run.number, "a", 1, error, chance.choice([None, 2.0])))
     elif kind == "timeout" and run is not None:
         recorder.write(j.TimedOut(step, 0, run.number, "a", 1))
     elif kind == "retry" and run is not None and run.state == "backoff":
-        recorder.write(j.Attempt(step, 0, run.number + 1, run.round, run.call.task_type, run.call.digest))
+        recorder.write(j.Attempt(step, run.generation, run.number + 1, run.round, run.call.task_type, run.call.digest))
     elif kind == "escalate" and run is not None and run.state == "exhausted":
-        recorder.write(j.Escalated(step, f"w1~{step}~{run.escalations + 1}", run.reason))
+        identity = escalation_id("w1", step, run.escalations + 1, run.generation)
+        recorder.write(j.Escalated(step, identity, run.reason))
     elif kind in ("decide", "answer") and machine.open:
         identity, about = chance.choice(list(machine.open.items()))
-        action = chance.choice(["retry", "edit", "supply", "skip", "fail"])
-        recorder.write(j.Decided(about, identity, action, "anna", "d", chance.choice([b"3", b'"x"', b"null", None])))
-        for asked in list(machine.reask):
-            recorder.write(j.Escalated(asked, f"w1~{asked}~{machine.asked[asked] + 1}", "human_input_requested"))
+        action = chance.choice(["retry", "edit", "supply", "skip", "fail", "reroute", "restart"])
+        value = chance.choice([b"3", b'"x"', b"null", None])
+        if action == "reroute":
+            value = chance.choice([b'{"agent":"other"}', b'{"requires":{"kind":"nda"}}'])
+        decision = f"d{len(recorder.journal)}"
+        if action != "restart" or machine.cancelled is None:
+            recorder.write(j.Decided(about, identity, action, "anna", decision, value))
+        if machine.restart is not None and not recorder.restart(about, decision):
+            recorder.write(j.Restarted("", machine.generation, len(recorder.journal) + 2, "anna", "", decision))
+        machine = recorder.machine
+        for asked in [] if machine.paused else list(machine.reask):
+            number = machine.asked[asked] + 1
+            recorder.write(
+                j.Escalated(asked, escalation_id("w1", asked, number, machine.generation), "human_input_requested")
+            )
     elif kind == "signal":
         recorder.write(j.Signalled("go", str(chance.random()), b"1"))
     elif kind == "fire" and machine.timers:
@@ -151,6 +204,12 @@ def step_once(recorder: Recorder, chance: random.Random) -> None:
         recorder.write(j.ChildEnded(about, child, chance.choice(["completed", "failed"]), b"[]", error))
     elif kind == "now" and run is not None:
         recorder.write(j.RetryNow(step, "anna"))
+    elif kind == "pause" and not machine.paused:
+        recorder.write(j.Paused("anna"))
+    elif kind == "resume":
+        recorder.write(j.Resumed("anna"))
+    elif kind == "restart" and machine.cancelled is None and (began := list(j.Account(recorder.journal).began)):
+        recorder.restart(chance.choice(began))
     elif kind == "taken":
         recorder.write(j.TakenUp(2, "h2", "h1", "takeover"))
     elif kind == "cancel":
@@ -170,14 +229,18 @@ def test_a_replay_equals_the_life_it_replays(seed: int, size: int, length: int) 
     for _ in range(length):
         if recorder.machine.done:
             break
+        held = recorder.machine
+        before = (held.paused, held.steps_total, held.steps_done)
         step_once(recorder, chance)
+        if before[0] and held.paused and recorder.machine is held:
+            assert (held.steps_total, held.steps_done) == before[1:]  # run() stands still
     assert picture(recorder.replayed()) == picture(recorder.machine)
     # a crash may also come before what run() asked for was written: any prefix replays, too
     prefix = Recorder(MachineEverything, size)
     for item in recorder.journal[: length // 2]:
-        prefix.machine.apply(item)
+        prefix.take_in(item)
     for item in recorder.journal[length // 2 :]:
-        prefix.machine.apply(item)
+        prefix.take_in(item)
     assert picture(prefix.machine) == picture(recorder.machine)
 
 
