@@ -117,7 +117,11 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = GANGLION.payload_bytes + 262_144  # a payload in a
 CELERY_BROKER_URL = environment.broker(BROKER_URL)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": f"{GANGLION.prefix}celery:",
-    "visibility_timeout": 600,  # longer than any job here runs; a lost worker's job comes back after it
+    # A job whose worker has died runs again after this. Jobs end well before it (see dashboard.jobs.PATIENCE_S).
+    "visibility_timeout": int(os.environ.get("GANGLION_JOB_LOST_S", "60")),
+    "unacked_restore_interval": 2,  # seconds between looks for such jobs; each look counts (throttle 1)
+    "unacked_restore_throttle": 1,
+    "unacked_mutex_expire": 10,  # a worker that dies while it looks keeps others from it for so long
     "socket_connect_timeout": 5,
     "socket_timeout": None,
     **sentinels.broker_options(BROKER_URL),
@@ -127,8 +131,6 @@ CELERY_TASK_DEFAULT_QUEUE = "jobs"
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_TIME_LIMIT = 540
-CELERY_TASK_SOFT_TIME_LIMIT = 480
 CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,6 +38,7 @@ logger = logging.getLogger("ganglion.jobs")
 
 BATCH = 500
 MOST = 20_000  # rows that one run of a job looks at
+PATIENCE_S = 8.0  # one walk over rows takes no longer: a job ends long before another worker would take it over
 SAMPLE_DAYS = 14
 SETTLED = dt.timedelta(minutes=1)  # younger changes are the relay's business
 LAG_WARNING_MS = 30_000
@@ -56,7 +58,7 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 
 @shared_task(acks_late=True)
 def run_schedules() -> int:
-    """Submit what is due; two beats, or two workers, never double a run, because its key is name and time."""
+    """Submit what is due; two beats, or two workers, never double a run, because its key is schedule and time."""
     submitted = 0
     now = timezone.now()
     catalog.discover()
@@ -73,7 +75,7 @@ def _run(schedule: Schedule, moment: dt.datetime) -> int:
         values["last_workflow_id"] = core.sync().submit(
             schedule.workflow_type,
             schedule.input,
-            key=f"schedule:{schedule.name}:{stamp}",
+            key=f"schedule:{schedule.pk}:{stamp}",
             labels={"schedule": schedule.name},
         )
     except TryAgain as error:
@@ -154,7 +156,10 @@ def _living(state: WorkflowState) -> QuerySet[Workflow]:
 def _walk(name: str, rows: QuerySet[Workflow], column: str) -> Iterator[list[str]]:
     """Ids in the order of a column, in batches; a run looks at ``MOST`` rows, and the next goes on from there."""
     place = cache.get(name)
+    deadline = time.monotonic() + PATIENCE_S
     for _ in range(MOST // BATCH):
+        if time.monotonic() > deadline:
+            break
         later = rows.filter(**{f"{column}__gte": place}) if place else rows
         found = list(later.order_by(column, "pk").values_list("pk", column)[:BATCH])
         if found:
@@ -198,7 +203,7 @@ def _journal_key(workflow_id: str) -> str:
 @shared_task(acks_late=True)
 def age_out() -> dict[str, int]:
     """Delete history that is older than GANGLION_HISTORY_DAYS, in small transactions; the audit log stays whole."""
-    now = timezone.now()
+    now, deadline = timezone.now(), time.monotonic() + PATIENCE_S
     limit = now - dt.timedelta(days=current().history_days)
     workflows = 0
     while ids := list(
@@ -208,6 +213,9 @@ def age_out() -> dict[str, int]:
             Escalation.objects.filter(workflow_id__in=ids).delete()
             Workflow.objects.filter(pk__in=ids).delete()
         workflows += len(ids)
+        if time.monotonic() > deadline:
+            age_out.delay()  # the rest in a job of its own
+            break
     samples = Sample.objects.filter(at__lt=now - dt.timedelta(days=SAMPLE_DAYS)).delete()[0]
     HostEvent.objects.filter(at__lt=limit).delete()
     LoginLink.objects.filter(expires_at__lt=now - dt.timedelta(days=1)).delete()

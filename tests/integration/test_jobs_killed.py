@@ -1,0 +1,89 @@
+"""A worker killed in the middle of its jobs: they run again soon, and their effects are there once."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+from celery import Celery
+
+from coordination import SyncClient
+from coordination.config import Config
+from coordination.keys import Keys
+from tests.servers import RedisServer
+from tests.stack import ROOT, environment, wait_until
+
+LOST_S = 2  # instead of a minute
+
+
+def _start(environ: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    reading, writing = os.pipe()
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "config.jobs"], cwd=ROOT, stdout=stream, stderr=stream, pass_fds=(writing,),
+            env={**environ, "GANGLION_READY_FD": str(writing)},
+        )  # fmt: skip
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        assert pipe.read(1) == b"1", log.read_text()[-800:]
+    return process
+
+
+def _living(client: SyncClient) -> int:
+    keys = Keys()
+    return sum(int(client.call("ZCARD", keys.deadlines(shard))) for shard in range(keys.shards))
+
+
+@pytest.mark.once
+@pytest.mark.timeout(300)
+def test_jobs_run_again_and_a_schedule_fires_once(own_redis: RedisServer, tmp_path: Path) -> None:
+    """The database is locked while the worker dies: between submitting a due workflow and noting that it was."""
+    environ = environment(
+        tmp_path, REDIS_URL=own_redis.url, GANGLION_JOB_LOST_S=str(LOST_S), GANGLION_EXTRA_APPS="tests.core_app",
+        PYTHONPATH=str(ROOT), GANGLION_SQL_WAIT_S="120",
+    )  # fmt: skip
+    subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environ, check=True)
+    sender = Celery(broker=own_redis.url, set_as_current=False)
+    sender.conf.broker_transport_options = {"global_keyprefix": "celery:"}
+
+    def taken() -> int:
+        return int((own_redis.ask("HLEN celery:unacked") or b":0").strip()[1:])
+
+    with ExitStack() as stack:
+        history = stack.enter_context(closing(sqlite3.connect(tmp_path / "ganglion.sqlite3", isolation_level=None)))
+        history.execute("PRAGMA busy_timeout = 60000")
+        client = stack.enter_context(closing(SyncClient(Config(redis_url=own_redis.url, home=tmp_path))))
+
+        def sql(statement: str) -> list[tuple[object, ...]]:
+            return history.execute(statement).fetchall()
+
+        sql(
+            "INSERT INTO dashboard_schedule(name, workflow_type, cron, enabled, created_at, created_by,"
+            " last_workflow_id, last_error) VALUES ('yearly', 'core_open', '0 0 1 1 *', 1, '2020-02-01', '', '', '')"
+        )
+        sql("INSERT INTO dashboard_loginfailure(key, at) VALUES ('old', '2020-01-01'), ('new', '2999-01-01')")
+        log = tmp_path / "jobs.log"
+        sql("BEGIN IMMEDIATE")
+        for name in ("run_schedules", "age_out"):
+            sender.send_task(f"dashboard.jobs.{name}", queue="jobs")
+        worker = _start(environ, log)
+        stack.callback(lambda: (worker.kill(), worker.wait()))
+        wait_until(lambda: taken() >= 2 and _living(client) == 1, 60)
+        worker.kill()
+        worker.wait()
+        sql("ROLLBACK")
+        assert sql("SELECT last_workflow_id FROM dashboard_schedule") == [("",)]
+        assert taken() >= 1
+
+        worker = _start(environ, log)
+        wait_until(lambda: sql("SELECT last_workflow_id FROM dashboard_schedule") != [("",)], 60)
+        wait_until(lambda: sql("SELECT key FROM dashboard_loginfailure") == [("new",)], 60)
+        assert _living(client) == 1
+        runs = "SELECT object_id FROM dashboard_auditentry WHERE action = 'schedule.run'"
+        assert sql(runs) == [("yearly",)]
+    sender.close()
