@@ -14,6 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from coordination.domain import StepView
+from dashboard.folding import Fold, Line, path_of
 from dashboard.wording import duration, look
 
 NODE_W, NODE_H = 180, 42
@@ -25,38 +26,43 @@ _COMPARE = tuple[int, ...]
 
 @dataclass
 class _Box:
-    """A step, or a gather with its branches, placed."""
+    """A step, a fold, or a gather with its branches, placed."""
 
     width: int = NODE_W
     height: int = NODE_H
-    step: StepView | None = None
+    step: Line | None = None
     branches: list[list[_Box]] = field(default_factory=list)
+    words: str = "in parallel"
     x: int = 0
     y: int = 0
 
 
-def _path(step: StepView) -> _COMPARE:
-    return tuple(int(part) if part.isdecimal() else 0 for part in step.id.split("."))
+def _path(line: Line) -> _COMPARE:
+    return (
+        path_of(line.steps[0])[: line.id.partition("~")[0].count(".") + 1] if isinstance(line, Fold) else path_of(line)
+    )
 
 
-def _sequence(items: list[tuple[_COMPARE, StepView]]) -> list[_Box]:
+def _sequence(items: list[tuple[_COMPARE, Line]]) -> list[_Box]:
     """The boxes of one branch; each item's path is relative to it."""
     boxes: list[_Box] = []
-    groups: dict[int, list[tuple[_COMPARE, StepView]]] = {}
+    groups: dict[int, list[tuple[_COMPARE, Line]]] = {}
     for path, step in items:
         groups.setdefault(path[0], []).append((path[1:], step))
     for _, members in sorted(groups.items()):
         for path, step in members:
             if not path:
                 boxes.append(_Box(step=step))
-        deeper: dict[int, list[tuple[_COMPARE, StepView]]] = {}
+        deeper: dict[int, list[tuple[_COMPARE, Line]]] = {}
         for path, step in members:
             if len(path) >= 2:
                 deeper.setdefault(path[0], []).append((path[1:], step))
             elif len(path) == 1:
                 deeper.setdefault(path[0], []).append(((0,), step))
         if deeper:
-            boxes.append(_Box(branches=[_sequence(branch) for _, branch in sorted(deeper.items())]))
+            folded = any(isinstance(line, Fold) and not path for path, line in members)
+            branches = [_sequence(branch) for _, branch in sorted(deeper.items())]
+            boxes.append(_Box(branches=branches, words="to look at" if folded else "in parallel"))
     return boxes
 
 
@@ -133,19 +139,49 @@ def _node(box: _Box, step: StepView, href: str, selected: bool, now_ms: int) -> 
     )
 
 
-def _draw(boxes: list[_Box], selected: str, href: Callable[[StepView], str], now_ms: int) -> list[SafeString]:
+def _fold_node(box: _Box, line: Fold, href: str) -> SafeString:
+    counts = ", ".join(f"{count} {look(state.value).words.lower()}" for state, count in line.counts)
+    return format_html(
+        '<a class="node node-fold tone-{tone}" href="{href}" hx-get="{href}" hx-target="#wf-body" hx-swap="innerMorph"'
+        ' hx-push-url="true" aria-label="{name}: {counts}. Open">'
+        '<rect class="stack" x="{x3}" y="{y3}" width="{w}" height="{h}" rx="6"/>'
+        '<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="6"/>'
+        '<text class="node-name" x="{tx}" y="{ty}">{shown}</text><text class="node-sub" x="{tx}" y="{sy}">{sub}</text>'
+        "<title>{name}: {counts}</title></a>",
+        tone=look(line.state.value).tone,
+        href=href,
+        name=line.name,
+        counts=counts,
+        x=box.x,
+        y=box.y,
+        x3=box.x + 4,
+        y3=box.y + 4,
+        w=box.width - 4,
+        h=box.height - 4,
+        tx=box.x + 12,
+        ty=box.y + 16,
+        sy=box.y + 31,
+        shown=_clipped(line.name, 23),
+        sub=_clipped(counts, 27),
+    )
+
+
+def _draw(boxes: list[_Box], selected: str, href: Callable[[Line], str], now_ms: int) -> list[SafeString]:
     parts: list[SafeString] = []
     for above, below in pairwise(boxes):
         x = above.x + above.width // 2
         parts.append(format_html('<path class="edge" d="M{} {}V{}"/>', x, above.y + above.height, below.y))
     for box in boxes:
+        if isinstance(box.step, Fold):
+            parts.append(_fold_node(box, box.step, href(box.step)))
+            continue
         if box.step is not None:
             parts.append(_node(box, box.step, href(box.step), box.step.id == selected, now_ms))
             continue
         parts.append(
             format_html(
                 '<rect class="gather" x="{}" y="{}" width="{}" height="{}" rx="8"/>'
-                '<text class="node-sub" x="{}" y="{}">{} in parallel</text>',
+                '<text class="node-sub" x="{}" y="{}">{} {}</text>',
                 box.x,
                 box.y,
                 box.width,
@@ -153,6 +189,7 @@ def _draw(boxes: list[_Box], selected: str, href: Callable[[StepView], str], now
                 box.x + PAD,
                 box.y + 19,
                 len(box.branches),
+                box.words,
             )
         )
         for branch in box.branches:
@@ -160,9 +197,9 @@ def _draw(boxes: list[_Box], selected: str, href: Callable[[StepView], str], now
     return parts
 
 
-def draw(steps: Sequence[StepView], selected: str, href: Callable[[StepView], str], now_ms: int) -> SafeString:
-    """The graph as SVG with a link on each step; in true size, for a container that scrolls."""
-    boxes = _sequence([(_path(step), step) for step in steps])
+def draw(lines: Sequence[Line], selected: str, href: Callable[[Line], str], now_ms: int) -> SafeString:
+    """The graph as SVG with a link on each step and fold; in true size, for a container that scrolls."""
+    boxes = _sequence([(_path(line), line) for line in lines])
     width, height = _measure(boxes)
     _place(boxes, 2, 2, width)
     body = format_html_join("", "{}", ((part,) for part in _draw(boxes, selected, href, now_ms)))

@@ -1,87 +1,47 @@
-"""One workflow: steps, timeline, journal, input and result; cancel, signal, retry now."""
+"""One workflow: steps, timeline, journal, input and result."""
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
-from coordination.domain import StepKind, StepState, StepView
+from coordination import client as core
+from coordination.domain import StepState, StepView
 from coordination.errors import GanglionError
-from dashboard import graph, operations, queries, timeline
+from dashboard import differences, graph, queries, timeline
+from dashboard.api_calls import api_calls
+from dashboard.folding import ALL, Fold, Line, fold
 from dashboard.pages import LivePage, Visit, register
 from dashboard.queries import WorkflowDetail
-from dashboard.roles import operator_required, viewer_required
-from dashboard.views.posting import post_only
+from dashboard.roles import viewer_required
+from dashboard.templatetags.console import claim_holds
+from dashboard.waits import Wait, sentences
+from dashboard.wording import duration
 
 TABS = (("steps", "Steps"), ("timeline", "Timeline"), ("journal", "Journal"), ("data", "Input and result"))
 JOURNAL_ROWS = 200
-PARTS = ("input", "result", "journal", "steps")
+WAITS = 5  # sentences that are shown
+MOST_OPENED = 40  # folds
+PARTS = ("input", "result", "journal", "steps", "everything")
 
 
-class Wait(NamedTuple):
-    """Why the workflow stands where it stands, in one sentence with a link."""
-
-    icon: str
-    tone: str
-    words: str
-    href: str = ""
-    at_ms: int = 0  # a moment that the sentence ends with
-
-
-def _wait(step: StepView, address: str) -> Wait | None:
-    here = f"{address}?{urlencode({'step': step.id})}"
-    last = step.attempts[-1] if step.attempts else None
-    match step.state:
-        case StepState.RUNNING:
-            who = f" on {last.agent}" if last and last.agent else ""
-            note = f" ({step.progress_note})" if step.progress_note else ""
-            return Wait(
-                "loader-2", "running", f"{step.name} runs{who}{note}, since", here, last.started_ms if last else 0
-            )
-        case StepState.QUEUED:
-            return Wait(
-                "circle-dashed",
-                "idle",
-                f"{step.name} waits for a free agent since",
-                here,
-                last.queued_ms if last else 0,
-            )
-        case StepState.BACKOFF:
-            tries = last.number if last else 0
-            words = f"{step.name} failed at attempt {tries} and is tried again"
-            return Wait("refresh", "waiting", words, here, step.next_retry_ms)
-        case StepState.ESCALATED:
-            href = reverse("escalation", args=[step.escalation_id]) if step.escalation_id else here
-            return Wait("user-exclamation", "human", f"{step.name} waits for a person since", href, step.started_ms)
-        case StepState.WAITING if step.kind is StepKind.CHILD:
-            return Wait(
-                "git-fork", "waiting", f"waits for its child {step.name}", reverse("workflow", args=[step.child_id])
-            )
-        case StepState.WAITING if step.kind is StepKind.SIGNAL:
-            return Wait("bell", "waiting", f"waits for the signal {step.name}", here, step.due_ms)
-        case StepState.WAITING:
-            return Wait("clock-pause", "waiting", f"{step.name} goes on", here, step.due_ms)
-        case _:
-            return None
-
-
-def _waits(detail: WorkflowDetail, address: str) -> list[Wait]:
-    if detail.row.finished_at:
+def _waits(detail: WorkflowDetail) -> list[Wait]:
+    row = detail.row
+    if row.finished_at or not detail.live:
         return []
-    found = [wait for step in detail.steps if not step.finished_ms and (wait := _wait(step, address))]
-    if not found and detail.row.state == "queued":
-        found = [Wait("circle-dashed", "idle", "waits for a coordinator host with room", reverse("coordinators"))]
-    return found
+    try:
+        reasons = core.sync().inspect.why(row.pk)
+    except GanglionError:
+        return []
+    claims = {one.pk: str(one.claimed_by) for one in detail.escalations if claim_holds(one)}
+    return sentences(row.pk, reasons, claims)
 
 
 def _selected(steps: list[StepView], wanted: str) -> StepView | None:
@@ -108,24 +68,24 @@ def _context(visit: Visit) -> dict[str, Any]:
     tab = tab if tab in dict(TABS) else "steps"
     step = _selected(detail.steps, visit.query.get("step", ""))
     now_ms = int(time.time() * 1000)
+    opened = tuple(name for name in visit.query.get("open", "").split(",") if name)[:MOST_OPENED]
+    waits = _waits(detail)
     context: dict[str, Any] = {
         "detail": detail, "row": row, "tab": tab, "step": step, "address": address,
         "tabs": [(name, words, f"{address}?tab={name}") for name, words in TABS],
-        "waits": _waits(detail, address)[:5], "open": row.finished_at is None, "settled": row.finished_at is not None,
+        "waits": waits[:WAITS], "waits_hidden": max(0, len(waits) - WAITS),
+        "open": row.finished_at is None, "settled": row.finished_at is not None,
         "open_escalations": [one for one in detail.escalations if one.state == "open"],
-        "spent_ms": row.duration_ms if row.finished_at else None,
+        "spent_ms": row.duration_ms if row.finished_at else None, "calls": api_calls(row, step),
     }  # fmt: skip
     if tab == "steps":
+        lines = fold(detail.steps, opened)
+        context["folds"] = _folds(visit, lines, opened)
         chosen = step.id if step else ""
-        link = lambda one: f"{address}?{urlencode({'step': one.id})}"  # noqa: E731
-        context["graph"] = graph.draw(detail.steps, chosen, link, now_ms) if detail.steps else ""
+        context["graph"] = graph.draw(lines, chosen, _opener(visit, opened), now_ms) if detail.steps else ""
+        context |= _comparison(visit, step)
     elif tab == "timeline" and detail.steps:
-        begin = int(row.created_at.timestamp() * 1000)
-        end = int(row.finished_at.timestamp() * 1000) if row.finished_at else now_ms
-        last = max((s.finished_ms for s in detail.steps), default=0)
-        context["timeline"] = timeline.draw(
-            detail.steps, detail.journal, begin, max(end, last), row.finished_at is None
-        )
+        context |= _timeline(visit, detail, opened, now_ms)
     elif tab == "journal":
         kind = visit.query.get("kind", "")
         rows = [entry for entry in detail.journal if not kind or entry.kind == kind]
@@ -135,6 +95,75 @@ def _context(visit: Visit) -> dict[str, Any]:
             "kinds": sorted({entry.kind for entry in detail.journal}),
         }  # fmt: skip
     return context
+
+
+def _opener(visit: Visit, opened: tuple[str, ...]) -> Callable[[Line], str]:
+    """The address that selects a step, or opens a fold."""
+
+    def href(line: Line) -> str:
+        if isinstance(line, Fold):
+            return f"?{_with(visit, open=','.join([*opened, line.id]))}"
+        return f"?{_with(visit, tab='steps', step=line.id)}"
+
+    return href
+
+
+def _with(visit: Visit, **changed: str) -> str:
+    """The page's own query with some parts changed; empty parts go."""
+    kept = {name: str(visit.query[name]) for name in ("tab", "step", "open", "zoom", "time") if visit.query.get(name)}
+    return urlencode({name: value for name, value in {**kept, **changed}.items() if value})
+
+
+def _folds(visit: Visit, lines: list[Line], opened: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Links that open every fold, or close them again."""
+    links = []
+    if any(isinstance(line, Fold) for line in lines):
+        links.append(("Show every step", f"?{_with(visit, open=ALL)}"))
+    if opened:
+        links.append(("Fold again", f"?{_with(visit, open='')}"))
+    return links
+
+
+def _timeline(visit: Visit, detail: WorkflowDetail, opened: tuple[str, ...], now_ms: int) -> dict[str, Any]:
+    row, live = detail.row, detail.row.finished_at is None
+    begin = int(row.created_at.timestamp() * 1000)
+    end = now_ms if live or row.finished_at is None else int(row.finished_at.timestamp() * 1000)
+    end = max(end, max((step.finished_ms for step in detail.steps), default=0))
+    zoom = int(visit.query.get("zoom", "1")) if visit.query.get("zoom", "1").isdecimal() else 1
+    zoom = zoom if zoom in timeline.ZOOMS else 1
+    whole = visit.query.get("time") == "all"
+    scale = timeline.Scale(begin, end, None if whole else timeline.busy_times(detail.steps, end), zoom)
+    lines = fold(detail.steps, opened)
+    place = timeline.ZOOMS.index(zoom)
+    larger, smaller = timeline.ZOOMS[place + 1 : place + 2], timeline.ZOOMS[max(0, place - 1) : place]
+    return {
+        "timeline": timeline.draw(lines, detail.journal, scale, _opener(visit, opened), now_ms=end, live=live),
+        "folds": _folds(visit, lines, opened),
+        "zoom": zoom,
+        "zoom_in": f"?{_with(visit, zoom=str(larger[0]))}" if larger else "",
+        "zoom_out": f"?{_with(visit, zoom=str(smaller[0]) if smaller[0] > 1 else '')}" if smaller else "",
+        "collapsed": sum(stretch.collapsed for stretch in scale.stretches),
+        "whole": whole,
+        "time_href": f"?{_with(visit, time='' if whole else 'all')}",
+    }
+
+
+def _comparison(visit: Visit, step: StepView | None) -> dict[str, Any]:
+    """Two attempts of the step beside each other: those that were asked for, else the last two that ended."""
+    if step is None or len(step.attempts) < 2:
+        return {}
+    by_number = {str(attempt.number): attempt for attempt in step.attempts}
+    first = by_number.get(visit.query.get("a", ""), step.attempts[-2])
+    second = by_number.get(visit.query.get("b", ""), step.attempts[-1])
+    shown = [
+        {
+            "agent": one.agent, "outcome": one.outcome, "waited": duration(max(0, one.started_ms - one.queued_ms))
+            if one.started_ms else "", "ran": duration(one.finished_ms - one.started_ms) if one.finished_ms and
+            one.started_ms else "", "error": one.error,
+        }
+        for one in (first, second)
+    ]  # fmt: skip
+    return {"compared": (first.number, second.number), "compared_lines": differences.lines(*shown)}
 
 
 PAGE = register(
@@ -164,53 +193,12 @@ def download(request: HttpRequest, workflow_id: str, part: str) -> HttpResponse:
     detail = queries.workflow(workflow_id)
     if detail is None or part not in PARTS:
         raise Http404(f"There is no {part} of a workflow {workflow_id!r}.")
-    data = msgspec.json.format(msgspec.json.encode(getattr(detail, part)), indent=2)
+    whole = {"id": workflow_id, "type": detail.row.type, "state": detail.row.state, "error": detail.error}
+    parts = {name: getattr(detail, name) for name in PARTS[:-1]}
+    data = msgspec.json.format(
+        msgspec.json.encode({**whole, **parts} if part == "everything" else parts[part]), indent=2
+    )
     response = HttpResponse(data, content_type="application/json")
     response["Content-Disposition"] = f'attachment; filename="{part}.json"'
     response["Cache-Control"] = "no-store"
     return response
-
-
-def _act(request: HttpRequest, workflow_id: str, act: Callable[[], None], words: str) -> HttpResponse:
-    try:
-        act()
-    except GanglionError as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, words)
-    return redirect("workflow", workflow_id=workflow_id)
-
-
-@post_only("workflow", "workflow_id")
-@operator_required
-def cancel(request: HttpRequest, workflow_id: str) -> HttpResponse:
-    """Ask for the cancellation; tasks under way are told, compensations run."""
-    reason = request.POST.get("reason", "").strip()[:500]
-    words = "Cancellation is asked for. Tasks under way are told, and compensations run."
-    return _act(request, workflow_id, lambda: operations.cancel(request.user, workflow_id, reason, request), words)
-
-
-@post_only("workflow", "workflow_id")
-@operator_required
-def signal(request: HttpRequest, workflow_id: str) -> HttpResponse:
-    """Deliver a signal with an optional JSON payload."""
-    name, text = request.POST.get("name", "").strip(), request.POST.get("payload", "").strip()
-    try:
-        payload = msgspec.json.decode(text) if text else None
-    except (msgspec.DecodeError, RecursionError) as error:
-        messages.error(request, f"The payload is no JSON: {error}. The signal was not sent.")
-        return redirect("workflow", workflow_id=workflow_id)
-    if not name:
-        messages.error(request, "A signal needs a name.")
-        return redirect("workflow", workflow_id=workflow_id)
-    send = functools.partial(operations.signal, request.user, workflow_id, name, payload, request=request)
-    return _act(request, workflow_id, send, f"The signal {name} is delivered.")
-
-
-@post_only("workflow", "workflow_id")
-@operator_required
-def retry_now(request: HttpRequest, workflow_id: str) -> HttpResponse:
-    """End a step's backoff."""
-    step = request.POST.get("step", "")
-    again = functools.partial(operations.retry_now, request.user, workflow_id, step, request)
-    return _act(request, workflow_id, again, f"Step {step} is tried again now.")

@@ -1,0 +1,93 @@
+"""The page of one workflow: why it waits, pause and resume, restart from a step, the timeline."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests import servers
+from tests.stack import Stack
+
+SLOW = 30_000
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with servers.folder() as folder:
+        running = Stack(folder, servers.spare_port(), GANGLION_EXTRA_APPS="tests.bad_app", GANGLION_BACKOFF_S="0.2")
+        running.start()
+        yield running
+        assert running.end(signal.SIGTERM) == 0, running.log[-3000:]
+
+
+@pytest.fixture(scope="module")
+def signed_in(stack: Stack, browser: Browser) -> Path:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(stack.login_link)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#main")).to_be_visible()
+    path = stack.home / "browser-state.json"
+    context.storage_state(path=path)
+    context.close()
+    return path
+
+
+def submit(page: Page, stack: Stack, kind: str, given: object) -> str:
+    headers = {
+        "Authorization": f"Bearer {(stack.home / 'cli-token').read_text().strip()}", "Content-Type": "application/json"
+    }  # fmt: skip
+    answer = page.request.post(
+        f"{stack.url}/api/workflows", headers=headers, data=json.dumps({"type": kind, "input": given})
+    )
+    assert answer.status == 201, answer.text()
+    return str(answer.json()["id"])
+
+
+def test_it_says_why_it_waits_and_is_paused_and_resumed(page: Page, stack: Stack) -> None:
+    lonely = submit(page, stack, "bad_agent", {"task": "bad_nobody_does_this"})
+    page.goto(f"{stack.url}/workflows/{lonely}/")
+    expect(page.locator(".waits")).to_contain_text("no capable agent is registered", timeout=SLOW)
+    waiting = submit(page, stack, "bad_wait", None)
+    page.goto(f"{stack.url}/workflows/{waiting}/")
+    expect(page.locator(".waits")).to_contain_text("Waits for the signal go", timeout=SLOW)
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Pause it").click()
+    expect(page.locator("#wf-head .chip").first).to_have_text("Paused", timeout=SLOW)
+    expect(page.locator(".waits")).to_contain_text("Paused by admin")
+    page.locator("#signal summary").click()
+    page.get_by_label("Name").fill("go")
+    page.get_by_label("Payload, JSON").fill('"on"')
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.locator("#wf-head .chip").first).to_have_text("Paused")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#wf-head .chip").first).to_have_text("Completed", timeout=SLOW)
+    page.get_by_label("More").last.click()
+    page.get_by_role("button", name="Copy as API call").click()
+    expect(page.get_by_role("dialog", name="Calls of the API")).to_contain_text(f"/api/workflows/{waiting}/rerun")
+
+
+def test_a_restart_shows_what_runs_again_before_it_does_so(page: Page, stack: Stack) -> None:
+    done = submit(page, stack, "bad_slow", 0.05)
+    page.goto(f"{stack.url}/workflows/{done}/")
+    expect(page.locator("#wf-head .chip").first).to_have_text("Completed", timeout=SLOW)
+    page.goto(f"{stack.url}/workflows/{done}/?tab=timeline")
+    expect(page.locator(".tl-name")).to_have_count(2)
+    page.get_by_label("Zoom in").click()
+    expect(page).to_have_url(re.compile("zoom=2"))
+    page.locator(".tl-name").last.click()
+    expect(page.locator(".step-panel")).to_contain_text("Attempts")
+    page.get_by_role("link", name="Restart from here").click()
+    expect(page.locator(".lede")).to_contain_text("1 step stays as it is, 1 runs again")
+    expect(page.locator("main")).to_contain_text("may be done a second time")
+    page.get_by_label("Why").fill("a test")
+    page.get_by_role("button", name=re.compile("Restart from step")).click()
+    expect(page.locator("#wf-head .chip").first).to_have_text("Completed", timeout=SLOW)
+    expect(page.locator("#wf-head")).to_contain_text("restarted_from")
+    assert done not in page.url, "it had ended: a new workflow goes on with what is kept"
