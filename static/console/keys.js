@@ -156,6 +156,14 @@
   });
   for (const opener of document.querySelectorAll("[data-palette]")) opener.addEventListener("click", openPalette);
 
+  /* --- signing out leaves nothing in this browser ---------------------------------- */
+  document.addEventListener("submit", (event) => {
+    if (!event.target.action.endsWith("/logout/")) return;
+    try {
+      for (const name of Object.keys(localStorage)) if (name.startsWith("ganglion.")) localStorage.removeItem(name);
+    } catch { /* storage is off */ }
+  });
+
   document.addEventListener("keydown", (event) => {
     const key = event.key;
     if ((event.ctrlKey || event.metaKey) && key.toLowerCase() === "k") { event.preventDefault(); openPalette(); return; }

@@ -23,7 +23,7 @@
 
   function keepHere() {
     const fields = {};
-    for (const field of typed()) fields[field.name] = field.type === "checkbox" ? field.checked : field.value;
+    for (const field of typed()) if (!/pass|secret|token|key|credential|otp|pin$/i.test(field.name)) fields[field.name] = field.type === "checkbox" ? field.checked : field.value;
     try { localStorage.setItem(place, JSON.stringify({ action, fields, at: Date.now() })); } catch { /* storage is off */ }
   }
 
