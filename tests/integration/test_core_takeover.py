@@ -228,3 +228,29 @@ async def test_a_run_that_blocks_ends_its_host_and_is_named(core: World, tune: T
         assert await one.ended() == 70
         assert identity in one.log and "time.sleep(20)" in one.log
     assert (await core.client.get(identity)).state is WorkflowState.RUNNING
+
+
+async def test_pauses_and_restarts_outlive_a_killed_host(core: World) -> None:
+    await core.agents(concurrency=100)
+    async with host_process(core.config, "one") as one, host_process(core.config, "two") as two:
+        identities = await running(core, 30)
+        host, victims = await busiest(core, identities, one, two)
+        paused, restarted = identities[:10], identities[10:20]
+        commands = core.client.commands
+        await asyncio.gather(*(commands.pause(identity, actor="anna") for identity in paused))
+        killed = asyncio.ensure_future(host.kill())
+        await asyncio.gather(*(commands.restart(identity, "1", actor="anna", request_id="r") for identity in restarted))
+        await killed
+        assert victims and await results(core, identities[10:]) == [TOTAL] * 20
+        for identity in paused:
+            assert (await core.client.get(identity)).state is WorkflowState.PAUSED
+            entries = await core.journal(identity)
+            since = next(index for index, entry in enumerate(entries) if isinstance(entry, j.Paused))
+            assert sum(isinstance(entry, j.Settled) for entry in entries[since:]) <= 2  # what ran may finish
+        again = [identity for identity in paused if await commands.restart(identity, "1", actor="anna") == 1]
+        await asyncio.gather(*(commands.resume(identity, actor="anna") for identity in paused))
+        assert again == paused and await results(core, paused) == [TOTAL] * 10
+        for identity in identities:
+            counting = j.counting(await core.numbered(identity))
+            settled = [item.entry.step for item in counting if isinstance(item.entry, j.Settled)]
+            assert len(settled) == len(set(settled)) == STEPS
