@@ -195,8 +195,8 @@ MUTATIONS = [
         "self.demoted = self.demoted or refused.reason in DEMOTED", "pass",
     ),
     Mutation(
-        24, "the key is the schedule's name and time", "dashboard/jobs.py",
-        'key=f"schedule:{schedule.name}:{stamp}"', 'key=f"schedule:{schedule.name}:{timezone.now()}"',
+        24, "the key is the schedule and its time", "dashboard/jobs.py",
+        'key=f"schedule:{schedule.pk}:{stamp}"', 'key=f"schedule:{schedule.pk}:{timezone.now()}"',
     ),
     Mutation(
         25, "transactions lock when they begin", "config/environment.py", '"IMMEDIATE"', '"DEFERRED"',
