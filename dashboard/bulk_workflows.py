@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from coordination.domain import FINAL_STATES, WorkflowState
 from coordination.errors import BadRequest, WorkflowFinished, WorkflowNotFound
-from dashboard import dispositions, operations, queries
+from dashboard import dispositions, operations, queries, steering
 from dashboard.bulk_models import BulkAction, BulkItem
 from dashboard.bulk_plan import MOST, Candidate, Selection, TooMany
 from dashboard.models import Workflow
@@ -26,16 +26,67 @@ def _living(row: Workflow) -> str:
     return f"already {row.state}" if row.state in FINAL_STATES else ""
 
 
+def _held(row: Workflow) -> str:
+    return _living(row) or ("" if row.state == WorkflowState.PAUSED else "not paused")
+
+
+def _holdable(row: Workflow) -> str:
+    return _living(row) or ("already paused" if row.state == WorkflowState.PAUSED else "")
+
+
+def _ended(row: Workflow) -> str:
+    return "" if row.state in FINAL_STATES else f"still {row.state}: it would run twice"
+
+
 def _cancel(user: Any, workflow_id: str, bulk: BulkAction) -> str:
     operations.cancel(user, workflow_id, bulk.comment)
     return ""
+
+
+def _terminate(user: Any, workflow_id: str, bulk: BulkAction) -> str:
+    steering.terminate(user, workflow_id, bulk.comment)
+    return ""
+
+
+def _pause(user: Any, workflow_id: str, bulk: BulkAction) -> str:
+    steering.pause(user, workflow_id, bulk.comment)
+    return ""
+
+
+def _resume(user: Any, workflow_id: str, bulk: BulkAction) -> str:
+    steering.resume(user, workflow_id)
+    return ""
+
+
+def _rerun(user: Any, workflow_id: str, bulk: BulkAction) -> str:
+    return steering.rerun(user, workflow_id, str(bulk.pk))
 
 
 def _cancelled(row: Workflow) -> bool | None:
     return row.state == WorkflowState.CANCELLED if row.state in FINAL_STATES else None
 
 
-VERBS: dict[str, Verb] = {"cancel": Verb(_living, _cancel, _cancelled)}
+def _paused(row: Workflow) -> bool | None:
+    return True if row.state == WorkflowState.PAUSED else False if row.state in FINAL_STATES else None
+
+
+def _resumed(row: Workflow) -> bool | None:
+    return None if row.state == WorkflowState.PAUSED else True
+
+
+def _succeeded(row: Workflow) -> bool | None:
+    if row.state == WorkflowState.NEEDS_HUMAN:
+        return False
+    return row.state == WorkflowState.COMPLETED if row.state in FINAL_STATES else None
+
+
+VERBS: dict[str, Verb] = {
+    "cancel": Verb(_living, _cancel, _cancelled),
+    "terminate": Verb(_living, _terminate, _cancelled),
+    "pause": Verb(_holdable, _pause, _paused),
+    "resume": Verb(_held, _resume, _resumed),
+    "rerun": Verb(_ended, _rerun, _succeeded),
+}
 ACTIONS = (*VERBS, *dispositions.BY_HAND)
 
 
@@ -68,12 +119,15 @@ def candidates(selection: Selection, action: str, payload: Any, user: Any) -> li
     rows = select(selection)
     held = queries.in_bulk_actions([row.pk for row in rows])
     check = dispositions.refusal if action in dispositions.BY_HAND else VERBS[action].refusal
-    return [_candidate(row, "another bulk action is working on it" if row.pk in held else check(row)) for row in rows]
+    busy = "another bulk action is working on it"
+    return [_candidate(row, action, busy if row.pk in held else check(row)) for row in rows]
 
 
-def _candidate(row: Workflow, refusal: str) -> Candidate:
+def _candidate(row: Workflow, action: str, refusal: str) -> Candidate:
     """A workflow's version is its generation: progress between preview and confirm is no drift, its end is."""
-    return Candidate(row.pk, row.generation, row.summary or row.pk, row.type, refusal=refusal)
+    again = row.steps_total if action == "rerun" else 0
+    risk = "run from the beginning under new idempotency keys: effects outside are repeated" if again else ""
+    return Candidate(row.pk, row.generation, row.summary or row.pk, row.type, steps=again, refusal=refusal, risk=risk)
 
 
 def send(bulk: BulkAction, item: BulkItem, payload: Any, user: Any) -> tuple[str, str]:
@@ -91,7 +145,9 @@ def send(bulk: BulkAction, item: BulkItem, payload: Any, user: Any) -> tuple[str
         return BulkItem.State.SUCCEEDED, ""
     try:
         item.other_id = VERBS[bulk.action].apply(user, item.object_id, bulk)
-    except (BadRequest, WorkflowFinished, WorkflowNotFound) as error:
+    except WorkflowFinished:
+        return BulkItem.State.SENT, ""  # by this very action, or otherwise: looking at it tells
+    except (BadRequest, WorkflowNotFound) as error:
         return BulkItem.State.REFUSED, str(error)
     return BulkItem.State.SENT, ""
 
@@ -105,8 +161,18 @@ def verify(bulk: BulkAction, items: list[BulkItem]) -> dict[int, tuple[str, str]
         if row is None:
             continue
         effect = VERBS[bulk.action].verified(row)
+        words = row.error or f"it is {row.state}"
         if effect:
             found[item.pk] = (BulkItem.State.SUCCEEDED, "")
+            if item.other_id:
+                _record_rerun(bulk, item)
         elif effect is False:
-            found[item.pk] = (BulkItem.State.FAILED_AGAIN, row.error or f"it is {row.state}")
+            found[item.pk] = (BulkItem.State.FAILED_AGAIN if item.other_id else BulkItem.State.REFUSED, words)
     return found
+
+
+def _record_rerun(bulk: BulkAction, item: BulkItem) -> None:
+    """A failed workflow whose rerun has succeeded is disposed of."""
+    row = Workflow.objects.filter(pk=item.object_id).first()
+    if row is not None and not dispositions.refusal(row):
+        dispositions.retried(row, bulk.actor, item.other_id)

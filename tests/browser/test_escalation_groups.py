@@ -16,6 +16,8 @@ FAILURES = 60
 EACH = FAILURES // 3
 SLOW = 60_000
 
+pytestmark = pytest.mark.timeout(300)  # with a whole stack on a busy machine
+
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Causes]:

@@ -341,3 +341,35 @@ def test_views_are_shared_and_deleted_by_their_owner_or_an_administrator(config:
     browser.post(f"/views/{made.pk}/delete/")
     assert SavedView.objects.count() == 0
     assert AuditEntry.objects.filter(action__startswith="view.").count() == 2
+
+
+async def test_workflows_are_held_let_go_ended_and_run_again_in_bulk(config: Config) -> None:
+    user = await sql(_user)
+
+    async def done(action: str, query: str) -> BulkAction:
+        chosen = Selection("workflows", query)
+        plan = await sql(bulk.plan, chosen, action, None, user)
+        made = await sql(bulk.start, user, chosen, action, digest=plan.digest, per_second=50.0)
+        return await _worked(made, "done")
+
+    async with mirrored.host_and_worker(config) as client, mirrored.relay(config):
+        for number in range(3):
+            await client.submit("mirrored_wait", Word(str(number)))
+        await client.submit("mirrored_shout", Word("done"))
+        await until(lambda: Workflow.objects.filter(state__in=("running", "waiting", "completed")).count() == 4)
+        held = await done("pause", "type=mirrored_wait")
+        assert await sql(_states, held) == {"succeeded": 3}
+        assert await sql(Workflow.objects.filter(state="paused").count) == 3
+        again = await sql(bulk.plan, Selection("workflows", ""), "pause", None, user)
+        assert {words for words, _, _ in again.refusals} == {"already paused", "already completed"}
+        await done("resume", "state=paused")
+        assert await sql(Workflow.objects.filter(state="paused").count) == 0
+        await done("terminate", "type=mirrored_wait")
+        assert await sql(Workflow.objects.filter(state="cancelled").count) == 3
+
+        await sql(lambda: Workflow.objects.filter(type="mirrored_shout").update(state="failed"))
+        assert (await sql(queries.ledger)).workflows == 1
+        rerun = await done("rerun", "type=mirrored_shout")
+        item = await sql(rerun.items.get)
+        assert (await sql(Workflow.objects.get, pk=item.other_id)).state == "completed"
+        assert (await sql(queries.ledger)).workflows == 0
