@@ -86,6 +86,13 @@ class Execution(Mending):
             self._buffer[item.seq] = item
         self._wake()
 
+    def clock_set(self, moved_ms: int) -> None:
+        """Go on waiting by a server's clock that was set."""
+        self.machine.clock_set(moved_ms)
+        self._idle_ms += moved_ms
+        self._disarm()
+        self.deliver(None)
+
     def _wake(self) -> None:
         if self._pump_task is None and self._begun:
             self._pump_task = self._host.loop.create_task(self._pump(self._turn), name=f"pump-{self.workflow_id}")
@@ -341,10 +348,7 @@ class Execution(Mending):
             self._due(self._host.now_ms() + 50)
 
     async def _times_up(self) -> None:
-        host, machine = self._host, self.machine
-        now_ms = max(
-            host.now_ms(), self._due_ms
-        )  # what was waited for has come, even if the server's clock was set back
+        host, machine, now_ms = self._host, self.machine, self._host.now_ms()
         if 0 < self._deadline_ms() <= now_ms:
             await host.writer.cancel(self.workflow_id, DEADLINE, "Its deadline has passed.")
             self._reread = True

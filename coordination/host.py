@@ -119,6 +119,8 @@ class Host:
             return
         log.warning("the server's clock was set", action="clock_set", host=self.id, moved_s=round(moved_ms / 1000, 1))
         self._skew_ms = skew_ms
+        for execution in list(self.executions.values()):
+            execution.clock_set(int(moved_ms))
         self._sweeper.look_at_everything_soon()
 
     def room(self) -> int:
@@ -146,6 +148,7 @@ class Host:
         self.note_time(int(seconds) * 1000 + int(micros) // 1000)
         self.started_ms = self.now_ms()
         await self._reader.prepare()
+        await self._lost.look()
         await self.registry.refresh()
         guard = LoopGuard(self, self.config.blocked_s)
         self._watchdog = Watchdog(self, guard.sign)

@@ -79,7 +79,9 @@ class Lost:
         for shard in lost:
             await connection.call("ZADD", connection.keys.deadlines(shard), "+inf", KEPT)
         if count:
-            log.warning("deadline indexes were deleted; made again", action="index_lost", shards=lost, workflows=count)
+            log.warning(
+                "deadline indexes lacked workflows; filled again", action="index_lost", shards=lost, workflows=count
+            )
 
     async def _held(self) -> AsyncIterator[list[str]]:
         """The ids of all workflows in Redis, in batches."""

@@ -80,6 +80,14 @@ class Machine(TaskSteps):
         """Take every step that is under way for changed, because a write about it may be lost."""
         self.dirty.update((step, run) for step, run in self.runs.items() if run.state not in ("done", "escalated"))
 
+    def clock_set(self, moved_ms: int) -> None:
+        """Carry what is waited for over to a clock that was set, so that it takes as long as was meant."""
+        self.timers = {step: due_ms + moved_ms for step, due_ms in self.timers.items()}
+        for run in self.runs.values():
+            run.due_ms += moved_ms
+            run.since_ms += moved_ms
+        self.recall()
+
     def cancel_outright(self, entry: j.CancelRequested) -> None:
         """End a program that cannot be run any more as cancelled; nothing of it is compensated."""
         self.cancelled = entry

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ from coordination.connection import Connection
 from coordination.domain import Reason
 from coordination.errors import BadRequest, GanglionError, TryAgain
 from coordination.keys import AGENTS_GROUP, COORDINATORS_GROUP, PRIORITIES, RELAY_GROUP
-from tests.chaos import plans
+from tests.chaos import ledger, plans
 from tests.chaos.crew import Crew, Member
 from tests.chaos.scenarios import Options, Outcome
 from tests.servers import RedisServer
@@ -261,6 +261,14 @@ class Stage:
             gone = self._pids.get(member.name) != member.pid
             self.expect(not gone or member.name in but, f"{member.name} ended and was started again")
 
+    def nothing_doubled(self) -> None:
+        """No attempt may have been started twice; only where no agent was killed or taken for dead."""
+        notes = ledger.read(self.crew.ledger_path)
+        starts = Counter((key, number) for event, key, number, *_ in notes if event == "start")
+        doubled = [key for key, times in starts.items() if times > 1]
+        self.figures |= {"attempts_started": len(starts), "attempts_started_twice": len(doubled)}
+        self.expect(not doubled, f"{len(doubled)} attempts were started twice: {doubled[:3]}")
+
     # --- looking ------------------------------------------------------------------------------
 
     def history(self, query: str, *values: object) -> list[Any]:
@@ -330,6 +338,7 @@ async def stage(
     in_flight: int = 60,
     server_folder: Path | None = None,
     environ: dict[str, str] | None = None,
+    through: Sequence[str] = (),
     prepare: Callable[[Crew], None] = lambda crew: None,
     **settings: str,
 ) -> AsyncIterator[Stage]:
@@ -342,12 +351,14 @@ async def stage(
         in_flight: Workflows at once.
         server_folder: Where the server keeps its data; by default in the scenario's folder.
         environ: Further settings of the processes.
+        through: What runs the server's program, as ``env NAME=value``.
         prepare: Called with the crew before it starts.
         settings: Of the server.
     """
     crew = Crew(options.folder, hosts, agents, settings=environ)
     path = options.folder / "redis.sock"
     crew.server = RedisServer(server_folder or options.folder / "redis", path=path, **{"appendonly": "yes", **settings})
+    crew.server._command = [*through, *crew.server._command]
     ours = {name: crew.environ[name] for name in ("REDIS_URL", "GANGLION_HOME", "GANGLION_CHAOS_LEDGER")}
     before = {name: os.environ.get(name) for name in (*ours, "GANGLION_APPS")}
     os.environ.update(ours, GANGLION_APPS="tests.chaos.app")

@@ -1,0 +1,89 @@
+"""Single keys are deleted, or come back from an older copy: what they were made from fills them again."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import tests.core_app.workflows  # noqa: F401 - the client checks inputs against them
+from coordination import DistributedCoordinator
+from coordination import journal as j
+from coordination.client import WorkflowFailed
+from coordination.domain import WorkflowState
+from coordination.lost import KEPT
+from tests.core_harness import World, until
+from tests.integration.conftest import Tune
+
+
+class LostSleeps(DistributedCoordinator):
+    async def run(self) -> str:
+        await self.sleep(2)
+        return "awake"
+
+
+class LostCollects(DistributedCoordinator):
+    async def run(self, count: int) -> list[int]:
+        return [await self.wait_for_signal("n", returns=int) for _ in range(count)]
+
+
+async def test_a_deleted_deadline_index_is_made_again_for_workflows_that_no_host_has_in_memory(
+    core: World, tune: Tune
+) -> None:
+    core.config = tune(park_after_s=0.2)
+    await core.host()
+    identity = await core.client.submit("lost_sleeps")
+    await until(lambda: core.state(identity, WorkflowState.WAITING))
+    index = core.connection.keys.deadlines(core.connection.keys.shard(identity))
+    await until(lambda: core.connection.call("ZSCORE", index, KEPT))
+    await core.connection.call("DEL", index)
+    assert await core.client.result(identity, timeout_s=10) == "awake"  # only the index knew of its timer
+
+
+async def test_tasks_of_a_deleted_queue_are_queued_again(core: World) -> None:
+    await core.host()
+    identities = [await core.client.submit("core_steps", 6) for _ in range(8)]
+    queue = core.connection.keys.agent_queue("core_tick")
+    await until(lambda: _length(core, queue))
+    await until(lambda: core.hosts[0]._lost._added.get(queue))  # the host has looked at it since
+    began = time.monotonic()
+    await core.connection.call("DEL", queue)
+    await core.agents()
+    for identity in identities:
+        await core.client.result(identity, timeout_s=10)
+    print(f"\nqueue deleted to the last result: {time.monotonic() - began:.2f} s")
+
+
+async def _length(core: World, queue: str) -> int:
+    return int(await core.connection.call("XLEN", queue))
+
+
+async def test_a_host_notices_that_its_server_knows_less_than_it(core: World) -> None:
+    await core.host()
+    identity = await core.client.submit("lost_collects", 3)
+    await core.entry(identity, j.SignalAwaited)
+    keys = core.connection.keys
+    copied = {key: await core.connection.call("DUMP", key) for key in (keys.workflow(identity), keys.journal(identity))}
+    for number in (1, 2):
+        await core.client.signal(identity, "n", number, signal_id=str(number))
+        await core.entry(identity, j.SignalAwaited, number + 1)
+    for key, old in copied.items():
+        await core.connection.call("RESTORE", key, 0, old, "REPLACE")
+    core.hosts[0].recovered()
+    for number in (1, 2, 3):  # whoever sent them sends them again
+        await core.client.signal(identity, "n", number, signal_id=str(number))
+    assert await core.client.result(identity, timeout_s=5) == [1, 2, 3]
+
+
+async def test_people_end_a_workflow_whose_journal_was_deleted(core: World) -> None:
+    host = await core.host()
+    identity = await core.client.submit("lost_collects", 2)
+    await core.entry(identity, j.SignalAwaited)
+    keys = core.connection.keys
+    await core.connection.call("DEL", keys.journal(identity))
+    await core.connection.call("HDEL", keys.beats, host.id)  # as if declared dead: the workflow has to be replayed
+    found = await core.escalation(identity)
+    assert "entries" in found.question and "deleted" in found.question
+    await core.decide(found, "fail")
+    with pytest.raises(WorkflowFailed):
+        await core.client.result(identity, timeout_s=5)
