@@ -99,7 +99,7 @@ class Escalation(models.Model):
     reason = models.CharField(max_length=32)
     state = models.CharField(max_length=12)  # coordination.domain.EscalationState
     version = models.PositiveIntegerField(default=1)
-    fingerprint = models.CharField(max_length=64, db_index=True)
+    fingerprint = models.CharField(max_length=64)
     headline = models.CharField(max_length=300)  # what failed, in words
     detail = models.JSONField()  # coordination.domain.EscalationSnapshot as built-ins, redacted
     opened_at = models.DateTimeField(db_index=True)
@@ -115,7 +115,8 @@ class Escalation(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["state", "opened_at", "id"], name="esc_state"),
-            models.Index(fields=["state", "fingerprint"], name="esc_group"),
+            models.Index(fields=["state", "fingerprint", "opened_at"], name="esc_causes"),
+            models.Index(fields=["fingerprint", "opened_at"], name="esc_trend"),
             models.Index(fields=["outcome", "workflow_id"], name="esc_outcome"),
             models.Index(fields=["state", "opened_at"], name="esc_undisposed", condition=models.Q(disposition="")),
         ]

@@ -202,22 +202,16 @@ def escalation_groups(
         user_id: For filters by claim.
         trend: Whether to count the last hours too.
     """
-    matching = narrow(replace(wanted, state="all") if wanted.state == "open" else wanted, user_id)
-    counted = Q(state="open") if wanted.state == "open" else Q()
-    under_way = Q(outcome="dispatched") if wanted.state == "open" else Q(pk=None)
-    rows = (
-        matching.filter(counted | under_way)
-        .values("fingerprint")
-        .annotate(
-            count=Count("pk", filter=counted),
-            pending=Count("pk", filter=under_way),
-            oldest_at=Min("opened_at"),
-            newest_at=Max("opened_at"),
-        )
-        .order_by("-count", "oldest_at")[:limit]
-    )
-    found = {row["fingerprint"]: row for row in rows}
-    oldest = matching.filter(fingerprint__in=found, opened_at__in=[row["oldest_at"] for row in found.values()])
+    counts = _counts(narrow(wanted, user_id))
+    under_way: dict[str, dict[str, Any]] = {}
+    if wanted.state == "open":
+        under_way = _counts(narrow(replace(wanted, state="all"), user_id).filter(outcome="dispatched"))
+    for fingerprint, row in under_way.items():
+        known = counts.setdefault(fingerprint, {**row, "count": 0})
+        known["pending"] = row["count"]
+    largest = sorted(counts.values(), key=lambda row: (-row["count"], row["oldest_at"]))[:limit]
+    found = {row["fingerprint"]: row for row in largest}
+    oldest = Escalation.objects.filter(fingerprint__in=found, opened_at__in=[row["oldest_at"] for row in largest])
     firsts: dict[str, Escalation] = {}
     for first in oldest.order_by("opened_at", "id"):
         firsts.setdefault(first.fingerprint, first)
@@ -227,6 +221,14 @@ def escalation_groups(
         for fingerprint, row in found.items()
         if fingerprint in firsts
     ]
+
+
+def _counts(rows: QuerySet[Escalation]) -> dict[str, dict[str, Any]]:
+    """How many of each cause; from an index alone where the filter allows it."""
+    counted = rows.values("fingerprint").annotate(
+        count=Count("opened_at"), oldest_at=Min("opened_at"), newest_at=Max("opened_at")
+    )
+    return {row["fingerprint"]: dict(row) for row in counted.order_by()}
 
 
 def _group(row: Mapping[str, Any], first: Escalation, trend: tuple[int, ...]) -> EscalationGroup:
@@ -241,7 +243,7 @@ def _group(row: Mapping[str, Any], first: Escalation, trend: tuple[int, ...]) ->
         oldest_at=row["oldest_at"],
         newest_at=row["newest_at"],
         first_id=first.pk,
-        pending=row["pending"],
+        pending=row.get("pending", 0),
         trend=trend,
         error_kind=error.get("kind", ""),
         frame=frame(error.get("traceback", "")),
@@ -258,7 +260,9 @@ def _trends(fingerprints: Iterable[str]) -> dict[str, tuple[int, ...]]:
     hour_of = Substr(Cast("opened_at", CharField()), 1, 13)
     recent = Escalation.objects.filter(fingerprint__in=list(fingerprints), opened_at__gte=hours[0])
     found: dict[str, list[int]] = {}
-    for fingerprint, hour, many in recent.values_list("fingerprint", hour_of).annotate(many=Count("pk")).order_by():
+    for fingerprint, hour, many in (
+        recent.values_list("fingerprint", hour_of).annotate(many=Count("opened_at")).order_by()
+    ):
         if hour in places:
             found.setdefault(fingerprint, [0] * TREND_HOURS)[places[hour]] = many
     return {fingerprint: tuple(counts) for fingerprint, counts in found.items()}
