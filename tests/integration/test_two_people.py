@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,14 +23,16 @@ from dashboard import (
     outbox,
     policy,
     presence,
+    queries,
+    repair_forms,
 )
 from dashboard.models import AuditEntry, Decision, Escalation
 from dashboard.queries.escalation_history import history
 from dashboard.work_models import Approval, Draft
 from tests import mirrored
-from tests.integration.test_api import Caller, call
+from tests.integration.test_api import Caller
 from tests.integration.test_decisions import _stored as stored
-from tests.mirrored import Word, sql, until
+from tests.mirrored import REPAIRED, Word, sql, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LONG_AGO = "2020-01-01T00:00:00Z"
@@ -156,6 +159,31 @@ async def test_another_person_must_approve(config: Config) -> None:
     assert {"asked for approval", "refused it", "approved it", "the request for approval expired"} <= set(said)
 
 
+async def test_a_step_goes_to_another_agent_and_a_workflow_back_to_a_step(config: Config) -> None:
+    ann = await sql(person, "ann")
+    async with mirrored.host_and_worker(config) as client:
+        ids = [await client.submit("mirrored_shout", Word(f"bad{number}")) for number in range(2)]
+        async with mirrored.relay(config):
+            found = [await until(lambda one=one: Escalation.objects.filter(workflow_id=one).first()) for one in ids]
+        REPAIRED.update({"bad0", "bad1"})
+        name = (await client.inspect.agents())[0].name
+        forms = [
+            await sql(lambda one=one, way=way: repair_forms.form_for(queries.escalation(one.pk).snapshot, way))
+            for one, way in zip(found, ("reroute", "restart"), strict=True)
+        ]
+        assert name in dict(forms[0].fields["value.agent"].choices)
+        assert "1" in dict(forms[1].fields["value.step"].choices)
+        for one, action, payload in (
+            (found[0], "reroute", {"agent": name}),
+            (found[1], "restart", {"step": "1"}),
+        ):
+            with pytest.raises(decisions.InvalidDecision, match="Name"):
+                await sql(lambda one=one, act=action: decisions.submit(one.pk, version=1, action=act, user=ann))
+            decide = partial(decisions.submit, one.pk, version=1, action=action, payload=payload, user=ann)
+            assert (await sql(decide)).state == "accepted"
+            assert (await client.result(one.workflow_id, timeout_s=10)).length == 4
+
+
 def test_rules_need_a_second_approver_and_are_audited(config: Config) -> None:
     with pytest.raises(BadRequest, match="Only one person may approve"):
         rules()
@@ -206,28 +234,28 @@ def test_the_lines_that_differ() -> None:
 
 
 async def test_the_api_undoes_comments_and_approves(config: Config) -> None:
-    operator, eve = await call(Caller), await call(Caller, "approver", "approve")
+    operator, eve = await sql(Caller), await sql(Caller, "approver", "approve")
     await sql(stored)
     await sql(rules)
     base = "/escalations/w1~1~1"
-    fence = (await call(operator.post, f"{base}/claim")).json()["claim_fence"]
-    wrong = await call(operator.post, f"{base}/resolve", {"action": "retry", "fence": fence + 1})
+    fence = (await sql(operator.post, f"{base}/claim")).json()["claim_fence"]
+    wrong = await sql(operator.post, f"{base}/resolve", {"action": "retry", "fence": fence + 1})
     assert (wrong.status_code, wrong.json()["code"]) == (409, "decision_conflict")
-    held = await call(operator.post, f"{base}/resolve", {"action": "retry", "fence": fence, "hold_s": 300})
+    held = await sql(operator.post, f"{base}/resolve", {"action": "retry", "fence": fence, "hold_s": 300})
     assert (held.status_code, held.json()["state"]) == (202, "submitted")
-    rival = await call(eve.post, f"/decisions/{held.json()['id']}/undo")
+    rival = await sql(eve.post, f"/decisions/{held.json()['id']}/undo")
     assert rival.status_code == 404
-    undone = await call(operator.post, f"/decisions/{held.json()['id']}/undo")
+    undone = await sql(operator.post, f"/decisions/{held.json()['id']}/undo")
     assert (undone.status_code, undone.json()["state"]) == (200, "undone")
-    written = await call(operator.post, f"{base}/comments", {"text": "look at the log"})
+    written = await sql(operator.post, f"{base}/comments", {"text": "look at the log"})
     assert written.status_code == 201
-    assert [one["text"] for one in (await call(operator.get, f"{base}/comments")).json()] == ["look at the log"]
-    asked = await call(operator.post, f"{base}/resolve", {"action": "skip"})
+    assert [one["text"] for one in (await sql(operator.get, f"{base}/comments")).json()] == ["look at the log"]
+    asked = await sql(operator.post, f"{base}/resolve", {"action": "skip"})
     assert (asked.status_code, asked.json()["state"]) == (202, "pending")
-    listed = (await call(eve.get, "/approvals")).json()
+    listed = (await sql(eve.get, "/approvals")).json()
     assert [one["escalation_id"] for one in listed] == ["w1~1~1"]
     address = f"/approvals/{listed[0]['id']}"
-    assert (await call(operator.post, f"{address}/approve", {})).status_code == 403
-    assert (await call(eve.post, f"{address}/refuse", {"note": "no"})).json()["state"] == "refused"
-    assert (await call(eve.post, f"{address}/approve", {})).status_code == 409
-    assert (await call(eve.post, f"/approvals/{uuid.uuid4()}/approve", {})).status_code == 404
+    assert (await sql(operator.post, f"{address}/approve", {})).status_code == 403
+    assert (await sql(eve.post, f"{address}/refuse", {"note": "no"})).json()["state"] == "refused"
+    assert (await sql(eve.post, f"{address}/approve", {})).status_code == 409
+    assert (await sql(eve.post, f"/approvals/{uuid.uuid4()}/approve", {})).status_code == 404
