@@ -234,3 +234,17 @@ async def test_a_workflow_without_code_waits_for_it_and_then_for_people(core: Wo
     if (await core.client.get(patient)).open_escalations:
         await core.decide(await core.escalation(patient), "retry", decision_id="d9")
     assert await core.client.result(patient, timeout_s=8) == 1
+
+
+async def test_a_changed_program_may_begin_anew_from_a_step(core: World) -> None:
+    identity = await waiting(core)
+    changed()
+    await hand_over(core, identity)
+    found = await core.escalation(identity)
+    await core.decide(found, "restart", {"step": "2"}, "d1")  # the first step still differs: asked again
+    again = await core.escalation(identity, 2)
+    assert (await core.client.get(identity)).open_escalations == 1
+    await core.decide(again, "restart", {"step": "1"}, "d2")
+    assert await core.client.result(identity, timeout_s=5) == [4]
+    restarts = await core.journal(identity, j.Restarted)
+    assert [(entry.step, entry.generation, entry.request_id) for entry in restarts] == [("2", 1, "d1"), ("1", 2, "d2")]

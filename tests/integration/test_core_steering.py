@@ -225,3 +225,32 @@ async def test_an_agent_that_has_left_is_told_of(core: World) -> None:
     assert second.reason == "no_capable_agent" and "'nobody'" in second.errors[-1].message
     await core.decide(second, "retry", None, "d2")
     assert await core.client.result(identity, timeout_s=10) == 42
+
+
+async def test_a_task_is_tried_again_where_the_capability_is(core: World) -> None:
+    await core.host()
+    await core.agents()
+    identity = await core.client.submit("steer_flaky", "a3")
+    found = await core.escalation(identity)
+    able = await core.agents("core_flaky", name="able", capabilities={"core_flaky": {"kind": ["nda"]}})
+    await core.decide(found, "reroute", {"requires": {"kind": "nda"}})
+    assert await core.client.result(identity, timeout_s=10) == 42
+    assert (await core.journal(identity, j.Settled))[-1].agent == able.instance
+
+
+async def test_nothing_before_compensations_that_have_begun_is_kept(core: World) -> None:
+    await core.host()
+    await core.agents()
+    identity = await core.client.submit("steer_fails")
+    await core.entry(identity, j.Attempt, where=lambda entry: entry.undoes)
+    with pytest.raises(BadRequest, match="compensations have begun"):
+        await core.client.commands.restart(identity, "1", actor="anna")
+    await core.client.commands.terminate(identity, actor="anna")
+    await core.state(identity, WorkflowState.CANCELLED)
+
+
+class SteerFails(DistributedCoordinator):
+    async def run(self) -> None:
+        self.compensate("core_nobody")
+        await self.dispatch_task("core_add", [1])
+        raise ValueError("no such order")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import tests.core_app.workflows  # noqa: F401 - its types are submitted
 from coordination import DistributedCoordinator
 from coordination import journal as j
 from coordination.waiting import WaitKind, WaitReason
 from tests.core_app import agents as tasks
 from tests.core_harness import World, soon, until
+from tests.core_host import host_process
 
 
 class WaitsMany(DistributedCoordinator):
@@ -105,3 +107,20 @@ async def test_the_number_of_commands_does_not_grow_with_the_steps(core: World) 
 class WaitsWide(DistributedCoordinator):
     async def run(self, size: int) -> None:
         await self.gather(*(self.dispatch_task("core_nobody", number) for number in range(size)))
+
+
+async def test_an_owner_that_beats_no_more_is_named_with_its_silence(core: World) -> None:
+    async with host_process(core.config, "one") as one:
+        identity = await core.client.submit("core_open")
+        await core.entry(identity, j.SignalAwaited)
+        assert [reason.kind for reason in await core.client.inspect.why(identity)] == [WaitKind.SIGNAL]
+        [host] = await core.client.inspect.hosts()
+        await one.kill()
+
+        async def silent() -> WaitReason | None:
+            first = (await core.client.inspect.why(identity))[0]
+            return first if first.kind is WaitKind.COORDINATOR else None
+
+        found = await until(silent)
+    limit_ms = core.config.suspicion_beats * core.config.heartbeat_s * 1000
+    assert (found.owner, found.hosts) == (host.id, 0) and found.silent_ms > limit_ms >= host.beat_age_ms
