@@ -22,12 +22,16 @@ _PROBES = 50  # stale writes that are tried in the name of one zombie
 
 
 async def _a_host(scene: Scene) -> tuple[Member, str]:
-    """A host that beats, and its incarnation."""
+    """A host that beats, and its incarnation; another one beats too, so that somebody is there to take over."""
     member = scene.rng.choice(scene.crew.hosts)
+    others = [host for host in scene.crew.hosts if host is not member]
     deadline = time.monotonic() + _BOOT_S
-    while not (host := await scene.incarnation(member)) and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        host = await scene.incarnation(member)
+        if host and (not others or any([await scene.incarnation(other) for other in others])):
+            return member, host
         await asyncio.sleep(0.1)
-    return member, host
+    return member, await scene.incarnation(member)
 
 
 async def _kill(scene: Scene, name: str, member: Member | None) -> None:

@@ -28,7 +28,7 @@ from tests.chaos.record import Record
 from tests.chaos.report import Report
 from tests.chaos.scene import Scene
 
-_FIRST_S = 60.0  # for the first workflow to end
+_READY_S = 180.0  # for every host and agent to beat
 _STUCK_S = 60.0  # without one workflow ending, a run has failed
 _SETTLE_S = 90.0  # for the rest, after the last fault
 _FAULT_S = 150.0  # for a fault that is under way
@@ -68,6 +68,7 @@ class Run:
             stack.callback(record.close)
             driver = Driver(client, record, choice.seed, choice.in_flight, choice.workflows, console)
             scene = Scene(self._crew, connection, driver, choice.seed)
+            await self._ready(client)
             gauges = Gauges(connection, lambda: record.counts.get("accepted", 0) - driver.ended)
             await self._drive(scene, record, gauges)
             if choice.workflows:
@@ -99,6 +100,17 @@ class Run:
             left = history.ask(self._crew.history_path, waiting)[0][0]
             report.expect(not left, f"{left} decisions were acknowledged and never sent")
 
+    async def _ready(self, client: Client) -> None:
+        """Wait until every host and agent beats, so that no time of starting is measured."""
+        deadline = time.monotonic() + _READY_S
+        with self._terminal.status("starting"):
+            while time.monotonic() < deadline:
+                hosts, agents = await asyncio.gather(client.inspect.hosts(), client.inspect.agents())
+                if len(hosts) >= len(self._crew.hosts) and len(agents) >= len(self._crew.agents):
+                    return
+                await asyncio.sleep(0.1)
+        raise SystemExit(f"hosts and agents were not there after {_READY_S:.0f} s; see the logs with --keep")
+
     # --- driving ------------------------------------------------------------------------
 
     async def _drive(self, scene: Scene, record: Record, gauges: Gauges) -> None:
@@ -106,10 +118,9 @@ class Run:
         driving = asyncio.create_task(driver.run(), name="driving")
         tasks = [driving]
         try:
-            stuck = await self._first(driver, driving)
             tasks += [self._beside(faults.fire(scene, self._names, self._choice.every), "faults")]
             tasks += [self._beside(gauges.run(), "gauges")]
-            stuck = stuck or await self._watch(scene, record, tasks)
+            stuck = await self._watch(scene, record, tasks)
             scene.stopping = True
             await asyncio.wait([tasks[1]], timeout=_FAULT_S + self._choice.every)
             driver.stopping = driver.stopping or not self._choice.workflows
@@ -124,16 +135,6 @@ class Run:
     @staticmethod
     def _beside(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         return asyncio.create_task(work, name=name)
-
-    async def _first(self, driver: Driver, driving: asyncio.Task[None]) -> str:
-        deadline = time.monotonic() + _FIRST_S
-        while not driver.ended:
-            if driving.done():
-                return f"driving ended early: {driving.exception()!r}"
-            if time.monotonic() > deadline:
-                return f"the first workflow did not end within {_FIRST_S:.0f} s"
-            await asyncio.sleep(0.05)
-        return ""
 
     async def _watch(self, scene: Scene, record: Record, tasks: list[asyncio.Task[None]]) -> str:
         """Wait for the end of the faults' time, or of the last workflow; says what went wrong meanwhile."""
