@@ -158,7 +158,7 @@
 
   /* --- signing out leaves nothing in this browser ---------------------------------- */
   document.addEventListener("submit", (event) => {
-    if (!event.target.action.endsWith("/logout/")) return;
+    if (!event.target.getAttribute("action")?.endsWith("/logout/")) return;
     try {
       for (const name of Object.keys(localStorage)) if (name.startsWith("ganglion.")) localStorage.removeItem(name);
     } catch { /* storage is off */ }

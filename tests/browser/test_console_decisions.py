@@ -30,7 +30,7 @@ def test_a_decision_needs_no_javascript(page: Page, browser: Browser, signed_in:
     plain = context.new_page()
     plain.goto(address)
     plain.get_by_role("button", name=re.compile("Claim")).click()
-    expect(plain.locator("#esc-status")).to_contain_text("has claimed this")
+    expect(plain.locator("#esc-status")).to_contain_text("have claimed this")
     plain.locator("[data-primary]").click()
     expect(plain.locator("#repair [role=alert]").first).to_be_visible()
     fill_dates(plain)
