@@ -4,39 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests import servers
 from tests.stack import Stack
 
 SLOW = 30_000
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with servers.folder() as folder:
-        running = Stack(folder, servers.spare_port(), GANGLION_EXTRA_APPS="tests.bad_app", GANGLION_BACKOFF_S="0.2")
-        running.start()
-        yield running
-        assert running.end(signal.SIGTERM) == 0, running.log[-3000:]
-
-
-@pytest.fixture(scope="module")
-def signed_in(stack: Stack, browser: Browser) -> Path:
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(stack.login_link)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.locator("#main")).to_be_visible()
-    path = stack.home / "browser-state.json"
-    context.storage_state(path=path)
-    context.close()
-    return path
 
 
 def submit(page: Page, stack: Stack, kind: str, given: object) -> str:
@@ -54,6 +27,8 @@ def test_it_says_why_it_waits_and_is_paused_and_resumed(page: Page, stack: Stack
     lonely = submit(page, stack, "bad_agent", {"task": "bad_nobody_does_this"})
     page.goto(f"{stack.url}/workflows/{lonely}/")
     expect(page.locator(".waits")).to_contain_text("no capable agent is registered", timeout=SLOW)
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    page.get_by_role("button", name="Cancel it").click()
     waiting = submit(page, stack, "bad_wait", None)
     page.goto(f"{stack.url}/workflows/{waiting}/")
     expect(page.locator(".waits")).to_contain_text("Waits for the signal go", timeout=SLOW)
