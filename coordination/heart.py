@@ -34,6 +34,7 @@ class Beat(msgspec.Struct, frozen=True):
     took_s: float = 0.0
     stale: bool = False  # peers have declared this host dead
     error: Exception | None = None  # the server could not take it
+    generation: int = 0  # of the connection: another one, and another server answers, or the same started anew
 
 
 class Heart:
@@ -116,4 +117,4 @@ class Heart:
             self._beats += 1
         counts = {name.decode(): int(count) for name, count in zip(answer[2::2], answer[3::2], strict=True)}
         at = time.monotonic()
-        return Beat(host, at, counts, now_ms=answer[1], took_s=at - began)
+        return Beat(host, at, counts, now_ms=answer[1], took_s=at - began, generation=connection.generation)

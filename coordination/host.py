@@ -205,11 +205,15 @@ class Host:
         self._new_life()
         self._reader.begin_anew()
 
-    def recovered(self) -> None:
-        """The server answers again: look at every journal, because wake-ups may be lost."""
+    def recovered(self, queues_lost: bool) -> None:
+        """The server answers again: look at every journal, because wake-ups may be lost.
+
+        Args:
+            queues_lost: It is another server, or was started anew, and may lack what was queued last.
+        """
         self.healthy = True
         for execution in list(self.executions.values()):
-            execution.deliver(None)
+            execution.deliver(None, queue_again=queues_lost)
 
     async def _tell(self, kind: str) -> None:
         stream = self.connection.keys.host_events

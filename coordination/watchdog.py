@@ -92,6 +92,7 @@ class Watchdog:
         self._beats: asyncio.Queue[Beat] = asyncio.Queue()
         self._said = msgspec.json.encode(host.describe())
         self._rescue: asyncio.Task[None] | None = None
+        self._generation = 0
         self.first_beat = asyncio.Event()
 
     async def run(self) -> None:
@@ -126,9 +127,11 @@ class Watchdog:
             return
         if beat.took_s < _PROMPT_S:
             host.note_beat(beat.now_ms, beat.at)
+        anew, self._generation = beat.generation != self._generation, beat.generation
         if not host.healthy:
             log.info("Redis answers again", action="server_back")
-            host.recovered()
+        if anew or not host.healthy:
+            host.recovered(queues_lost=anew)
         counts = {name: count for name, count in beat.counts.items() if name != host.id}
         if not host.peers <= counts.keys():  # one has stopped, or another declared it dead: see what it leaves
             self.rescue_soon()

@@ -7,13 +7,11 @@ and with fsync acknowledgements that a replica's disk confirmed, where nothing i
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from tests.chaos.crew import Crew
+from tests.chaos.environment import environment
 from tests.chaos.scenarios import Options, Outcome
 from tests.chaos.stage import Stage, stage
 from tests.sentinels import Group
@@ -34,7 +32,7 @@ async def run(options: Options) -> Outcome:
     for level, settings in _LEVELS.items():
         folder = options.folder / level
         folder.mkdir()
-        with _environment(settings):
+        with environment(settings):
             outcome = await _fail_over(Options(options.seed, options.minutes, folder, options.say), level)
         found.figures |= {f"{level}_{name}": value for name, value in outcome.figures.items()}
         found.broken += [f"{level}: {line}" for line in outcome.broken]
@@ -98,17 +96,3 @@ async def _old_one_returns(on: Stage, group: Group) -> None:
     )  # fmt: skip
     on.figures["old_primary_follows_after_s"] = took
     on.expect(group.primary() is group.servers[1], "the old primary is primary again")
-
-
-@contextlib.contextmanager
-def _environment(settings: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
