@@ -32,6 +32,7 @@ for part in (
 ):  # fmt: skip
     api.add_router("", part)
 
+
 def openapi(request: HttpRequest) -> HttpResponse:
     """The OpenAPI 3.1 description."""
     return JsonResponse(description(api))
