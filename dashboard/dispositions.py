@@ -151,7 +151,7 @@ def _of(row: Escalation, successor: str) -> Disposition:
     if row.outcome == "failed_again":
         words = "failed again" if successor else "failed again, and its workflow with it"
         return _entry(row, Outcome.SUPERSEDED, actor, successor or row.workflow_id, words)
-    return _entry(row, Outcome.SUPERSEDED, actor, row.workflow_id, "its workflow ended without it")
+    return _entry(row, Outcome.SUPERSEDED, actor, row.workflow_id, "withdrawn: its workflow ended, or was restarted")
 
 
 def _later_escalations(rows: Sequence[Escalation]) -> dict[str, str]:
