@@ -55,13 +55,15 @@ class Member:
         self.wanted = True
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, env=self._environ, stdout=log, stderr=log, cwd=ROOT, pass_fds=self._fds
-            )
+                self._command, env=self._environ, stdout=log, stderr=log, cwd=ROOT, pass_fds=self._fds,
+                start_new_session=True,
+            )  # fmt: skip
 
     def look(self) -> None:
         """Start it again if it has ended."""
         if self.wanted and self._process is not None and self._process.poll() is not None:
             self.restarts += 1
+            self._sweep()
             self.start()
 
     def send(self, number: int) -> None:
@@ -86,15 +88,22 @@ class Member:
     def stop(self) -> None:
         """End it for good, gently first."""
         self.wanted = False
-        if self._process is None or self._process.poll() is not None:
+        if self._process is None:
             return
-        self.send(signal.SIGCONT)
-        self.send(signal.SIGTERM)
-        try:
-            self._process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process.poll() is None:
+            self.send(signal.SIGCONT)
+            self.send(signal.SIGTERM)
+            try:
+                self._process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """End what a process that was killed has left behind in its session, as the clock of the periodic jobs."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
 
 
 class Crew:
