@@ -96,12 +96,12 @@ class Lost:
                     break
 
     async def _index(self, ids: list[str]) -> int:
-        """Give workflows that have not ended, or whose parent has not confirmed their end, a member of the index."""
+        """Index workflows that have not ended, or whose parent has not confirmed their end; gives how many were not."""
         call, keys = self._host.connection.call, self._host.connection.keys
         found = await asyncio.gather(*(call("HMGET", keys.workflow(name), "state", "parent") for name in ids))
         live = [
             name for name, (state, parent) in zip(ids, found, strict=True) if state and (state not in _FINAL or parent)
         ]
         now_ms = self._host.now_ms()
-        await asyncio.gather(*(call("ZADD", keys.deadlines(keys.shard(n)), "NX", now_ms, n) for n in live))
-        return len(live)
+        added = await asyncio.gather(*(call("ZADD", keys.deadlines(keys.shard(n)), "NX", now_ms, n) for n in live))
+        return sum(added)

@@ -19,7 +19,7 @@ _TOLD_S = 30.0  # for the history to say what was lost
 async def run(options: Options) -> Outcome:
     """Run the scenario."""
     async with stage(options) as on:
-        await on.drive(200)
+        await on.drive(100)
         before = dict(on.history("SELECT id, state FROM dashboard_workflow WHERE finished_at IS NOT NULL"))
         on.figures["commands_per_s_before"] = round(await on.commands_per_s(1.0))
         options.say("FLUSHALL")

@@ -16,7 +16,7 @@ _STILL_S = 5.0
 async def run(options: Options) -> Outcome:
     """Run the scenario."""
     async with stage(options) as on:
-        await on.drive(100)
+        await on.drive(30)
         before = await on.members()
         options.say("the server stands still")
         on.crew.server.send(signal.SIGSTOP)

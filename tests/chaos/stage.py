@@ -34,7 +34,7 @@ from tests.servers import RedisServer
 
 T = TypeVar("T")
 
-_FIRST_S = 45.0  # for the processes to start and the first workflows to end
+_FIRST_S = 90.0  # for the processes to start and the first workflows to end
 _ANSWER_S = 0.2  # between two looks at the open escalations
 
 
