@@ -19,7 +19,7 @@ from dashboard.models import Decision, Escalation, Workflow
 from dashboard.redaction import REDACTED
 from dashboard.rows import escalation_values, workflow_values
 
-LIVING = (WorkflowState.QUEUED, WorkflowState.RUNNING, WorkflowState.WAITING, WorkflowState.NEEDS_HUMAN)
+LIVING = tuple(state for state in WorkflowState if not state.is_final)
 
 
 class Place(NamedTuple):

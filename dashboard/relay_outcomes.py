@@ -49,7 +49,9 @@ def outcome(escalation: Open, snapshot: WorkflowSnapshot, steps: list[StepView])
 
 
 def _is_untaken(snapshot: WorkflowSnapshot) -> bool:
-    """Whether an answer is in the journal, but no coordinator has taken the workflow up to go on with it."""
+    """Whether an answer is in the journal, but nobody goes on with it yet: it is paused, or no coordinator has it."""
+    if snapshot.state is WorkflowState.PAUSED:
+        return True
     return not snapshot.owner and snapshot.state in (WorkflowState.QUEUED, WorkflowState.NEEDS_HUMAN)
 
 

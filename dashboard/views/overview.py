@@ -37,7 +37,7 @@ def _count(seen: Overview, *states: str) -> int:
 
 def sentence(seen: Overview) -> tuple[str, str]:
     """The state of everything in a few words, and its tone."""
-    live = _count(seen, "queued", "running", "waiting", "needs_human")
+    live = _count(seen, "queued", "running", "waiting", "needs_human", "paused")
     running = _count(seen, "running")
     hosts = sum(host.alive for host in seen.hosts)
     if not seen.connected:
