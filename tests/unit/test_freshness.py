@@ -21,7 +21,7 @@ def test_a_page_that_is_up_to_date_says_nothing() -> None:
         (RelayLag(), "no relay runs", "No relay runs"),
         (RelayLag(at_ms=1, silent_ms=7_200, lag_ms=100), "data 7 s old", "stopped reporting"),
         (RelayLag(at_ms=1, lag_ms=90_000), "data 1 min old", "catches up"),
-        (RelayLag(at_ms=1, lag_ms=9_000, note="the history database does not answer"), "data 9 s old", "does not answer"),
+        (RelayLag(at_ms=1, lag_ms=9_000, note="the database is away"), "data 9 s old", "is away"),
         (RelayLag(at_ms=1, note="the history is being rebuilt"), "history is late", "being rebuilt"),
     ],
 )  # fmt: skip
