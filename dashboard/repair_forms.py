@@ -58,7 +58,7 @@ _CHOICES = {
     ),
     Action.RESTART: Choice(
         "restart",
-        "Restart from a step",
+        "Restart",
         "Restart from there",
         "The workflow forgets this step and everything asked for after it, and runs them again. What those steps have"
         " done outside, they may do again.",

@@ -39,7 +39,7 @@ _LOOKS = {
     "conflict": Look("Refused", "failed", "alert-triangle"),
     "pending": Look("Needs approval", "waiting", "hourglass-high"),
     "approved": Look("Approved", "done", "check"),
-    "undone": Look("Undone", "idle", "arrow-back-up"),
+    "undone": Look("Undone", "idle", "history"),
     "refused": Look("Not approved", "failed", "ban"),
     "expired": Look("Expired", "idle", "clock"),
     "dispatched": Look("Running again", "running", "loader-2"),

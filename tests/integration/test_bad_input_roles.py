@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -32,7 +33,9 @@ OWN = {
 def addresses(patterns: list[URLPattern | URLResolver] | None = None, before: str = "/") -> Iterator[str]:
     """One address of each route of the pages."""
     for one in get_resolver().url_patterns if patterns is None else patterns:
-        here = before + re.sub(r"<(?:\w+:)?\w+>", "x", re.sub(r"<int:\w+>", "1", str(one.pattern)))
+        here = before + re.sub(
+            r"<(?:\w+:)?\w+>", "x", re.sub(r"<int:\w+>", "1", re.sub(r"<uuid:\w+>", str(UUID(int=1)), str(one.pattern)))
+        )
         if here.startswith("/api/"):
             continue
         if isinstance(one, URLResolver):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -41,6 +42,7 @@ def person(role: str, admin: User) -> User:
 
 
 ODD = {"workflow_id": "wf", "escalation_id": "wf~0~1", "task_type": "t", "instance": "i", "name": "n", "part": "input",
+       "decision_id": UUID(int=1), "approval_id": UUID(int=1),
        "token_id": 1, "user_id": 1, "raw": "x", "slug": "x", "feed_id": "x", "tracking": "x"}  # fmt: skip
 
 
@@ -54,7 +56,7 @@ def routes() -> list[tuple[str, str]]:
             if isinstance(one, URLPattern):
                 path = place
                 for gap, value in ODD.items():
-                    for kind in ("str", "int", "slug", "path"):
+                    for kind in ("str", "int", "slug", "path", "uuid"):
                         path = path.replace(f"<{kind}:{gap}>", str(value))
                 found.append((one.name or "", f"/{path}"))
             elif not place.startswith("api/"):
