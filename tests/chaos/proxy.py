@@ -39,6 +39,8 @@ class Proxy:
 
     def stop(self) -> None:
         """Cut everything and end."""
+        if not self._thread.is_alive():
+            return
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
