@@ -263,9 +263,15 @@ def parse(raw: list[tuple[bytes, list[bytes]]]) -> list[Numbered]:
 
 
 def about_program(entries: Iterable[Numbered]) -> list[Escalated | Decided]:
-    """Questions to people about run() itself, and their answers, in order."""
-    about = (item.entry for item in entries)
-    return [entry for entry in about if isinstance(entry, Escalated | Decided) and not entry.step]
+    """Questions to people about run() itself, and their answers, in order; without those that a restart withdrew."""
+    about: list[Escalated | Decided] = []
+    for item in entries:
+        entry = item.entry
+        if isinstance(entry, Restarted):
+            about = [one for one in about if isinstance(one, Decided) or one.escalation_id not in entry.closing]
+        elif isinstance(entry, Escalated | Decided) and not entry.step:
+            about.append(entry)
+    return about
 
 
 _FIRST = (Attempt, TimerSet, SignalAwaited, Recorded, ChildStarted, Escalated, Progressed)  # entries that begin a step
@@ -333,6 +339,9 @@ def open_escalations(entries: Iterable[Numbered]) -> dict[str, str]:
             found[item.entry.escalation_id] = item.entry.step
         elif isinstance(item.entry, Decided):
             found.pop(item.entry.escalation_id, None)
+        elif isinstance(item.entry, Restarted):
+            for identity in item.entry.closing:
+                found.pop(identity, None)
     return found
 
 

@@ -58,7 +58,7 @@ class Mending:
         if asked and isinstance(asked[-1], j.Escalated):
             return
         log.warning("workflow cannot be replayed", action="broken", workflow=self.workflow_id, why=str(error))
-        number = sum(isinstance(entry, j.Escalated) for entry in asked) + 1
+        number = sum(isinstance(item.entry, j.Escalated) and not item.entry.step for item in entries) + 1
         await open_program(self._host, cast("Execution", self), number, error)
 
     def _apply_broken(self, entry: j.AnyEntry) -> None:

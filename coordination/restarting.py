@@ -85,8 +85,9 @@ def plan(entries: list[j.Numbered], step: str) -> Plan:
             f"run() failed after step {step}, and compensations have begun to undo what was done before: "
             "nothing before them can be kept. Rerun the whole workflow."
         )
-    open_now = j.open_escalations(concerned)
-    return Plan(first, account.generation + 1, again, list(open_now), j.open_children(concerned))
+    open_now = j.open_escalations(item for item in entries if item.seq not in account.gone)
+    closing = [identity for identity, about in open_now.items() if about in forgotten or not about]
+    return Plan(first, account.generation + 1, again, closing, j.open_children(concerned))
 
 
 def preview(

@@ -248,3 +248,14 @@ async def test_a_changed_program_may_begin_anew_from_a_step(core: World) -> None
     assert await core.client.result(identity, timeout_s=5) == [4]
     restarts = await core.journal(identity, j.Restarted)
     assert [(entry.step, entry.generation, entry.request_id) for entry in restarts] == [("2", 1, "d1"), ("1", 2, "d2")]
+
+
+async def test_a_restart_withdraws_the_question_about_the_program(core: World) -> None:
+    identity = await waiting(core)
+    changed()
+    await hand_over(core, identity)
+    found = await core.escalation(identity)
+    await core.client.commands.restart(identity, "1", actor="anna")
+    assert await core.client.result(identity, timeout_s=10) == [4]
+    now = await core.client.inspect.escalation(found.id)
+    assert now is not None and now.state is EscalationState.WITHDRAWN
