@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -35,17 +36,23 @@ class SayWhatIsAway:
         if isinstance(exception, RecursionError):
             log.warning("%s %s answered 400: nested too deeply", request.method, request.path)
             return bad_request(request, exception)
-        if isinstance(exception, TryAgain):
-            words = f"{exception} Nothing was changed; what was accepted before is safe. Try again in a moment."
-        elif isinstance(exception, OperationalError):
-            words = (
-                "The database is busy or away, so this page cannot be read or written. Running workflows do not need it"
-                " and go on. Try again in a moment."
-            )
-        else:
+        words = _away(exception)
+        if words is None:
             return None
         log.warning("%s %s answered 503: %s", request.method, request.path, exception)
         return unavailable(request, words)
+
+
+def _away(exception: BaseException | None) -> str | None:
+    """What to say when a server is away or busy, or nothing when it is a fault of the console."""
+    if isinstance(exception, TryAgain):
+        return f"{exception} Nothing was changed; what was accepted before is safe. Try again in a moment."
+    if isinstance(exception, OperationalError | InterfaceError):
+        return (
+            "The database is busy or away, so this page cannot be read or written. Running workflows do not need it"
+            " and go on. Try again in a moment."
+        )
+    return None
 
 
 def _page(request: HttpRequest, status: int, title: str, words: str) -> HttpResponse:
@@ -78,7 +85,9 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """500: a fault of the console; nothing that was accepted is lost."""
+    """500: a fault of the console; nothing that was accepted is lost. 503 when a middleware found a server away."""
+    if (away := _away(sys.exc_info()[1])) is not None:
+        return unavailable(request, away)
     words = "The console itself failed here; workflows are not affected. Reload, and look into the log of web."
     return _page(request, 500, "The console made a mistake", words)
 
