@@ -74,11 +74,11 @@ def _lines(wanted: AuditFilter) -> Iterator[bytes]:
         yield json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-@require_GET
+@post_only("audit")
 @viewer_required
 def export(request: HttpRequest) -> HttpResponseBase:
     """The entries that the filter lets through as lines of JSON, oldest first, with the hashes that join them."""
-    wanted = AuditFilter.from_params(request.GET)
+    wanted = AuditFilter.from_params(request.POST.dict())
     log.record(request.user, "audit.export", ("audit", ""), after={"filter": wanted.query()}, request=request)
     response = StreamingHttpResponse(_lines(wanted), content_type="application/x-ndjson")
     response["Content-Disposition"] = 'attachment; filename="audit.jsonl"'
