@@ -34,6 +34,7 @@ OWN = {
     "audit/export/",
     "/seen/",
     "views/save/",
+    "views/1/delete/",
     "healthz",
     "readyz",
     "metrics",
