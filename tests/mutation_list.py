@@ -143,11 +143,11 @@ MUTATIONS = [
         "self._acknowledger.add_entry(queue, entry_id)  # trimmed or deleted under us", "pass",
     ),
     Mutation(
-        15, "both in one script", f"{LUA}/acknowledge-1.lua",
+        15, "acknowledging deletes too", f"{LUA}/acknowledge-1.lua",
         "redis.call('XDEL', KEYS[1], unpack(ARGV, 2))", "",
     ),
     Mutation(
-        15, "both in one script", f"{LUA}/_resume.lua",
+        15, "letting go acknowledges too", f"{LUA}/_resume.lua",
         "  redis.call('XACK', stream, 'coordinators', string.sub(entry, 2))\n", "",
     ),
     Mutation(
