@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+import tests.core_app.workflows  # noqa: F401 - the client checks inputs against them
 from coordination import DistributedCoordinator
 from coordination.errors import AdmissionRefused, TryAgain, WriteRefused
 from tests import servers
