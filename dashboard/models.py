@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import models
 
 from coordination.errors import GanglionError
-from dashboard.bulk_models import BulkAction, BulkItem, Disposition, SavedView
+from dashboard.bulk_models import BulkAction, BulkItem, Disposition, SavedView  # noqa: F401 - Django finds them here
 
 
 class Workflow(models.Model):

@@ -49,7 +49,9 @@ def test_everything_that_matches_is_cancelled_across_pages_after_a_drift_is_told
     expect(listed.locator(".pager")).to_contain_text(f"{MANY + 1} workflows", timeout=SLOW)
     page.locator("#pace").fill("50")
     page.locator("[data-primary]").click()
-    expect(page.locator(".bulk-form [role=alert]")).to_contain_text(f"covered {MANY} items; now it is {MANY + 1}, 1 more")
+    expect(page.locator(".bulk-form [role=alert]")).to_contain_text(
+        f"covered {MANY} items; now it is {MANY + 1}, 1 more"
+    )
     expect(page.locator("#pace")).to_have_value("50")
     page.locator("[data-primary]").click()
     expect(page).to_have_url(re.compile(r"/bulk/[0-9a-f-]{36}/"))

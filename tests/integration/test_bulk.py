@@ -99,7 +99,7 @@ async def test_an_unfixed_cause_costs_one_attempt_and_a_fixed_one_ends_in_the_le
         assert (await sql(queries.ledger)).total == 0
         outcomes = await sql(lambda: sorted(Disposition.objects.values_list("outcome", flat=True)))
         assert outcomes == ["retried"] * 5 + ["superseded"]
-        assert await sql(Workflow.objects.filter(state="completed").count) == 5
+        await until(lambda: Workflow.objects.filter(state="completed").count() == 5)
 
 
 async def test_another_process_goes_on_where_one_died_and_sends_nothing_twice(
