@@ -107,6 +107,7 @@ async def test_an_ended_workflow_is_restarted_and_rerun_from_the_history(config:
         assert (await call(operator.get, f"/workflows/{again}/result", wait_s=10)).json()["state"] == "completed"
 
 
+@pytest.mark.once
 async def test_what_the_history_has_taken_out_is_refused_in_words(config: Config, operator: Caller) -> None:
     async with mirrored.host_and_worker(config) as client, mirrored.relay(config):
         identity = await _ended(operator, "ok", "completed", api_key="hunter2")
@@ -118,6 +119,7 @@ async def test_what_the_history_has_taken_out_is_refused_in_words(config: Config
         assert (await call(operator.post, f"/workflows/{identity}/rerun")).status_code == 400
 
 
+@pytest.mark.once
 async def test_the_command_line_steers(config: Config, live_server: Any, tmp_path: Path) -> None:
     _, raw = await call(lambda: tokens.create(accounts.ensure_admin(), "test", "admin"))
     terminal = Terminal(live_server.url, raw, tmp_path)
