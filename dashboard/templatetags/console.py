@@ -208,8 +208,10 @@ def action_words(action: str, kind: str = "step") -> str:
 
 
 @register.filter
-def verb(action: Any) -> str:
+def verb(action: Any, kind: str = "step") -> str:
     """An action as its button says it: ``edit`` becomes ``Edit input and retry``."""
+    if kind == "question":
+        return {"supply": "Send the answer", "fail": "Refuse to answer", "skip": "Skip the question"}.get(action, "")
     return wording.action_verb(str(action))
 
 

@@ -26,7 +26,7 @@ def test_ten_items_are_cleared_by_keyboard_alone(page: Page, stack: Stack) -> No
     for left in api(stack, "/escalations?limit=500")["items"]:  # of other tests
         with contextlib.suppress(HTTPError):  # those that are about to be sent stand in nobody's way
             api(stack, f"/escalations/{left['id']}/resolve", {"action": "fail"})
-    rules(page, stack, undo_s=2)
+    rules(page, stack, undo_s=8)
     orders = broken(stack, *(f"broken cup {number}" for number in range(10)))
     keys = page.keyboard
     page.goto(f"{stack.url}/escalations/?task=repair_pack")
