@@ -6,6 +6,7 @@ afterwards from the history, unless the history has taken out something that the
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import msgspec
@@ -80,6 +81,7 @@ def restart(
         WorkflowNotFound: Neither Redis nor the history knows it.
     """
     commands = core.sync().commands
+    request_id = request_id or secrets.token_hex(8)
     after = {"step": step, "reason": reason}
     ended = _ended(workflow_id)
     if ended is None:
