@@ -142,13 +142,16 @@ class Keeper:
     async def look(self) -> Gap | None:
         """Find a gap and close it; then both sides carry a new mark."""
         redis, kept = await self.measure(), await self.sql(_kept)
-        deleted = frozenset(self._deleted)
-        gap = find_gap(redis, kept, deleted)
-        if gap is not None:
-            await self._close(gap)
-        if gap is not None or redis.added != kept.added:
-            await self._mark(redis, kept)
-        self._deleted -= deleted
+        deleted, self._deleted = self._deleted, set()  # what is deleted meanwhile is for the next look
+        try:
+            gap = find_gap(redis, kept, frozenset(deleted))
+            if gap is not None:
+                await self._close(gap)
+            if gap is not None or redis.added != kept.added:
+                await self._mark(redis, kept)
+        except BaseException:
+            self._deleted |= deleted
+            raise
         for stream in self.streams:
             await self._orphans(stream)
         return gap
