@@ -16,7 +16,6 @@ from coordination.errors import (
     PayloadTooLarge,
     ResultPending,
     ServerUnavailable,
-    SettingsError,
     UnknownWorkflowType,
     WorkflowNotFound,
 )
