@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from config.up.child import end_with_parent
 from tests.stack import ROOT, environment
 
 
@@ -50,6 +51,7 @@ class WebProcess:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "config.web", "--fd", str(descriptor)], cwd=ROOT, stdout=log, stderr=log,
                 env={**self.environ, "GANGLION_READY_FD": str(writing)}, pass_fds=(descriptor, writing),
+                preexec_fn=end_with_parent,
             )  # fmt: skip
         os.close(writing)
         with open(reading, "rb") as pipe:

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 import requests
 
+from config.up.child import end_with_parent
 from tests import servers
 from tests.servers import RedisServer
 from tests.stack import ROOT, wait_until
@@ -67,7 +68,14 @@ def test_a_restarted_postgresql_is_ridden_out_by_web_relay_and_jobs(own_redis: R
         stack.callback(web.start(pages=True).stop)
         log = stack.enter_context((tmp_path / "others.log").open("w+"))
         for command in (["manage.py", "run_relay"], ["-m", "config.jobs"]):
-            other = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=web.environ, stdout=log, stderr=log)
+            other = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=web.environ,
+                stdout=log,
+                stderr=log,
+                preexec_fn=end_with_parent,
+            )
             stack.callback(other.wait)
             stack.callback(other.kill)
         call = _calls(web)

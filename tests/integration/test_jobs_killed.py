@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
+from config.up.child import end_with_parent
 from coordination import SyncClient
 from coordination.config import Config
 from coordination.keys import Keys
@@ -26,7 +27,7 @@ def _start(environ: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "config.jobs"], cwd=ROOT, stdout=stream, stderr=stream, pass_fds=(writing,),
-            env={**environ, "GANGLION_READY_FD": str(writing)},
+            env={**environ, "GANGLION_READY_FD": str(writing)}, preexec_fn=end_with_parent,
         )  # fmt: skip
     os.close(writing)
     with open(reading, "rb") as pipe:
