@@ -43,23 +43,24 @@ async def run(options: Options) -> Outcome:
         await on.settle()
         on.count(allowance)
         on.nobody_died()
-        await _judge(on, before, allowance)
+        await _judge(on, before, over)
         return on.outcome(NAME)
 
 
-async def _judge(on: Stage, before: dict[str, str], allowance: set[str]) -> None:
+async def _judge(on: Stage, before: dict[str, str], over: float) -> None:
     figures = on.figures
     on.expect(float(figures["groups_healed_s"]) < 1.0, "groups took longer than a second to heal")
     on.expect(int(figures["reads_without_a_group"]) < 500, "readers spin on groups that are gone")
     after = float(figures["commands_per_s_after"])
     on.expect(after < 3 * float(figures["commands_per_s_before"]) + 5_000, "the server is kept busier than before")
+    later = {name for name, promise in on.load.promises.items() if promise.asked > over}
     behind: set[str] = set()
 
     def agrees() -> bool:
         rows = dict(on.history("SELECT id, finished_at FROM dashboard_workflow"))
         behind.clear()
         behind.update(name for name, finished in rows.items() if finished is None)
-        behind.update(on.load.promises.keys() - allowance - rows.keys())
+        behind.update(later - rows.keys())
         return not behind
 
     try:
