@@ -37,7 +37,8 @@ def _named(text: str) -> list[tuple[str, str]]:
 
 def test_every_item_has_a_row_with_a_test_or_a_reason() -> None:
     rows = dict(NUMBERED.findall(PAGE))
-    assert list(rows) == [str(number) for number in range(1, 26)]
+    assert list(rows) == [str(number) for number in range(1, len(rows) + 1)]
+    assert len(rows) >= 25
     for number, row in rows.items():
         assert _named(row) or "does not apply" in row, number
 
