@@ -13,7 +13,7 @@ class OneLine(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Pass everything on."""
         error = record.exc_info[1] if record.exc_info else None
-        if record.name.startswith("celery.") and error is not None and _of_broker(error):
+        if record.name.startswith(("celery.", "kombu.")) and error is not None and _of_broker(error):
             said = " ".join(str(error).split())
             record.msg, record.args = "periodic jobs wait for their broker: %s", (said,)
             record.exc_info = record.exc_text = None
