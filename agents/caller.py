@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from types import TracebackType
 from typing import Any
 
 import httpx
 import msgspec
 
+from agents import a2a
 from agents.addresses import Policy, Target, check
+from agents.answers import check_status, refusal
 from agents.handlers import InvalidResult, encode
 from agents.task import Task
 from coordination.config import Config
 from coordination.domain import RemoteAgent
 from coordination.errors import FinalError, RetryableError
 
-_LATER = frozenset({408, 425, 429})
 _CONNECT_S = 5.0
 _ENVELOPE_BYTES = 4_096
 
@@ -79,22 +81,15 @@ class Caller:
             InvalidResult: The answer is too large or no answer of an agent.
         """
         target = await check(remote.url, self._policy)
-        body = encode(
-            {
-                "task": {
-                    "workflow_id": task.workflow_id,
-                    "step": task.step,
-                    "attempt": task.number,
-                    "type": task.type,
-                    "idempotency_key": task.idempotency_key,
-                },
-                "input": payload,
-            }
-        )
         limit_s = min(remote.timeout_s, task.timeout_s)
         try:
             async with asyncio.timeout(limit_s):
-                status, headers, raw = await self._exchange(remote, target, task, body)
+                if remote.protocol:
+                    fields = {"Idempotency-Key": task.idempotency_key, **a2a.headers(remote)}
+                    send = functools.partial(self._post, remote, target, fields)
+                    return await a2a.converse(send, remote, task, payload)
+                fields = {"Idempotency-Key": task.idempotency_key}
+                status, headers, raw = await self._post(remote, target, fields, _plain(task, payload))
         except TimeoutError:
             raise RetryableError(f"Remote agent {remote.name!r} did not answer within {limit_s:g} s.") from None
         except httpx.HTTPError as error:
@@ -103,64 +98,98 @@ class Caller:
             ) from None
         return _output(remote, status, headers, raw)
 
+    async def fetch(self, url: str, limit_bytes: int, limit_s: float) -> tuple[int, bytes]:
+        """Read a document under the same guards as a call: status and content.
+
+        Raises:
+            FinalError: The address is refused, or the answer is a redirect.
+            RetryableError: It cannot be reached, or not within the time.
+            InvalidResult: It is too large, or compressed.
+        """
+        target = await check(url, self._policy)
+        try:
+            async with asyncio.timeout(limit_s):
+                status, headers, raw = await self._exchange("GET", url, target, {}, None, limit_bytes)
+        except TimeoutError:
+            raise RetryableError(f"{url} did not answer within {limit_s:g} s.") from None
+        except httpx.HTTPError as error:
+            raise RetryableError(f"{url} cannot be reached: {type(error).__name__}: {error}.") from None
+        check_status(url, status, headers)
+        return status, raw
+
+    async def _post(
+        self, remote: RemoteAgent, target: Target, fields: dict[str, str], body: bytes
+    ) -> tuple[int, httpx.Headers, bytes]:
+        who = f"Remote agent {remote.name!r}"
+        fields = {"Content-Type": "application/json", **fields}
+        return await self._exchange("POST", who, target, fields, body, self._limit_bytes)
+
     async def _exchange(
-        self, remote: RemoteAgent, target: Target, task: Task, body: bytes
+        self, method: str, who: str, target: Target, fields: dict[str, str], body: bytes | None, limit_bytes: int
     ) -> tuple[int, httpx.Headers, bytes]:
         client = self._client(target.host)
         request = client.build_request(
-            "POST",
+            method,
             target.url,
             content=body,
             headers={
                 "Host": target.netloc,
-                "Content-Type": "application/json",
                 "Accept": "application/json",
                 "Accept-Encoding": "identity",  # a small body cannot unfold into a large one
-                "Idempotency-Key": task.idempotency_key,
                 "User-Agent": "ganglion-gateway",
+                **fields,
             },
             extensions={"sni_hostname": target.host} if target.scheme == "https" else {},
         )
         response = await client.send(request, stream=True)
         try:
             if response.headers.get("content-encoding", "identity").lower() != "identity":
-                raise InvalidResult(f"Remote agent {remote.name!r} answered compressed, although asked not to.")
-            return response.status_code, response.headers, await self._read(remote, response)
+                raise InvalidResult(f"{who} answered compressed, although asked not to.")
+            return response.status_code, response.headers, await _read(who, response, limit_bytes)
         finally:
             await response.aclose()
 
-    async def _read(self, remote: RemoteAgent, response: httpx.Response) -> bytes:
-        too_large = InvalidResult(
-            f"Remote agent {remote.name!r} answered more than {self._limit_bytes:,} bytes (GANGLION_PAYLOAD_BYTES)."
-        )
-        announced = response.headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > self._limit_bytes:
+
+def _plain(task: Task, payload: Any) -> bytes:
+    """The body of a call in Ganglion's own form."""
+    return encode(
+        {
+            "task": {
+                "workflow_id": task.workflow_id,
+                "step": task.step,
+                "attempt": task.number,
+                "type": task.type,
+                "idempotency_key": task.idempotency_key,
+            },
+            "input": payload,
+        }
+    )
+
+
+async def _read(who: str, response: httpx.Response, limit_bytes: int) -> bytes:
+    too_large = InvalidResult(f"{who} answered more than {limit_bytes:,} bytes (GANGLION_PAYLOAD_BYTES).")
+    announced = response.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit_bytes:
+        raise too_large
+    parts, size = [], 0
+    async for part in response.aiter_raw():
+        size += len(part)
+        if size > limit_bytes:
             raise too_large
-        parts, size = [], 0
-        async for part in response.aiter_raw():
-            size += len(part)
-            if size > self._limit_bytes:
-                raise too_large
-            parts.append(part)
-        return b"".join(parts)
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _output(remote: RemoteAgent, status: int, headers: httpx.Headers, raw: bytes) -> Any:
     who = f"Remote agent {remote.name!r}"
-    if 300 <= status < 400:
-        raise FinalError(
-            f"{who} answered with a redirect ({status}), which is not followed: register the right address."
-        )
     failure = _failure(raw)
-    if status in _LATER or status >= 500:
-        said = f": {failure.message}" if failure else ""
-        raise RetryableError(f"{who} answered {status}{said}.", retry_after_s=_seconds(headers.get("retry-after")))
+    check_status(who, status, headers, failure.message if failure else "")
     if failure is not None:
         if failure.retryable and status < 400:
             raise RetryableError(failure.message, retry_after_s=failure.retry_after_s)
         raise FinalError(failure.message, details=failure.details)
     if status >= 400:
-        raise FinalError(f"{who} refused the task with status {status}: {raw[:300].decode('utf-8', 'replace')}")
+        raise refusal(who, status, raw)
     try:
         answer = _decode_answer(raw)
         if answer.output is msgspec.UNSET:
@@ -175,7 +204,3 @@ def _failure(raw: bytes) -> Failure | None:
         return _decode_answer(raw).error
     except (msgspec.MsgspecError, RecursionError):
         return None
-
-
-def _seconds(text: str | None) -> float | None:
-    return min(3600.0, float(text)) if text and text.isdigit() else None

@@ -41,7 +41,8 @@ class RemoteHandler(Handler):
         super().__init__(
             task_type,
             call,
-            capabilities=remote.capabilities,
+            capabilities=_capabilities(task_type, remote),
+            version=remote.version,
             timeout_s=remote.timeout_s,
             input_type=known.input_type if known else Any,
             output_type=known.output_type if known else Any,
@@ -64,6 +65,12 @@ class RemoteHandler(Handler):
             raise InvalidResult(
                 f"Remote agent returned another shape for {self.name!r}: {error.message[:300]} at {where}."
             )
+
+
+def _capabilities(task_type: str, remote: RemoteAgent) -> dict[str, list[str]]:
+    """Those it was registered with, and the tags of the skill behind the type."""
+    skill = remote.skills.get(task_type)
+    return {**remote.capabilities, "tag": skill.tags} if skill and skill.tags else remote.capabilities
 
 
 @functools.lru_cache(256)

@@ -283,6 +283,17 @@ class QueueView(msgspec.Struct, omit_defaults=True):
     ramp_until_ms: int = 0  # resumed, and its slots come back until then
 
 
+REMOTE_PROTOCOLS = ("a2a/0.3", "a2a/1.0")
+
+
+class RemoteSkill(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a task type stands for at an agent that speaks A2A."""
+
+    id: str
+    tags: list[str] = []
+    text: bool = False  # it takes text only, no JSON
+
+
 class RemoteAgent(msgspec.Struct, frozen=True, omit_defaults=True):
     """A remote HTTP agent that a gateway worker calls."""
 
@@ -294,3 +305,7 @@ class RemoteAgent(msgspec.Struct, frozen=True, omit_defaults=True):
     timeout_s: float = 30.0
     schemas: dict[str, dict[str, Any]] = {}  # task type -> {"input": schema, "output": schema}
     registered_by: str = ""
+    protocol: str = ""  # "": Ganglion's own form; or one of REMOTE_PROTOCOLS
+    card_url: str = ""  # the A2A card that this was read from
+    version: str = ""  # as the card names it
+    skills: dict[str, RemoteSkill] = {}  # task type -> skill, for A2A

@@ -7,7 +7,7 @@ import re
 import msgspec
 
 from coordination.connection import Connection
-from coordination.domain import RemoteAgent
+from coordination.domain import REMOTE_PROTOCOLS, RemoteAgent
 from coordination.errors import BadRequest
 from coordination.registry import Ramp, read_pauses
 
@@ -76,6 +76,8 @@ async def register_remote(connection: Connection, remote: RemoteAgent) -> None:
         raise BadRequest(f"Remote agent {remote.name!r}: concurrency must be 1 to 1000, the time limit up to 3600 s.")
     if not remote.url.startswith(("https://", "http://")):
         raise BadRequest(f"Remote agent {remote.name!r}: {remote.url!r} is no web address.")
+    if remote.protocol and remote.protocol not in REMOTE_PROTOCOLS:
+        raise BadRequest(f"Remote agent {remote.name!r}: no gateway speaks {remote.protocol!r}.")
     await connection.call("HSET", connection.keys.remote_agents, remote.name, msgspec.json.encode(remote))
 
 

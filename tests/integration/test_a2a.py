@@ -1,0 +1,216 @@
+"""Agents that speak A2A: their cards, and tasks handed to them by the gateway, over real HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import msgspec
+import pytest
+
+from agents import cards
+from agents.addresses import AddressRefused
+from agents.caller import Caller
+from agents.gateway import try_call
+from agents.handlers import InvalidResult
+from agents.task import Task
+from coordination.config import Config
+from coordination.domain import RemoteAgent, RemoteSkill
+from coordination.errors import FinalError, RetryableError
+
+pytestmark = pytest.mark.once
+
+
+class Peer:
+    """An A2A agent: a card, what it was asked, and the results that it gives one after the other."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[dict[str, str], dict[str, Any]]] = []
+        self.results: list[Any] = []
+        self.card: Any = {}
+        peer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.say(peer.card if self.path == cards.WELL_KNOWN else None)
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                peer.asked.append(({k.lower(): v for k, v in self.headers.items()}, body))
+                said = peer.results.pop(0)
+                self.say(said if "error" in said else {"jsonrpc": "2.0", "id": body["id"], "result": said})
+
+            def say(self, value: Any) -> None:
+                raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+                self.send_response(404 if value is None else 302 if value == b"elsewhere" else 200)
+                if value == b"elsewhere":
+                    self.send_header("Location", "/moved.json")
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    self.wfile.write(raw)
+
+            def log_message(self, format: str, *args: Any) -> None: ...
+
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *_: Any) -> None: ...  # callers that hang up are meant
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def old_card(self, **more: Any) -> dict[str, Any]:
+        return {
+            "name": "Contract reader", "description": "Reads.", "version": "2.1", "protocolVersion": "0.3.0",
+            "url": f"{self.url}/rpc", "preferredTransport": "JSONRPC", "capabilities": {},
+            "defaultInputModes": ["application/json"], "defaultOutputModes": ["application/json"],
+            "skills": [{"id": "Extract Parties", "name": "n", "description": "d", "tags": ["nda", "lease"]},
+                       {"id": "sum", "name": "n", "description": "d", "tags": [], "inputModes": ["text/plain"]}],
+            **more,
+        }  # fmt: skip
+
+    def new_card(self) -> dict[str, Any]:
+        offered = [
+            {"url": f"{self.url}/grpc", "protocolBinding": "GRPC", "protocolVersion": "1.0"},
+            {"url": f"{self.url}/rpc", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"},
+        ]
+        return {"name": "Contract reader", "supportedInterfaces": offered, "skills": [{"id": "sum", "tags": ["a"]}]}
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    made = Peer()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def debug(config: Config) -> Config:
+    """These settings with calls to this machine allowed."""
+    return msgspec.structs.replace(config, debug=True)
+
+
+async def test_a_card_becomes_a_definition(debug: Config, peer: Peer) -> None:
+    peer.card = peer.old_card()
+    where, card = await cards.fetch(debug, peer.url)
+    assert cards.definition(where, card) == RemoteAgent(
+        name="Contract_reader",
+        url=f"{peer.url}/rpc",
+        types=["extract_parties", "sum"],
+        protocol="a2a/0.3",
+        card_url=peer.url + cards.WELL_KNOWN,
+        version="2.1",
+        skills={
+            "extract_parties": RemoteSkill("Extract Parties", ["nda", "lease"]),
+            "sum": RemoteSkill("sum", text=True),
+        },
+    )
+    peer.card = peer.new_card()
+    made = cards.definition(*await cards.fetch(debug, peer.url + cards.WELL_KNOWN))
+    assert (made.url, made.protocol, made.types) == (f"{peer.url}/rpc", "a2a/1.0", ["sum"])
+
+
+async def test_a_card_is_fetched_under_every_guard_of_a_call(config: Config, debug: Config, peer: Peer) -> None:
+    peer.card = peer.old_card()
+    with pytest.raises(AddressRefused, match="only https"):
+        await cards.fetch(config, peer.url)  # not in debug
+    for url in ("http://169.254.169.254/", "https://user:pw@example.com/", "file:///etc/passwd.json"):
+        with pytest.raises(AddressRefused):
+            await cards.fetch(debug, url)
+    peer.card = b"elsewhere"
+    with pytest.raises(FinalError, match="redirect"):
+        await cards.fetch(debug, peer.url)
+    peer.card = peer.old_card(description="x" * cards.CARD_BYTES)
+    with pytest.raises(InvalidResult, match="more than"):
+        await cards.fetch(debug, peer.url)
+    for wrong in ([], {"name": 3}, b"<html>"):
+        peer.card = wrong
+        with pytest.raises(cards.CardRefused, match="no A2A agent card"):
+            await cards.fetch(debug, peer.url)
+    with pytest.raises(cards.CardRefused, match="answered 404"):
+        await cards.fetch(debug, f"{peer.url}/other.json")
+    for card in (
+        peer.old_card(preferredTransport="GRPC"),
+        peer.old_card(skills=[{"id": "a b"}, {"id": "A-b "}, {"id": "a_b"}]),
+    ):
+        peer.card = card
+        with pytest.raises(cards.CardRefused):
+            cards.definition(*await cards.fetch(debug, peer.url))
+
+
+def _task(task_type: str) -> Task:
+    return Task("w1", "2", 3, task_type, "w1:2:0", timeout_s=5)
+
+
+async def test_a_task_is_a_message_and_its_artifact_the_result(debug: Config, peer: Peer) -> None:
+    peer.card = peer.old_card()
+    old = cards.definition(*await cards.fetch(debug, peer.url))
+    peer.results = [
+        {"kind": "task", "id": "t9", "status": {"state": "working"}},
+        {"kind": "task", "id": "t9", "status": {"state": "completed"},
+         "artifacts": [{"artifactId": "a", "parts": [{"kind": "data", "data": {"parties": ["Ada"]}}]}]},
+        {"kind": "message", "parts": [{"kind": "text", "text": "first"}, {"kind": "text", "text": "second"}]},
+    ]  # fmt: skip
+    async with Caller(debug) as caller:
+        assert await caller.call(old, _task("extract_parties"), {"text": "…"}) == {"parties": ["Ada"]}
+        assert await caller.call(old, _task("sum"), {"n": 1}) == "first\nsecond"
+        (fields, sent), (_, looked), (_, text) = peer.asked
+        assert fields["idempotency-key"] == "w1:2:0"
+        assert sent == {
+            "jsonrpc": "2.0", "id": "w1:2:0", "method": "message/send",
+            "params": {
+                "message": {
+                    "kind": "message", "messageId": "w1:2:0", "role": "user",
+                    "parts": [{"kind": "data", "data": {"text": "…"}}],
+                    "metadata": {"skillId": "Extract Parties", "workflowId": "w1", "step": "2", "attempt": 3,
+                                 "taskType": "extract_parties"},
+                },
+                "configuration": {"acceptedOutputModes": ["application/json", "text/plain"], "blocking": True},
+            },
+        }  # fmt: skip
+        assert (looked["method"], looked["params"]) == ("tasks/get", {"id": "t9"})
+        assert text["params"]["message"]["parts"] == [{"kind": "text", "text": '{"n":1}'}]
+
+        peer.card = peer.new_card()
+        new = cards.definition(*await cards.fetch(debug, peer.url))
+        done = {"id": "t", "status": {"state": "TASK_STATE_COMPLETED"}, "artifacts": [{"parts": [{"data": 7}]}]}
+        peer.results = [{"task": done}]
+        assert await caller.call(new, _task("sum"), [1]) == 7
+        fields, sent = peer.asked[-1]
+        assert (fields["a2a-version"], sent["method"]) == ("1.0", "SendMessage")
+        message = sent["params"]["message"]
+        assert (message["role"], message["parts"]) == ("ROLE_USER", [{"data": {"input": [1]}}])
+
+
+async def test_ends_that_are_no_results(debug: Config, peer: Peer) -> None:
+    remote = RemoteAgent(name="out", url=f"{peer.url}/rpc", types=["sum"], protocol="a2a/0.3", timeout_s=2)
+
+    def ended(state: str, words: str) -> dict[str, Any]:
+        return {"id": "t", "status": {"state": state, "message": {"parts": [{"kind": "text", "text": words}]}}}
+
+    for said, kind, words in (
+        (ended("failed", "no scan"), RetryableError, "no scan"),
+        (ended("rejected", "not mine"), FinalError, "not mine"),
+        (ended("input-required", "which one?"), FinalError, "which one"),
+        (ended("auth-required", "token"), FinalError, "credentials"),
+        (ended("dreaming", ""), InvalidResult, "unknown state"),
+        ({"id": "t", "status": {"state": "completed"}}, InvalidResult, "without text or data"),
+        ({"error": {"code": -32602, "message": "bad params"}}, FinalError, "bad params"),
+        ({"error": {"code": -32603, "message": "broke"}}, RetryableError, "broke"),
+    ):
+        peer.results = [said]
+        with pytest.raises(kind, match=words):
+            await try_call(debug, remote, "sum", {"n": 1})
+    peer.results = [{"id": "t", "status": {"state": "working"}}] * 20
+    with pytest.raises(RetryableError, match=r"within 0\.5 s"):
+        await try_call(debug, msgspec.structs.replace(remote, timeout_s=0.5), "sum", {"n": 1})
