@@ -86,7 +86,7 @@ class Host:
         self._sweeper = Sweeper(self)
         self._reader = Reader(self, self._sweeper)
         self._lost = Lost(self)
-        self._starting: set[asyncio.Task[None]] = set()
+        self._starting: set[asyncio.Task[Lease | None]] = set()
         self._claiming: set[str] = set()  # workflows whose claim is under way
         self._missed: set[str] = set()  # those of them that were told of an entry meanwhile
         self._new_life()
@@ -244,7 +244,7 @@ class Host:
             ) from None
         return Machine(definition(workflow_id), args, self.config.backoff_s, self.config.backoff_max_s)
 
-    async def take_up(self, workflow_id: str, entry: str, previous: str = "", crashed: bool = False) -> None:
+    async def take_up(self, workflow_id: str, entry: str, previous: str = "", crashed: bool = False) -> Lease | None:
         """Claim a workflow and run it; a failure leaves its entry pending, to be taken up again.
 
         Args:
@@ -252,12 +252,16 @@ class Host:
             entry: Where its entry stands, as ``Leases.claim`` takes it.
             previous: Its owner, when that is known to be dead.
             crashed: The owner died while it ran this workflow alone.
+
+        Returns:
+            What the workflow was taken up with; None when it was not.
         """
         self._claiming.add(workflow_id)
         try:
             lease = await self.leases.claim(workflow_id, entry, previous)
             if lease is not None:
                 await self._begin(lease, crashed)
+            return lease
         except (ServerUnavailable, ResponseError, LostOwnership) as error:  # Sweeper.rescue_own finds the pending entry
             log.debug(str(error), action="not_taken_up", workflow=workflow_id)
         except Exception:
@@ -265,6 +269,7 @@ class Host:
         finally:
             self._claiming.discard(workflow_id)
             self._missed.discard(workflow_id)
+        return None
 
     def has(self, workflow_id: str) -> bool:
         """Whether a workflow is in memory, or on its way there."""

@@ -20,6 +20,7 @@ from redis.exceptions import ResponseError
 
 from coordination.errors import ServerUnavailable
 from coordination.heart import Beat, Heart
+from coordination.leases import Lease
 
 if TYPE_CHECKING:
     from coordination.host import Host
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _SLICE = 100  # entries taken over by one script
+_LISTED = 100  # workflows named in the event of a takeover
 _PROMPT_S = 1.0  # a slower beat tells nothing of the server's clock
+
+Taken = tuple[str, int, int]  # workflow, its new epoch, ms since its last checkpoint (-1: it had none)
 
 
 class _Peer:
@@ -172,7 +176,7 @@ class Watchdog:
         if host.stopping:
             return
         started = time.monotonic()
-        taken: dict[str, int] = {}
+        taken: dict[str, list[Taken]] = {}
         shards = list(range(host.connection.keys.shards))
         random.shuffle(shards)  # so that peers do not queue for the same shard
         for shard in shards:
@@ -181,12 +185,12 @@ class Watchdog:
                 ("w", host.connection.keys.workflows(shard)),
             ):
                 for dead in await self._orphaned(stream):
-                    taken[dead] = taken.get(dead, 0) + await self._take(stream, mark, dead)
-        for dead, count in taken.items():
+                    taken.setdefault(dead, []).extend(await self._take(stream, mark, dead))
+        for dead, workflows in taken.items():
             await host.suspects.clear(dead)
-            if count:
-                host.takeovers += count
-                await self._tell(dead, count, int((time.monotonic() - started) * 1000))
+            if workflows:
+                host.takeovers += len(workflows)
+                await self._tell(dead, workflows, int((time.monotonic() - started) * 1000))
 
     async def _orphaned(self, stream: str) -> list[str]:
         answer = await self._host.connection.call("XPENDING", stream, "coordinators")
@@ -197,8 +201,8 @@ class Watchdog:
         beats = await self._host.connection.call("HMGET", self._host.connection.keys.beats, *strangers)
         return [name for name, beat in zip(strangers, beats, strict=True) if beat is None]
 
-    async def _take(self, stream: str, mark: str, dead: str) -> int:
-        host, count = self._host, 0
+    async def _take(self, stream: str, mark: str, dead: str) -> list[Taken]:
+        host, taken = self._host, list[Taken]()
         suspect = await host.suspects.of(dead)
         while room := host.room():
             found = await host.connection.script("take_over", [stream], [dead, host.id, min(room, _SLICE)])
@@ -206,19 +210,31 @@ class Watchdog:
                 (mark + entry.decode(), workflow.decode(errors="replace"))
                 for entry, workflow in zip(found[::2], found[1::2], strict=True)
             ]
-            await asyncio.gather(
+            leases = await asyncio.gather(
                 *(host.take_up(workflow, entry, dead, workflow == suspect) for entry, workflow in entries),
                 return_exceptions=True,
             )
-            count += len(entries)
+            taken += [
+                _taken(workflow, lease if isinstance(lease, Lease) else None)
+                for (_, workflow), lease in zip(entries, leases, strict=True)
+            ]
             if len(entries) < min(room, _SLICE):
                 break
-        return count
+        return taken
 
-    async def _tell(self, dead: str, count: int, took_ms: int) -> None:
-        now_ms = self._host.now_ms()
+    async def _tell(self, dead: str, workflows: list[Taken], took_ms: int) -> None:
+        now_ms, count = self._host.now_ms(), len(workflows)
         log.info("took over", action="takeover", host=dead, workflows=count, took_ms=took_ms)
         await self._host.connection.call(
             "XADD", self._host.connection.keys.host_events, "MAXLEN", "~", 10_000, "*", "k", "lost", "host", dead,
             "by", self._host.id, "workflows", count, "silent_ms", 0, "took_ms", took_ms, "t", now_ms,
+            "taken", msgspec.json.encode(workflows[:_LISTED]),
         )  # fmt: skip
+
+
+def _taken(workflow_id: str, lease: Lease | None) -> Taken:
+    """What is told of a workflow that was taken over; the last entry of its journal is the takeover itself."""
+    if lease is None:
+        return workflow_id, 0, -1
+    before = lease.entries[-2].at_ms if len(lease.entries) > 1 else lease.now_ms + 1
+    return workflow_id, lease.epoch, lease.now_ms - before

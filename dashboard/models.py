@@ -262,6 +262,8 @@ class HostEvent(models.Model):
     workflows = models.PositiveIntegerField(default=0)
     silent_ms = models.PositiveIntegerField(default=0)  # from the last sign to the suspicion
     took_ms = models.PositiveIntegerField(default=0)  # from the suspicion to the last workflow taken up
+    # of a takeover: [workflow, its new epoch, ms since its last checkpoint or -1], a hundred at most
+    taken = models.JSONField(default=list, blank=True)
 
     def __str__(self) -> str:
         return f"{self.host} {self.kind}"

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from dashboard.models import HostEvent
 from dashboard.rows import at
 
@@ -78,4 +80,13 @@ def _host_event(entry_id: bytes, fields: list[bytes]) -> HostEvent:
         workflows=number("workflows"),
         silent_ms=number("silent_ms"),
         took_ms=number("took_ms"),
+        taken=_taken(values.get("taken", "")),
     )
+
+
+def _taken(text: str) -> list[tuple[str, int, int]]:
+    """The workflows of a takeover as its host told them."""
+    try:
+        return msgspec.json.decode(text, type=list[tuple[str, int, int]])
+    except msgspec.MsgspecError:
+        return []

@@ -1,59 +1,47 @@
-"""Coordinator hosts: what they hold, whether they beat, and who took over from whom."""
+"""Coordinator hosts: what they hold, how long their lease still runs, and who took over from whom."""
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
-from coordination import client as core
+from coordination.config import current
 from coordination.domain import HostView
-from coordination.errors import ServerUnavailable
 from dashboard import queries
 from dashboard.pages import LivePage, Visit, register
+from dashboard.queries.takeovers import Takeover, host_log
 from dashboard.roles import viewer_required
 
-_heard: dict[str, tuple[int, float]] = {}  # host -> its count of beats, and when this process saw it grow
 
+class Held(NamedTuple):
+    """A host with its lease, which is one for all workflows that it holds."""
 
-def _beats(hosts: list[HostView]) -> list[tuple[HostView, int, int]]:
-    """Each host with its count of beats and for how many ms it has not grown, as this process has seen it."""
-    client = core.sync()
-    raw = client.call("HGETALL", client.connection.keys.beats) if hosts else []
-    counts = {name.decode(): int(count) for name, count in zip(raw[::2], raw[1::2], strict=True)}
-    now = time.monotonic()
-    found = []
-    for host in hosts:
-        count = counts.get(host.id, 0)
-        known, at = _heard.get(host.id, (-1, now))
-        if count != known:
-            at = now
-            _heard[host.id] = (count, at)
-        found.append((host, count, int((now - at) * 1000)))
-    for gone in set(_heard) - {host.id for host in hosts}:
-        _heard.pop(gone, None)
-    return found
+    view: HostView
+    left_ms: int  # until its peers take over, unless it beats
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the lease has run out."""
+        return self.left_ms == 0 or not self.view.alive
 
 
 def _context(visit: Visit) -> dict[str, Any]:
-    now = queries.live()
-    try:
-        beats = _beats(now.hosts)
-    except ServerUnavailable:
-        beats = [(host, 0, 0) for host in now.hosts]
-    held = sum(host.held for host in now.hosts if host.alive)
+    now, config = queries.live(), current()
+    lease_ms = int(config.heartbeat_s * config.suspicion_beats * 1000)
+    log = host_log()
     return {
         "connected": now.connected,
-        "hosts": now.hosts,
-        "beats": beats,
+        "hosts": [Held(host, max(0, lease_ms - host.beat_age_ms)) for host in now.hosts],
+        "lease_ms": lease_ms,
         "alive": sum(host.alive for host in now.hosts),
-        "held": held,
+        "held": sum(host.held for host in now.hosts if host.alive),
         "most": max((host.held for host in now.hosts), default=0) or 1,
         "server": now.server,
         "relay": queries.relay_lag(),
-        "events": queries.host_events(limit=50),
+        "log": log[:50],
+        "last": next((one for one in log if isinstance(one, Takeover)), None),
     }
 
 
