@@ -276,8 +276,13 @@ class Execution(Mending):
         machine, now_ms = self.machine, self._host.now_ms()
         batch = Batch(self.workflow_id, now_ms)
         for call in list(machine.new.values()):
-            await self._host.writer.add_call(batch, self, call)
+            if batch.full:
+                batch.later += 1
+            else:
+                await self._host.writer.add_call(batch, self, call)
         for step, run in list(machine.dirty.items()):
+            if batch.full:
+                break
             del machine.dirty[step]
             if run.state == "backoff":
                 if run.due_ms <= now_ms:
@@ -295,8 +300,8 @@ class Execution(Mending):
         if machine.retrying != self.told[2] and not batch.event:
             batch.event = "progressed"  # a step went into backoff, which only this field tells
         if batch.entries or batch.fields or batch.event:
-            await checkpoint(self._host, self, batch)
-            machine.withdrawn.clear()
+            if await checkpoint(self._host, self, batch):
+                machine.withdrawn.clear()
             return True
         return False
 

@@ -37,10 +37,11 @@ if TYPE_CHECKING:
 
 _LATE_MS = 5_000  # after its journal entry, a task is in its queue
 _LEAST_LOOK_S, _MOST_LOOK_S = 1.0, 10.0  # between two looks at a task that waits in its queue
+MOST_ENTRIES, MOST_BYTES = 1_000, 4_194_304  # of one batch, which holds up the server as long as it is written
 
 
 class Batch:
-    """Entries of one turn, to be written by one script.
+    """Entries of one turn, to be written by one script; a turn that asks for more takes several.
 
     Attributes:
         entries: Journal entries, in order.
@@ -48,9 +49,10 @@ class Batch:
         queued: Queue entries to add once the journal has them: (key, fields).
         due_ms: The earliest new timer, 0 for none.
         event: Kind of the event to tell, "" for none.
+        later: How many calls of the turn are left to later batches.
     """
 
-    __slots__ = ("due_ms", "entries", "event", "fields", "now_ms", "queued", "workflow_id")
+    __slots__ = ("_bytes", "due_ms", "entries", "event", "fields", "later", "now_ms", "queued", "workflow_id")
 
     def __init__(self, workflow_id: str, now_ms: int) -> None:
         self.workflow_id = workflow_id
@@ -60,6 +62,17 @@ class Batch:
         self.queued: list[tuple[TaskCall, str, list[Any]]] = []
         self.due_ms = 0
         self.event = ""
+        self.later = 0
+        self._bytes = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether what else is to be written belongs into another batch."""
+        return len(self.entries) >= MOST_ENTRIES or self._bytes >= MOST_BYTES
+
+    def weigh(self, payload: bytes) -> None:
+        """Count a payload that the batch carries."""
+        self._bytes += len(payload)
 
     def task(self, step: str, generation: int, call: TaskCall, target: str) -> None:
         """The first attempt at a task."""
@@ -96,6 +109,7 @@ class Batch:
         requires: dict[str, str] | None,
         target: str,
     ) -> None:
+        self.weigh(payload)
         entry = tasks.fields(
             self.workflow_id, step, generation, number, call.task_type, payload, call.timeout_s, requires
         )
@@ -125,8 +139,8 @@ async def publish(connection: Connection, batch: Batch) -> None:
         )
 
 
-async def checkpoint(host: Host, execution: Execution, batch: Batch) -> None:
-    """Write a batch under the execution's epoch, then queue its tasks.
+async def checkpoint(host: Host, execution: Execution, batch: Batch) -> bool:
+    """Write a batch under the execution's epoch, then queue its tasks. False: the journal has to be read first.
 
     Raises:
         LostOwnership: Another host writes this workflow now.
@@ -142,15 +156,15 @@ async def checkpoint(host: Host, execution: Execution, batch: Batch) -> None:
     answer = await host.connection.script(
         "checkpoint",
         [keys.workflow(workflow_id), keys.journal(workflow_id), keys.deadlines(shard), keys.events(shard)],
-        [workflow_id, execution.epoch, batch.due_ms, batch.event, host.config.journal_entries, execution.checkpoints,
-         len(fields) // 2, *fields, *[j.encode(entry) for entry in batch.entries]],
+        [workflow_id, execution.epoch, batch.due_ms, batch.event, host.config.journal_entries - batch.later,
+         execution.checkpoints, len(fields) // 2, *fields, *[j.encode(entry) for entry in batch.entries]],
     )  # fmt: skip
     check(answer[0], workflow_id)
     if answer[0] == UNREAD:
         execution.checkpoints = answer[1]
         machine.recall()
         execution.reread()
-        return
+        return False
     if answer[0] == REFUSED:
         raise WorkflowCodeChanged(
             f"The journal of {workflow_id} is full ({host.config.journal_entries:,} entries). "
@@ -164,6 +178,7 @@ async def checkpoint(host: Host, execution: Execution, batch: Batch) -> None:
     for offset, entry in enumerate(batch.entries):
         execution.written(first + offset, now_ms, entry)
     await publish(host.connection, batch)
+    return True
 
 
 async def readd_all(host: Host, execution: Execution) -> None:
@@ -210,9 +225,12 @@ class Writer:
                 batch.fields += ["progress", call.note]
                 batch.event = "progressed"
             case RecordCall():
-                batch.entries.append(await self._record(call))
+                recorded = await self._record(call)
+                batch.entries.append(recorded)
+                batch.weigh(recorded.value)
             case ChildCall():
                 batch.entries.append(await self._child(execution, call))
+                batch.weigh(call.payload)
             case HumanCall():
                 await open_question(self._host, execution, call)
 

@@ -9,6 +9,7 @@
 --- include numbers
 --- include journal
 --- include task
+--- include fields
 local due, most, count = numbers(3, 5, 7)
 local epoch, seq, checkpoints, state = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'checkpoints', 'state'))
 if not epoch then return {GONE} end
@@ -22,7 +23,8 @@ for index = 8, entries - 1, 2 do
   if string.match(ARGV[index + 1], '^%d+:%d+:q') and is_settled(KEYS[1], ARGV[index]) then return {UNREAD, tonumber(checkpoints)} end
 end
 local last = first + #ARGV - entries
-redis.call('HSET', KEYS[1], 'seq', last, 'checkpoints', checkpoints + 1, unpack(ARGV, 8, entries - 1))
+redis.call('HSET', KEYS[1], 'seq', last, 'checkpoints', checkpoints + 1, slice(8, entries - 1))
+store_rest(KEYS[1], 8, entries - 1)
 for index = entries, #ARGV do write(KEYS[2], first + index - entries, now, ARGV[index]) end
 if due > 0 then
   local before = redis.call('ZSCORE', KEYS[3], ARGV[1])

@@ -7,6 +7,7 @@
 --- include journal
 --- include state
 --- include resume
+--- include fields
 local epoch, seq, entry, parent, waiters, state =
   unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'entry', 'parent', 'waiters', 'state'))
 if not epoch then return {GONE} end
@@ -15,10 +16,12 @@ if FINAL[state] then return {1, '', parent or '', now} end -- this host's own en
 if seq ~= ARGV[3] then return {UNREAD} end
 let_go({w = KEYS[3], r = KEYS[4]}, entry)
 seq = seq + 1
-local fields = {'state', ARGV[4], 'owner', '', 'entry', '', 'finished', string.format('%.0f', now), 'seq', seq, unpack(ARGV, 8)}
+local fields = {'state', ARGV[4], 'owner', '', 'entry', '', 'finished', string.format('%.0f', now), 'seq', seq,
+  slice(8, #ARGV)}
 if ARGV[5] ~= '' then fields[#fields + 1] = 'result'; fields[#fields + 1] = ARGV[5] end
 if ARGV[6] ~= '' then fields[#fields + 1] = 'error'; fields[#fields + 1] = ARGV[6] end
 redis.call('HSET', KEYS[1], unpack(fields))
+store_rest(KEYS[1], 8, #ARGV)
 if waiters then redis.call('HDEL', KEYS[1], 'waiters') end
 write(KEYS[2], seq, now, ARGV[7])
 if parent then
