@@ -34,19 +34,27 @@ def _level(value: float) -> str:
 
 def course(
     times: Sequence[dt.datetime],
-    values: Sequence[float],
-    tone: str,
+    columns: Sequence[Sequence[float | None]],
+    tones: Sequence[str],
     unit: str,
     say: Callable[[float], str] = _level,
 ) -> SafeString:
-    """A measure over time with its scale: a line over an area, three levels and the ends of the time axis."""
+    """Measures over time with their scale: a line each, three levels, the ends of the time.
+
+    Args:
+        times: When each value was measured.
+        columns: The measures; a value that is missing leaves a gap.
+        tones: The tone of each measure.
+        unit: What the last measure counts.
+        say: Writes a value.
+    """
     width, height, left, bottom = 560, 150, 56, 20
-    if len(values) < 2:
+    known = [value for column in columns for value in column if value is not None]
+    if len(times) < 2 or not known:
         return format_html('<p class="meta chart-none">{}</p>', "Measured every few seconds; the course shows up here.")
-    top = _round_up(max(values))
+    top = _round_up(max(known))
     plot_w, plot_h = width - left - 4, height - bottom - 8
-    step = plot_w / (len(values) - 1)
-    points = [f"{left + i * step:.1f} {8 + plot_h * (1 - value / top):.1f}" for i, value in enumerate(values)]
+    step = plot_w / (len(times) - 1)
     levels = format_html_join(
         "",
         '<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>'
@@ -57,30 +65,47 @@ def course(
             for y in (8 + plot_h * (1 - share),)
         ),
     )
-    line = "M" + "L".join(points)
+    lines = format_html_join(
+        "",
+        '<path class="line tone-{}" d="{}"/>',
+        (
+            (
+                tone,
+                _path(
+                    [(left + i * step, None if v is None else 8 + plot_h * (1 - v / top)) for i, v in enumerate(column)]
+                ),
+            )
+            for tone, column in zip(tones, columns, strict=True)
+        ),
+    )
+    last = [value for value in columns[-1] if value is not None]
+    ends = "%d %b %H:%M" if times[-1] - times[0] > dt.timedelta(hours=12) else "%H:%M"
     return format_html(
-        '<svg class="course tone-{}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}'
-        '<path class="area" d="{}L{} {}L{} {}Z"/><path class="line" d="{}"/>'
+        '<svg class="course" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}'
         '<text class="axis" x="{}" y="{}">{} UTC</text>'
         '<text class="axis" x="{}" y="{}" text-anchor="end">{} UTC</text></svg>',
-        tone,
         width,
         height,
-        f"{unit} now {say(values[-1])}, highest {say(max(values))}".strip(),
+        f"{unit} now {say(last[-1])}, highest {say(max(last))}".strip() if last else unit,
         levels,
-        line,
-        width - 4,
-        8 + plot_h,
-        left,
-        8 + plot_h,
-        line,
+        lines,
         left,
         height - 4,
-        f"{times[0]:%H:%M}",
+        times[0].strftime(ends),
         width - 4,
         height - 4,
-        f"{times[-1]:%H:%M}",
+        times[-1].strftime(ends),
     )
+
+
+def _path(points: Sequence[tuple[float, float | None]]) -> str:
+    """Lines through the points that are there."""
+    drawn, pen = "", "M"
+    for x, y in points:
+        if y is not None:
+            drawn += f"{pen}{x:.1f} {y:.1f}" + ("h0" if pen == "M" else "")  # a lone one is a dot
+        pen = "M" if y is None else "L"
+    return drawn
 
 
 def _round_up(value: float) -> float:

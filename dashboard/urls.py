@@ -12,6 +12,7 @@ from dashboard.views import (
     escalation_work,
     escalations,
     health,
+    onboarding,
     overview,
     performance,
     runs,
@@ -24,6 +25,7 @@ from dashboard.views import (
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", overview.overview, name="overview"),
+    path("courses.json", overview.courses, name="courses"),
     path("workflows/", workflows.workflows, name="workflows"),
     path("workflows/<str:workflow_id>/", workflow.workflow, name="workflow"),
     path("workflows/<str:workflow_id>/cancel/", workflow_actions.cancel, name="workflow-cancel"),
@@ -55,6 +57,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("agents/types/<str:task_type>/pause/", agents.pause, name="agent-type-pause"),
     path("agents/types/<str:task_type>/resume/", agents.resume, name="agent-type-resume"),
     path("agents/types/<str:task_type>/test/", agents.test_call, name="agent-type-test"),
+    path("agents/onboard/", onboarding.onboard, name="agent-onboard"),
     path("agents/remote/register/", agents.register_remote, name="agent-remote-register"),
     path("agents/remote/<str:name>/remove/", agents.remove_remote, name="agent-remote-remove"),
     path("agents/<str:instance>/", agents.agent, name="agent"),

@@ -10,6 +10,7 @@ from dashboard.queries.bulk import (
     decided,
     in_bulk_actions,
 )
+from dashboard.queries.courses import Courses, Span, courses, span
 from dashboard.queries.detail import WorkflowDetail, archives, duration, workflow
 from dashboard.queries.escalations import (
     EscalationDetail,
@@ -23,6 +24,7 @@ from dashboard.queries.escalations import (
     workflow_escalations,
 )
 from dashboard.queries.ledger import Ledger, dispositions, ledger, undisposed_escalations, undisposed_workflows
+from dashboard.queries.needs import Need, Needs, needs
 from dashboard.queries.overview import Live, Overview, host_events, live, overview, relay_lag, samples, without_agents
 from dashboard.queries.workflows import (
     WorkflowFilter,
@@ -38,13 +40,17 @@ __all__ = [
     "AuditFilter",
     "AuditPage",
     "BulkProgress",
+    "Courses",
     "EscalationDetail",
     "EscalationFilter",
     "EscalationGroup",
     "EscalationPage",
     "Ledger",
     "Live",
+    "Need",
+    "Needs",
     "Overview",
+    "Span",
     "WorkflowDetail",
     "WorkflowFilter",
     "WorkflowPage",
@@ -56,6 +62,7 @@ __all__ = [
     "bulk_of_cause",
     "children",
     "count_workflows",
+    "courses",
     "decided",
     "dispositions",
     "duration",
@@ -66,10 +73,12 @@ __all__ = [
     "in_bulk_actions",
     "ledger",
     "live",
+    "needs",
     "open_escalations",
     "overview",
     "relay_lag",
     "samples",
+    "span",
     "state_counts",
     "undisposed_escalations",
     "undisposed_workflows",

@@ -192,7 +192,12 @@ def escalations(
 
 
 def escalation_groups(
-    wanted: EscalationFilter, *, limit: int = 50, user_id: int | None = None, trend: bool = False
+    wanted: EscalationFilter,
+    *,
+    limit: int = 50,
+    user_id: int | None = None,
+    trend: bool = False,
+    oldest_first: bool = False,
 ) -> list[EscalationGroup]:
     """The causes behind the escalations that match, the largest first.
 
@@ -201,6 +206,7 @@ def escalation_groups(
         limit: Causes at most.
         user_id: For filters by claim.
         trend: Whether to count the last hours too.
+        oldest_first: Order by who waits longest, and leave out causes of which nothing waits any more.
     """
     counts = _counts(narrow(wanted, user_id))
     under_way: dict[str, dict[str, Any]] = {}
@@ -209,9 +215,12 @@ def escalation_groups(
     for fingerprint, row in under_way.items():
         known = counts.setdefault(fingerprint, {**row, "count": 0})
         known["pending"] = row["count"]
-    largest = sorted(counts.values(), key=lambda row: (-row["count"], row["oldest_at"]))[:limit]
-    found = {row["fingerprint"]: row for row in largest}
-    oldest = Escalation.objects.filter(fingerprint__in=found, opened_at__in=[row["oldest_at"] for row in largest])
+    if oldest_first:
+        chosen = sorted((row for row in counts.values() if row["count"]), key=lambda row: row["oldest_at"])[:limit]
+    else:
+        chosen = sorted(counts.values(), key=lambda row: (-row["count"], row["oldest_at"]))[:limit]
+    found = {row["fingerprint"]: row for row in chosen}
+    oldest = Escalation.objects.filter(fingerprint__in=found, opened_at__in=[row["oldest_at"] for row in chosen])
     firsts: dict[str, Escalation] = {}
     for first in oldest.order_by("opened_at", "id"):
         firsts.setdefault(first.fingerprint, first)

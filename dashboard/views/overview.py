@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import Any, NamedTuple
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
@@ -13,12 +14,24 @@ from django.views.decorators.http import require_GET
 from dashboard import charts, queries
 from dashboard.models import HostEvent
 from dashboard.pages import LivePage, Visit, register
-from dashboard.queries import EscalationFilter, Overview, WorkflowFilter
+from dashboard.queries import Courses, EscalationFilter, Needs, Overview, WorkflowFilter
+from dashboard.queries.courses import SPANS, table
 from dashboard.roles import viewer_required
 from dashboard.wording import brief_duration, duration, plural
 
+NEEDS = 6  # causes that are shown
 SLOW_QUEUE_MS = 10_000
 SILENT_MS = 5_000
+
+
+class Chart(NamedTuple):
+    """A course with its drawing for readers without JavaScript; with it the browser draws the same columns."""
+
+    name: str
+    title: str
+    tone: str
+    meta: str
+    drawing: str
 
 
 class Unusual(NamedTuple):
@@ -35,8 +48,16 @@ def _count(seen: Overview, *states: str) -> int:
     return sum(seen.counts.get(state, (0, False))[0] for state in states)
 
 
-def sentence(seen: Overview) -> tuple[str, str]:
-    """The state of everything in a few words, and its tone."""
+def sentence(seen: Overview, needs: Needs) -> tuple[str, str]:
+    """The state of everything in one sentence, and its tone: does work flow, what waits, are people needed."""
+    flow, tone = _flow(seen)
+    if not needs.any or tone == "failed":
+        return flow, tone
+    first = flow.removesuffix(".")
+    return f"{first}; people are needed{' and late' if needs.late else ''}.", "failed" if needs.late else "human"
+
+
+def _flow(seen: Overview) -> tuple[str, str]:
     live = _count(seen, "queued", "running", "waiting", "needs_human", "paused")
     running = _count(seen, "running")
     hosts = sum(host.alive for host in seen.hosts)
@@ -50,15 +71,12 @@ def sentence(seen: Overview) -> tuple[str, str]:
         return "All work is done: no workflow is open.", "done"
     human, queued = _count(seen, "needs_human"), _count(seen, "queued")
     asleep = live - running - human - queued
-    counted = ((running, "running"), (queued, "queued"), (asleep, "waiting"))
+    counted = ((running, "running"), (queued, "queued"), (asleep, "waiting"), (human, "stopped for people"))
     parts = [f"{count:,} {word}" for count, word in counted if count]
-    if not parts:
-        return (
-            f"{plural(human, 'workflow')} {'waits' if human == 1 else 'wait'} for people; nothing else is open.",
-            "human",
-        )
     first, _, rest = parts[0].partition(" ")
     parts[0] = f"{first} workflow{'' if first == '1' else 's'} {rest}"
+    if live == human:
+        return f"Nothing moves: {parts[0]}.", "human"
     return f"Work is flowing: {', '.join(parts)}.", "done"
 
 
@@ -110,12 +128,34 @@ def _happened(seen: Overview) -> list[Unusual]:
     return found
 
 
+def _charts(seen: Courses) -> list[Chart]:
+    return [
+        Chart(
+            "throughput", "Workflows finished", "done", "a minute",
+            charts.course(seen.times, [seen.finished], ["done"], "finished a minute"),
+        ),
+        Chart(
+            "latency", "Duration of workflows", "running", "median, and 95th percentile above it",
+            charts.course(seen.times, [seen.p50_ms, seen.p95_ms], ["done", "running"], "", brief_duration),
+        ),
+        Chart(
+            "lag", "Tasks waiting for agents", "waiting", "queue lag",
+            charts.course(seen.times, [seen.queue_lag], ["waiting"], "tasks"),
+        ),
+        Chart(
+            "escalations", "Escalations open", "human", "decisions that wait",
+            charts.course(seen.times, [seen.escalations], ["human"], "open"),
+        ),
+    ]  # fmt: skip
+
+
 def _context(visit: Visit) -> dict[str, Any]:
     seen = queries.overview(minutes=30)
-    words, tone = sentence(seen)
+    needs = queries.needs(limit=NEEDS)
+    words, tone = sentence(seen, needs)
     samples = seen.samples
     waiting = sum(queue.waiting for queue in seen.queues)
-    times = [sample.at for sample in samples]
+    shown = queries.courses(queries.span(visit.query.get("range")))
     return {
         "seen": seen,
         "sentence": words,
@@ -124,22 +164,17 @@ def _context(visit: Visit) -> dict[str, Any]:
         "alive_hosts": sum(host.alive for host in seen.hosts),
         "working_agents": sum(agent.alive for agent in seen.agents),
         "finished": _count(seen, "completed"),
-        "needs": queries.escalations(EscalationFilter(), limit=6),
+        "needs": needs,
         "unusual": _gone(seen)[:5] + _happened(seen)[:5],
         "recent": queries.workflows(WorkflowFilter(), limit=8, count=False).rows,
         "throughput": [sample.finished for sample in samples],
         "latency": [sample.p95_ms for sample in samples],
         "lag": [sample.queue_lag for sample in samples],
         "open_course": [sample.open_escalations for sample in samples],
-        "charts": [
-            ("Workflows finished", charts.course(times, [float(s.finished) for s in samples], "done", "finished")),
-            (
-                "Duration, 95th percentile",
-                charts.course(times, [s.p95_ms or 0.0 for s in samples], "running", "", brief_duration),
-            ),
-            ("Tasks waiting", charts.course(times, [float(s.queue_lag) for s in samples], "waiting", "tasks")),
-            ("Workflows running", charts.course(times, [float(s.running) for s in samples], "takeover", "running")),
-        ],
+        "span": shown.span,
+        "spans": SPANS.values(),
+        "charts": partial(_charts, shown),  # only the whole page draws them
+        "table": table(shown),
     }
 
 
@@ -149,7 +184,7 @@ PAGE = register(
         name="overview",
         template="dashboard/overview.html",
         context=_context,
-        partials=("ov-top", "ov-needs", "ov-unusual", "ov-recent", "ov-charts"),
+        partials=("ov-top", "ov-needs", "ov-unusual", "ov-recent", "ov-table"),
         topics=lambda visit: {"overview", "workflows", "escalations", "agents", "coordinators"},
         tick_s=2.0,
     ),
@@ -161,3 +196,20 @@ PAGE = register(
 def overview(request: HttpRequest) -> HttpResponse:
     """The first page."""
     return PAGE.respond(request)
+
+
+@require_GET
+@viewer_required
+def courses(request: HttpRequest) -> JsonResponse:
+    """The columns of the charts over ``range``; moments in seconds, nothing where nobody measured."""
+    seen = queries.courses(queries.span(request.GET.get("range")))
+    columns = {
+        "throughput": [seen.finished],
+        "latency": [seen.p50_ms, seen.p95_ms],
+        "lag": [seen.queue_lag],
+        "escalations": [seen.escalations],
+    }
+    times = [int(at.timestamp()) for at in seen.times]
+    answer = JsonResponse({"range": seen.span.name, "step_s": seen.span.step_s, "at": times, "columns": columns})
+    answer["Cache-Control"] = "no-store"
+    return answer

@@ -91,5 +91,5 @@ def test_idle_time_is_collapsed_and_places_keep_their_order() -> None:
 
 
 def test_a_course_without_measures_says_so() -> None:
-    assert "shows up here" in str(charts.course([], [], "done", "finished"))
+    assert "shows up here" in str(charts.course([], [[]], ["done"], "finished"))
     assert charts.sparkline([]).startswith("<svg")
