@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -88,7 +89,8 @@ async def try_call(config: Config, remote: RemoteAgent, task_type: str, payload:
     """
     async with Caller(config) as caller:
         handler = RemoteHandler(task_type, remote, caller)
-        task = Task("test-call", "0", 1, task_type, "test-call:0:0", timeout_s=remote.timeout_s)
+        key = f"test-call-{uuid.uuid4().hex}:0:0"  # of its own: what answers from memory has not been tried
+        task = Task("test-call", "0", 1, task_type, key, timeout_s=remote.timeout_s)
         async with asyncio.timeout(remote.timeout_s + 1):
             value = await handler.function(*handler.arguments(task, msgspec.json.encode(payload)))
         return msgspec.json.decode(handler.result(value, config.payload_bytes))

@@ -12,10 +12,10 @@ from pydantic import Field
 from coordination import client as core
 from coordination.domain import RemoteAgent
 from coordination.errors import BadRequest
-from dashboard import operations, queries
+from dashboard import onboarding, operations, queries
 from dashboard.api import shapes
 from dashboard.api.auth import caller, confirmed, may
-from dashboard.redaction import redact_text
+from dashboard.redaction import redact, redact_text
 
 router = Router(tags=["agents and coordinators"])
 
@@ -107,6 +107,41 @@ def remove_remote(request: HttpRequest, name: str) -> Any:
     """Stop running a remote agent."""
     operations.remove_remote(caller(request), name, request)
     return Status(204, None)
+
+
+@router.post("/agent-cards", auth=may("administer"), response=dict[str, Any], summary="Read an A2A agent card")
+def read_card(request: HttpRequest, body: shapes.CardIn) -> Any:
+    """What would be registered for a card, what that changes, and a draft for the next calls."""
+    confirmed(request)
+    user = caller(request)
+    return _proposed(
+        onboarding.propose(user, body.url, name=body.name, concurrency=body.concurrency, timeout_s=body.timeout_s)
+    )
+
+
+@router.post("/agent-cards/try", auth=may("administer"), response=dict[str, Any], summary="Try a card's agent")
+def try_card(request: HttpRequest, body: shapes.CardTryIn) -> Any:
+    """One real call, as a gateway makes it; the draft of the answer can be activated."""
+    confirmed(request)
+    tried = onboarding.attempt(caller(request), body.draft, body.task_type, body.input, request)
+    return {**_proposed(tried.proposal), "output": tried.output, "took_ms": tried.took_ms}
+
+
+@router.post("/agent-cards/activate", auth=may("administer"), response={201: dict[str, Any]}, summary="Activate it")
+def activate_card(request: HttpRequest, body: shapes.DraftIn) -> Any:
+    """Register the agent of a draft that has answered a call."""
+    confirmed(request)
+    return Status(201, redact(shapes.full(onboarding.activate(caller(request), body.draft, request))))
+
+
+def _proposed(proposal: onboarding.Proposal) -> dict[str, Any]:
+    return {
+        "agent": redact(shapes.full(proposal.remote)),
+        "registered": redact(shapes.full(proposal.registered)) if proposal.registered else None,
+        "changes": [{"kind": line.kind, "text": line.text} for line in proposal.changes],
+        "warnings": proposal.warnings,
+        "draft": proposal.draft,
+    }
 
 
 @router.get("/status", auth=may("view"), response=dict[str, Any], summary="The system at a glance")

@@ -262,6 +262,29 @@ class RemoteIn(Body):
     timeout_s: float = Field(30.0, gt=0, le=3600)
 
 
+class CardIn(Body):
+    """Where an A2A agent card is, and what to register its agent under."""
+
+    url: str = Field(max_length=500)
+    name: str = Field("", max_length=64)
+    concurrency: int = Field(4, ge=1, le=1000)
+    timeout_s: float = Field(30.0, gt=0, le=3600)
+
+
+class CardTryIn(Body):
+    """One call of the agent of a draft."""
+
+    draft: str = Field(max_length=100_000)
+    task_type: str = Field(max_length=64)
+    input: Any = None
+
+
+class DraftIn(Body):
+    """A draft, as the call before gave it."""
+
+    draft: str = Field(max_length=100_000)
+
+
 class ScheduleIn(Body):
     """A workflow that is submitted at the times of a cron expression (five fields, UTC)."""
 

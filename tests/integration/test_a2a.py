@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 
 from agents import cards
 from agents.addresses import AddressRefused
@@ -18,9 +20,13 @@ from agents.caller import Caller
 from agents.gateway import try_call
 from agents.handlers import InvalidResult
 from agents.task import Task
+from coordination import client as core
+from coordination import config as coordination_config
 from coordination.config import Config
 from coordination.domain import RemoteAgent, RemoteSkill
 from coordination.errors import FinalError, RetryableError
+from dashboard import accounts, tokens
+from dashboard.models import AuditEntry
 
 pytestmark = pytest.mark.once
 
@@ -133,7 +139,8 @@ async def test_a_card_is_fetched_under_every_guard_of_a_call(config: Config, deb
     peer.card = peer.old_card(description="x" * cards.CARD_BYTES)
     with pytest.raises(InvalidResult, match="more than"):
         await cards.fetch(debug, peer.url)
-    for wrong in ([], {"name": 3}, b"<html>"):
+    wrongs: list[Any] = [[], {"name": 3}, b"<html>"]
+    for wrong in wrongs:
         peer.card = wrong
         with pytest.raises(cards.CardRefused, match="no A2A agent card"):
             await cards.fetch(debug, peer.url)
@@ -214,3 +221,79 @@ async def test_ends_that_are_no_results(debug: Config, peer: Peer) -> None:
     peer.results = [{"id": "t", "status": {"state": "working"}}] * 20
     with pytest.raises(RetryableError, match=r"within 0\.5 s"):
         await try_call(debug, msgspec.structs.replace(remote, timeout_s=0.5), "sum", {"n": 1})
+
+
+@pytest.fixture
+def admin(debug_settings: None, transactional_db: None) -> User:
+    return accounts.ensure_admin()
+
+
+@pytest.fixture
+def debug_settings(config: Config, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("GANGLION_DEBUG", "1")
+    coordination_config.current.cache_clear()
+    yield
+
+
+def test_an_agent_is_active_only_after_it_has_answered(admin: User, peer: Peer) -> None:
+    browser = Client()
+    browser.force_login(admin)
+    peer.card = peer.old_card()
+    page = "/agents/onboard/"
+
+    def seen() -> Any:
+        answer = browser.post(page, {"url": peer.url, "name": "reader"})
+        assert answer.status_code == 200, answer.content
+        return answer.context["proposal"]
+
+    first = seen()
+    assert first.registered is None and {line.kind for line in first.changes} == {"new"}
+    refused = browser.post(page, {"draft": first.draft, "activate": "1"})
+    assert refused.status_code == 422 and b"answered no call yet" in refused.content
+    forged = browser.post(page, {"draft": first.draft[:-2] + "xx", "activate": "1"})
+    assert forged.status_code == 422 and b"not one of ours" in forged.content
+
+    peer.results = [{"id": "t", "status": {"state": "rejected", "message": {"parts": [{"text": "not today"}]}}}]
+    failed = browser.post(page, {"draft": first.draft, "task_type": "sum", "input": "[1]"})
+    assert failed.status_code == 422 and b"not today" in failed.content
+    assert browser.post(page, {"draft": failed.context["proposal"].draft, "activate": "1"}).status_code == 422
+    assert core.sync().inspect.remote_agents() == []
+
+    peer.results = [{"parts": [{"text": "<b>6</b>"}]}]
+    tried = browser.post(page, {"draft": first.draft, "task_type": "sum", "input": "[1]"})
+    assert tried.status_code == 200 and b"&lt;b&gt;6" in tried.content
+    assert next(sent["params"]["message"]["messageId"] for _, sent in peer.asked).startswith("test-call-")
+    draft = tried.context["proposal"].draft
+    other = Client()
+    other.force_login(User.objects.get(pk=accounts.create_user("else", "admin", admin).pk))
+    assert other.post(page, {"draft": draft, "activate": "1"}).status_code == 422
+    assert browser.post(page, {"draft": draft, "activate": "1"}).status_code == 302
+    (made,) = core.sync().inspect.remote_agents()
+    assert (made.name, made.protocol, made.registered_by) == ("reader", "a2a/0.3", admin.get_username())
+    actions = list(AuditEntry.objects.order_by("pk").values_list("action", flat=True))
+    assert actions.count("remote_agent.try") == 2 and actions[-1] == "remote_agent.register"
+    again = browser.post(page, {"draft": draft, "activate": "1"})
+    assert b"changed meanwhile" in again.content  # what was compared is no longer what is there
+
+    peer.card = peer.old_card(version="2.2")
+    kinds = [line.kind for line in seen().changes]
+    assert (kinds.count("old"), kinds.count("new")) == (1, 1)
+
+
+def test_the_same_by_the_api(admin: User, peer: Peer) -> None:
+    _, raw = tokens.create(admin, "cards", "admin")
+    peer.card = peer.new_card()
+
+    def post(path: str, **body: Any) -> Any:
+        headers = {"authorization": f"Bearer {raw}"}
+        return Client().post(f"/api/agent-cards{path}", body, content_type="application/json", headers=headers)
+
+    read = post("", url=peer.url).json()
+    assert (read["agent"]["name"], read["registered"]) == ("Contract_reader", None)
+    assert post("/activate", draft=read["draft"]).json()["code"] == "draft_refused"
+    peer.results = [{"message": {"parts": [{"data": {"total": 6}}]}}]
+    tried = post("/try", draft=read["draft"], task_type="sum", input={"numbers": [1, 2, 3]}).json()
+    assert tried["output"] == {"total": 6}
+    done = post("/activate", draft=tried["draft"])
+    assert (done.status_code, done.json()["protocol"]) == (201, "a2a/1.0")
+    assert post("", url="http://169.254.169.254/").json()["code"] == "card_fault"
