@@ -212,6 +212,7 @@ async def test_a_task_is_tried_again_on_the_agent_that_was_chosen(core: World) -
     await asyncio.sleep(1.2)  # the host's look at the registry
     await core.decide(found, "reroute", {"agent": "other"})
     assert await core.client.result(identity, timeout_s=10) == 42
+    tasks.event(tasks.release, "a1").set()  # its child would keep the worker from stopping
     settled = (await core.journal(identity, j.Settled))[-1]
     assert settled.agent == other.instance
 
@@ -225,6 +226,7 @@ async def test_an_agent_that_has_left_is_told_of(core: World) -> None:
     assert second.reason == "no_capable_agent" and "'nobody'" in second.errors[-1].message
     await core.decide(second, "retry", None, "d2")
     assert await core.client.result(identity, timeout_s=10) == 42
+    tasks.event(tasks.release, "a2").set()  # its child would keep the worker from stopping
 
 
 async def test_a_task_is_tried_again_where_the_capability_is(core: World) -> None:
@@ -235,6 +237,7 @@ async def test_a_task_is_tried_again_where_the_capability_is(core: World) -> Non
     able = await core.agents("core_flaky", name="able", capabilities={"core_flaky": {"kind": ["nda"]}})
     await core.decide(found, "reroute", {"requires": {"kind": "nda"}})
     assert await core.client.result(identity, timeout_s=10) == 42
+    tasks.event(tasks.release, "a3").set()  # its child would keep the worker from stopping
     assert (await core.journal(identity, j.Settled))[-1].agent == able.instance
 
 

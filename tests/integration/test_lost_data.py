@@ -69,7 +69,7 @@ async def test_a_host_notices_that_its_server_knows_less_than_it(core: World) ->
         await core.entry(identity, j.SignalAwaited, number + 1)
     for key, old in copied.items():
         await core.connection.call("RESTORE", key, 0, old, "REPLACE")
-    core.hosts[0].recovered()
+    core.hosts[0].recovered(queues_lost=False)
     for number in (1, 2, 3):  # whoever sent them sends them again
         await core.client.signal(identity, "n", number, signal_id=str(number))
     assert await core.client.result(identity, timeout_s=5) == [1, 2, 3]
