@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import math
 import os
 import re
 import time
@@ -25,7 +26,7 @@ from agents.registration import Orders, Registrar
 from agents.routing import Router
 from agents.runners import Runners
 from coordination.config import Config, current
-from coordination.connection import Connection
+from coordination.connection import Connection, beat_limit_s
 from coordination.errors import ServerUnavailable, SettingsError, TryAgain
 from coordination.registry import Registry
 
@@ -122,17 +123,18 @@ class AgentWorker:
 
     async def run(self) -> None:
         """Serve until ``stop()``; waits for a server that does not answer yet."""
-        connection, beats = await self._connect(), await self._connect()
+        limit_s = beat_limit_s(self.config, self.config.agent_heartbeat_s)
+        connection, beats = await self._connect(), await self._connect(limit_s)
         if connection is None or beats is None:
             return
         async with connection, beats:
             await self._serve(connection, beats)
 
-    async def _connect(self) -> Connection | None:
+    async def _connect(self, limit_s: float = math.inf) -> Connection | None:
         tries = 0
         while not self._stop.is_set():
             try:
-                connection = await Connection.open(self.config)
+                connection = await Connection.open(self.config, limit_s)
             except ServerUnavailable as error:
                 self._outage.failed(error, 0)
                 await self._pause(backoff_s(tries))

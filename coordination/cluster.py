@@ -140,6 +140,7 @@ class ClusterConnection(Connection):
         if address not in self._nodes:
             url = f"redis://{self._login}{address}/0"
             self._nodes[address] = Connection(msgspec.structs.replace(self.config, redis_url=url))
+            self._nodes[address].limit_s = self.limit_s
         return self._nodes[address]
 
     async def _learn(self) -> list[str]:

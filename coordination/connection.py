@@ -8,6 +8,7 @@ of step. Nothing is sent twice unseen: a broken connection ends the calls under 
 from __future__ import annotations
 
 import asyncio
+import math
 import weakref
 from collections import deque
 from typing import Any, cast
@@ -30,6 +31,7 @@ from coordination.wire import Wire
 _LANES = 4  # pipelines under way at once
 _MOST = 512  # commands in one pipeline
 _EXCHANGE_S = 15.0  # for one exchange; longer than any BLOCK
+_LEAST_BEAT_S = 1.0
 _WHO = pack_command(cast(Any, ("INFO", "server", "replication")))
 _IDENTITY = (b"run_id", b"master_replid")  # a process, and the unbroken history of its writes
 _CONNECT_S = 5.0  # the login included: a server that stands still accepts sockets and says nothing
@@ -43,7 +45,10 @@ class Connection:
     Attributes:
         keys: Names keys under the configured prefix.
         config: The settings it was opened with.
+        limit_s: How long a call may take when that is less than the usual; a blocking one is not meant.
     """
+
+    limit_s = math.inf
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -81,13 +86,14 @@ class Connection:
         return cls(config)
 
     @classmethod
-    async def open(cls, config: Config | None = None) -> Connection:
+    async def open(cls, config: Config | None = None, limit_s: float = math.inf) -> Connection:
         """Open a connection.
 
         Raises:
             ServerUnavailable: The server does not answer; says at which address.
         """
         connection = cls.of(config or current())
+        connection.limit_s = limit_s
         try:
             await connection.call("PING")
         except ServerUnavailable:
@@ -287,7 +293,7 @@ class Connection:
             return
         try:
             packed = b"".join([pack_command(command) for command, _ in batch])
-            async with asyncio.timeout(_EXCHANGE_S):
+            async with asyncio.timeout(min(self.limit_s, _EXCHANGE_S)):
                 await wire.exchange(packed, [future for _, future in batch])
         except (RedisConnectionError, OSError) as error:
             await wire.close()
@@ -302,6 +308,11 @@ class Connection:
     def _unavailable(self, error: BaseException) -> ServerUnavailable:
         address, why = without_login(self.config.redis_url), str(error).rstrip(".") or "in time"
         return ServerUnavailable(f"Redis at {address} does not answer: {why}. Check REDIS_URL and the server.")
+
+
+def beat_limit_s(config: Config, interval_s: float) -> float:
+    """How long a heartbeat waits for its answer: a connection that carries nothing any more is given up in time."""
+    return max(_LEAST_BEAT_S, 2 * config.suspicion_beats * interval_s)
 
 
 def pool_of(url: str) -> ConnectionPool:

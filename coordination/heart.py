@@ -15,7 +15,7 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from coordination.config import Config
-from coordination.connection import Connection
+from coordination.connection import Connection, beat_limit_s
 from coordination.errors import ServerUnavailable
 from coordination.scripts import STALE
 
@@ -85,6 +85,7 @@ class Heart:
 
     async def _run(self) -> None:
         connection = Connection.of(self._config)
+        connection.limit_s = beat_limit_s(self._config, self._config.heartbeat_s)
         stale = ""
         try:
             while not self._stopping.is_set():

@@ -50,19 +50,19 @@ class Proxy:
         """End every connection without a goodbye."""
         self._loop.call_soon_threadsafe(self._abort)
 
-    def half_open(self, rng: random.Random) -> None:
-        """Let every second connection stay open and carry nothing for the rest of its life; new ones are sound."""
-        self._loop.call_soon_threadsafe(self._deaden, rng.random())
+    def half_open(self, rng: random.Random, share: float = 0.5) -> None:
+        """Let a share of the connections stay open and carry nothing for the rest of their life; new ones are sound."""
+        self._loop.call_soon_threadsafe(self._deaden, rng.random(), share)
 
     @property
     def dead(self) -> int:
         """How many half-open connections are still held."""
         return len(self._half_open)
 
-    def _deaden(self, draw: float) -> None:
+    def _deaden(self, draw: float, share: float) -> None:
         chosen = random.Random(draw)
         for writer in list(self._writers):
-            if chosen.random() < 0.5:
+            if chosen.random() < share:
                 self._half_open.add(writer)
 
     async def _end(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -105,6 +106,31 @@ async def test_a_silent_network_is_noticed_and_survived(wired: tuple[World, Prox
     proxy.silent = False
     proxy.cut()
     await until(lambda: far.id != former or far.healthy, 20)
+
+
+async def test_hosts_and_agents_beat_on_new_connections_soon_after_the_old_ones_went_dead(
+    wired: tuple[World, Proxy, str], tune: Tune
+) -> None:
+    core, proxy, url = wired
+    await behind(core, tune, url)
+    direct, core.config = core.config, tune(redis_url=url, agent_heartbeat_s=0.2)
+    await core.agents()
+    core.config = direct
+    keys = core.connection.keys
+
+    async def beats() -> list[int]:
+        found = [await core.connection.call("HVALS", name) for name in (keys.beats, keys.agent_beats)]
+        return [int(values[0].partition(b":")[0]) for values in found]
+
+    proxy.half_open(random.Random(1), share=1.0)
+    try:
+        await until(lambda: proxy.dead)
+        before, began = await beats(), time.monotonic()
+        while not all(now > then + 2 for now, then in zip(await beats(), before, strict=True)):
+            assert time.monotonic() - began < 5, "nothing beats any more"
+            await asyncio.sleep(0.1)
+    finally:
+        proxy.cut()
 
 
 class CoreCounted(DistributedCoordinator):
