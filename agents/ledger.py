@@ -6,10 +6,12 @@ import asyncio
 import math
 import time
 from collections import Counter, deque
+from operator import itemgetter
 from typing import Any
 
 from agents.handlers import Handler
 from agents.task import Task
+from coordination.domain import TypeWork
 from coordination.registry import Ramp, Status
 from coordination.tasks import Delivery
 
@@ -75,7 +77,7 @@ class Ledger:
         self.last_work_ms = 0
         self.moved_at = 0.0
         self.ramps: dict[str, Ramp] = {}  # task types whose slots come back by and by
-        self._durations: deque[float] = deque(maxlen=_RECENT)  # seconds of the tasks that ended last
+        self._durations: deque[tuple[str, float]] = deque(maxlen=_RECENT)  # type and seconds of those that ended last
         self._errors: deque[str] = deque(maxlen=_RECENT)  # kinds of their failures, "" for a success
 
     def free(self) -> int:
@@ -109,7 +111,7 @@ class Ledger:
         self.done += not error
         self.failed += bool(error)
         self.moved_at = time.monotonic()
-        self._durations.append(self.moved_at - running.started_at)
+        self._durations.append((running.handler.name, self.moved_at - running.started_at))
         self._errors.append(error)
         self.last_work_ms = self.server_ms(self.moved_at)
 
@@ -127,6 +129,7 @@ class Ledger:
         now = time.monotonic()
         long = [entry for entry in self.running.values() if entry.task and now - entry.started_at > _SHOWN_AFTER_S]
         moved = max([self.moved_at, *(entry.task.moved_at for entry in long if entry.task)])
+        spent = sorted(seconds for _, seconds in self._durations)
         return Status(
             load=len(self.running) + self.abandoned,
             queued=self.queued,
@@ -135,15 +138,22 @@ class Ledger:
             moved_ms=self.server_ms(moved) if moved else 0,
             done=self.done,
             failed=self.failed,
-            p50_ms=self._percentile_ms(0.5),
-            p95_ms=self._percentile_ms(0.95),
+            p50_ms=_percentile_ms(spent, 0.5),
+            p95_ms=_percentile_ms(spent, 0.95),
             recent=len(self._errors),
             errors=dict(Counter(kind for kind in self._errors if kind).most_common(_KINDS)),
+            work=self._work(),
         )
 
-    def _percentile_ms(self, share: float) -> int:
-        ordered = sorted(self._durations)
-        return math.ceil(ordered[int(share * (len(ordered) - 1))] * 1000) if ordered else 0
+    def _work(self) -> dict[str, TypeWork]:
+        loads = Counter(entry.handler.name for entry in self.running.values())
+        spent: dict[str, list[float]] = {name: [] for name in loads}
+        for name, seconds in sorted(self._durations, key=itemgetter(1)):
+            spent.setdefault(name, []).append(seconds)
+        return {
+            name: TypeWork(loads[name], _percentile_ms(ordered, 0.5), _percentile_ms(ordered, 0.95))
+            for name, ordered in spent.items()
+        }
 
     def _shown(self, entry: Running) -> dict[str, Any]:
         shown: dict[str, Any] = {
@@ -156,3 +166,7 @@ class Ledger:
         if entry.task is not None and entry.task.share is not None:
             shown["progress"] = entry.task.share
         return shown
+
+
+def _percentile_ms(ordered: list[float], share: float) -> int:
+    return math.ceil(ordered[int(share * (len(ordered) - 1))] * 1000) if ordered else 0

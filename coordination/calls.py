@@ -43,7 +43,7 @@ class TaskCall(Call):
     """One task for the agent pool."""
 
     __slots__ = (
-        "digest", "max_retries", "payload", "priority", "queue_timeout_s", "requires", "returns", "strategy",
+        "agent", "digest", "max_retries", "payload", "priority", "queue_timeout_s", "requires", "returns", "strategy",
         "task_type", "timeout_s", "undoes",
     )  # fmt: skip
 
@@ -59,8 +59,10 @@ class TaskCall(Call):
         strategy: str | None,
         queue_timeout_s: float | None,
         returns: Any,
+        agent: str = "",
     ) -> None:
         self.task_type = task_type
+        self.agent = agent
         self.payload = payload
         self.digest = journal.digest(payload)
         self.timeout_s = timeout_s

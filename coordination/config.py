@@ -29,6 +29,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_s: float = 0.2
     suspicion_beats: int = 4  # of the observer's own, without a sign of the peer
     agent_heartbeat_s: float = 0.5
+    frozen_after_s: float = 60.0  # an agent that beats and is busy, but shows no sign of work for so long, is amber
 
     # coordinator hosts
     host_capacity: int = 20_000  # workflows in memory

@@ -119,6 +119,7 @@ class DistributedCoordinator:
         strategy: str | None = None,
         queue_timeout_s: float | None = None,
         returns: Any = None,
+        agent: str = "",
     ) -> TaskCall:
         """Give a task to the agent pool; awaiting it gives the first valid result of any attempt.
 
@@ -132,6 +133,7 @@ class DistributedCoordinator:
             strategy: None for the shared queue, or round_robin, or least_loaded.
             queue_timeout_s: Seconds in the queue after which people are asked; pausing stops it.
             returns: Type of the result; by default what the agent declares.
+            agent: The instance, or the name of instances, that the first attempt goes to while it is there.
 
         Raises:
             PayloadTooLarge: Store it as a file and pass the reference.
@@ -157,6 +159,7 @@ class DistributedCoordinator:
             strategy=strategy,
             queue_timeout_s=queue_timeout_s,
             returns=returns,
+            agent=agent,
         )
 
     def gather(self, *members: Awaitable[Any]) -> GatherCall:

@@ -236,6 +236,14 @@ class HostView(msgspec.Struct, omit_defaults=True):
     draining: bool = False
 
 
+class TypeWork(msgspec.Struct, frozen=True, array_like=True):
+    """What an instance does for one of its task types."""
+
+    load: int = 0  # tasks running now
+    p50_ms: int = 0  # of those that ended last, from claim to outcome
+    p95_ms: int = 0
+
+
 class AgentView(msgspec.Struct, omit_defaults=True):
     """An agent instance as the service registry holds it."""
 
@@ -258,6 +266,7 @@ class AgentView(msgspec.Struct, omit_defaults=True):
     p95_ms: int = 0
     recent: int = 0  # how many these are, 256 at most
     errors: dict[str, int] = {}  # kinds of their failures, the most frequent ones
+    work: dict[str, TypeWork] = {}  # task type -> what is done for it; those that had any lately
     started_ms: int = 0
     pid: int = 0
     machine: str = ""

@@ -193,6 +193,11 @@ class Keys:
         """Hash: relay incarnation to its lag in ms and when it was measured."""
         return f"{self.prefix}relay:lag"
 
+    @property
+    def type_courses(self) -> str:
+        """Stream, capped: load and latency of each task type, one entry a sample of the relay."""
+        return f"{self.prefix}relay:types"
+
     def presence(self, escalation_id: str) -> str:
         """Sorted set, expiring: who has an escalation open, by when that is no longer true (ms)."""
         return f"{self.prefix}{{console}}:presence:{escalation_id}"

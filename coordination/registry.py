@@ -16,9 +16,8 @@ from typing import Any
 import msgspec
 
 from coordination.connection import Connection
-from coordination.domain import AgentView, RemoteAgent
+from coordination.domain import AgentView, RemoteAgent, TypeWork
 
-FROZEN_AFTER_MS = 60_000  # busy for this long, and longer than its tasks may take, without a sign of work
 ANY = "*"  # a capability value that fits everything
 
 
@@ -52,6 +51,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     p95_ms: int = 0
     recent: int = 0  # how many these are
     errors: dict[str, int] = {}  # kinds of their failures, the most frequent ones
+    work: dict[str, TypeWork] = {}  # by task type
 
 
 class Ramp(msgspec.Struct, frozen=True):
@@ -90,22 +90,22 @@ _decode_status = msgspec.json.Decoder(Status).decode
 _decode_remote = msgspec.json.Decoder(RemoteAgent).decode
 
 
-def is_frozen(status: Status, now_ms: int) -> bool:
+def is_frozen(status: Status, now_ms: int, after_ms: float) -> bool:
     """Whether an instance that beats has done nothing for longer than its running tasks may take."""
     if not status.load or not status.moved_ms:
         return False
     longest = max((int(task.get("limit_ms", 0)) for task in status.running), default=0)
-    return now_ms - status.moved_ms > max(FROZEN_AFTER_MS, 2 * longest)
+    return now_ms - status.moved_ms > max(after_ms, 2 * longest)
 
 
-def health(alive: bool, draining: bool, status: Status, now_ms: int) -> str:
-    """One word for an instance: silent, draining, frozen, works or idle."""
+def health(alive: bool, draining: bool, status: Status, now_ms: int, frozen_after_ms: float) -> str:
+    """One word for an instance: silent, frozen, draining, works or idle."""
     if not alive:
         return "silent"
+    if is_frozen(status, now_ms, frozen_after_ms):
+        return "frozen"
     if draining:
         return "draining"
-    if is_frozen(status, now_ms):
-        return "frozen"
     return "works" if status.load else "idle"
 
 
@@ -211,6 +211,7 @@ class Registry:
                 draining=instance in draining,
                 beat_ms=_beat_ms(self.beats[instance]),
                 now_ms=self.now_ms,
+                frozen_after_ms=self._connection.config.frozen_after_s * 1000,
             )
             for instance, registration in self._registrations.items()
         }
@@ -310,13 +311,20 @@ def _beat_ms(beat: bytes) -> int:
 
 
 def _view(
-    registration: Registration, status: Status, *, alive: bool, draining: bool, beat_ms: int, now_ms: int
+    registration: Registration,
+    status: Status,
+    *,
+    alive: bool,
+    draining: bool,
+    beat_ms: int,
+    now_ms: int,
+    frozen_after_ms: float,
 ) -> AgentView:
     return AgentView(
         id=registration.id,
         name=registration.name,
         alive=alive,
-        health=health(alive, draining, status, now_ms),
+        health=health(alive, draining, status, now_ms, frozen_after_ms),
         types=registration.types,
         capabilities=registration.capabilities,
         schemas=registration.schemas,
@@ -332,6 +340,7 @@ def _view(
         p95_ms=status.p95_ms,
         recent=status.recent,
         errors=status.errors,
+        work=status.work,
         remaining=status.load + status.queued if draining else 0,
         started_ms=registration.started_ms,
         pid=registration.pid,

@@ -239,7 +239,9 @@ class Writer:
         if call.task_type not in self.types:
             self.types.add(call.task_type)
             await self._host.connection.call("SADD", self._host.connection.keys.task_types, call.task_type)
-        if call.requires or call.strategy:
+        if call.agent:
+            target = self._host.registry.named(call.agent, call.task_type)
+        elif call.requires or call.strategy:
             chosen = self._host.registry.choose(call.task_type, call.requires, call.strategy or "least_loaded")
             target = chosen or ""
         batch.task(call.id, generation, call, target)

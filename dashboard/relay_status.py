@@ -20,7 +20,7 @@ from coordination.connection import Connection
 from coordination.domain import WorkflowSnapshot
 from coordination.errors import ServerUnavailable
 from coordination.keys import Keys
-from dashboard import live
+from dashboard import live, type_courses
 from dashboard.models import Escalation, Sample
 
 if TYPE_CHECKING:
@@ -149,6 +149,8 @@ class Reporter:
             relay_lag_ms=self.lag.lag_ms,
         )
         await sql(_store, measured)
+        with suppress(ServerUnavailable, ResponseError):
+            await type_courses.write(self.connection, await self.inspector.agents(), queues, SAMPLE_S)
         await live.publish_async(["overview"])
 
     async def leave(self) -> None:

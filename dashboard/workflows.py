@@ -15,6 +15,7 @@ class TestCall(msgspec.Struct):
     task_type: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
     payload: Any = None
     timeout_s: float = 30.0
+    agent: str = ""  # the instance to try, or any
 
 
 class AgentTestCall(DistributedCoordinator):
@@ -24,4 +25,6 @@ class AgentTestCall(DistributedCoordinator):
 
     async def run(self, call: TestCall) -> Any:
         """Give back the agent's answer; a failure is escalated like any other."""
-        return await self.dispatch_task(call.task_type, call.payload, timeout_s=call.timeout_s, max_retries=0)
+        return await self.dispatch_task(
+            call.task_type, call.payload, timeout_s=call.timeout_s, max_retries=0, agent=call.agent
+        )

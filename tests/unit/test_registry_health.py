@@ -16,6 +16,7 @@ NOW = 1_000_000_000
         (True, False, Status(), "idle"),
         (True, False, Status(load=1, moved_ms=NOW - 10), "works"),
         (True, True, Status(load=1, moved_ms=NOW - 10), "draining"),
+        (True, True, Status(load=1, moved_ms=NOW - 61_000), "frozen"),
         (False, True, Status(load=1), "silent"),
         (True, False, Status(load=1, moved_ms=NOW - 61_000), "frozen"),
         (True, False, Status(load=0, moved_ms=NOW - 61_000), "idle"),
@@ -24,7 +25,7 @@ NOW = 1_000_000_000
     ],
 )
 def test_health(alive: bool, draining: bool, status: Status, word: str) -> None:
-    assert health(alive, draining, status, NOW) == word
+    assert health(alive, draining, status, NOW, 60_000) == word
 
 
 def test_capable() -> None:
