@@ -109,7 +109,7 @@ def _gone(seen: Overview) -> list[Unusual]:
     return found
 
 
-def _happened(seen: Overview) -> list[Unusual]:
+def _happened(seen: Overview, needs: Needs) -> list[Unusual]:
     found = []
     since = timezone.now() - dt.timedelta(hours=24)
     for event in HostEvent.objects.filter(kind="lost", at__gte=since).order_by("-at")[:5]:
@@ -117,8 +117,9 @@ def _happened(seen: Overview) -> list[Unusual]:
         words = f"{event.host} was lost; {event.by or 'a peer'} took over {plural(event.workflows, 'workflow')}{took}."
         found.append(Unusual("takeover", "arrows-exchange", words, reverse("coordinators"), event.at))
     today = timezone.now() - dt.timedelta(hours=24)
+    shown = {need.group.fingerprint for need in needs.causes}
     for group in queries.escalation_groups(EscalationFilter(), limit=20):
-        if group.oldest_at >= today and group.count > 1:
+        if group.oldest_at >= today and group.count > 1 and group.fingerprint not in shown:
             words = f"New today, {group.count:,} times: {group.headline}"
             href = f"{reverse('escalations')}?cause={group.fingerprint}"
             found.append(Unusual("human", "user-exclamation", words, href, group.oldest_at))
@@ -165,7 +166,7 @@ def _context(visit: Visit) -> dict[str, Any]:
         "working_agents": sum(agent.alive for agent in seen.agents),
         "finished": _count(seen, "completed"),
         "needs": needs,
-        "unusual": _gone(seen)[:5] + _happened(seen)[:5],
+        "unusual": _gone(seen)[:5] + _happened(seen, needs)[:5],
         "recent": queries.workflows(WorkflowFilter(), limit=8, count=False).rows,
         "throughput": [sample.finished for sample in samples],
         "latency": [sample.p95_ms for sample in samples],

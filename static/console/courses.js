@@ -8,8 +8,8 @@
   const NAMES = { throughput: ["finished a minute"], latency: ["median", "95th percentile"], lag: ["tasks waiting"], escalations: ["open"] };
   const TONES = { throughput: ["done"], latency: ["done", "running"], lag: ["waiting"], escalations: ["human"] };
   const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
-  const ofDay = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-  const ofTwoDays = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
+  const ofDay = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+  const ofTwoDays = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" });
   const ofWeeks = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
   const exact = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const drawn = new Map(); // the name of a chart -> its plot
@@ -42,11 +42,11 @@
     const moment = seen.step_s >= 3600 ? ofWeeks : seen.step_s >= 600 ? ofTwoDays : ofDay;
     const axis = { stroke: token("muted"), font: "11px Inter, sans-serif", grid: { stroke: token("border"), width: 1 }, ticks: { show: false } };
     return {
-      width: place.clientWidth, height: place.clientHeight, legend: { show: false }, padding: [8, 8, 0, 0],
+      width: place.clientWidth, height: place.clientHeight, legend: { show: false }, padding: [8, 30, 0, 0],
       cursor: { sync: { key: "courses" }, drag: { x: false, y: false }, y: false },
       scales: { y: { range: (plot, low, high) => [0, high > 0 ? uPlot.rangeNum(0, high, 0.1, true)[1] : 1] } },
       axes: [
-        { ...axis, space: 76, values: (plot, at) => at.map((one) => moment.format(one * 1000)) },
+        { ...axis, size: 28, space: 76, values: (plot, at) => at.map((one) => moment.format(one * 1000)) },
         { ...axis, size: 58, space: 34, values: (plot, levels) => levels.map((one) => (name === "latency" && one ? spell(one) : whole.format(one))) },
       ],
       series: [{}, ...seen.columns[name].map((column, i) => ({ stroke: token(TONES[name][i]), width: 1.75, points: { size: 4 } }))],
