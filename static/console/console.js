@@ -171,10 +171,16 @@
   /* --- asking before what cannot be undone ------------------------------------------------ */
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-confirm]");
-    const sheet = document.getElementById("confirm");
+    const sheet = document.getElementById(button?.dataset.sheet || "confirm");
     if (!button || !sheet || button.dataset.confirmed) return;
     event.preventDefault();
     sheet.querySelector("[data-confirm-words]").textContent = button.dataset.confirm;
+    const form = sheet.querySelector("form");
+    if (form) { // a sheet of the page's own asks for more than yes, and sends itself
+      form.action = button.formAction;
+      sheet.showModal();
+      return;
+    }
     const yes = sheet.querySelector("[data-confirm-yes]");
     yes.textContent = button.dataset.confirmYes || button.textContent.trim();
     yes.onclick = () => {
