@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -31,10 +32,13 @@ from coordination.restarting import Ended, RestartPreview
 from coordination.streams import depth
 from coordination.waiting import WaitReason, why
 
+T = TypeVar("T")
+
 _json = msgspec.json.Decoder().decode
 _errors = msgspec.json.Decoder(list[ErrorInfo]).decode
 _error = msgspec.json.Decoder(ErrorInfo).decode
 _labels = msgspec.json.Decoder(dict[str, str]).decode
+_pause = msgspec.json.Decoder(dict[str, Any]).decode
 _progress = msgspec.json.Decoder(tuple[float | None, str]).decode
 
 
@@ -44,27 +48,38 @@ def _value(fields: dict[str, bytes], name: str) -> Any:
 
 
 def to_snapshot(workflow_id: str, fields: dict[str, bytes]) -> WorkflowSnapshot:
-    """A workflow from its hash."""
+    """A workflow from its hash; what is unreadable there is left out, and the error says so."""
+    damaged: list[str] = []
+
+    def read(name: str, convert: Callable[[bytes], T], otherwise: T) -> T:
+        raw = fields.get(name)
+        if not raw:
+            return otherwise
+        try:
+            return convert(raw)
+        except (ValueError, RecursionError, msgspec.MsgspecError):
+            damaged.append(name)
+            return otherwise
 
     def text(name: str) -> str:
-        return fields.get(name, b"").decode()
+        return read(name, bytes.decode, "")
 
     def number(name: str) -> int:
-        return int(fields.get(name, b"0"))
+        return read(name, int, 0)
 
-    paused = _value(fields, "paused") or {}
-    return WorkflowSnapshot(
+    paused: dict[str, Any] = read("paused", _pause, {})
+    snapshot = WorkflowSnapshot(
         id=workflow_id,
         type=text("type"),
         version=number("version"),
-        state=WorkflowState(text("state")),
+        state=read("state", _state, WorkflowState.NEEDS_HUMAN),
         generation=number("generation"),
         seq=number("seq"),
         epoch=number("epoch"),
         owner=text("owner"),
-        input=_value(fields, "input"),
-        result=_value(fields, "result"),
-        error=_error(fields["error"]) if fields.get("error") else None,
+        input=read("input", _json, None),
+        result=read("result", _json, None),
+        error=read("error", _error, None),
         steps_total=number("steps_total"),
         steps_done=number("steps_done"),
         retrying=number("retrying"),
@@ -75,12 +90,20 @@ def to_snapshot(workflow_id: str, fields: dict[str, bytes]) -> WorkflowSnapshot:
         started_ms=number("started"),
         finished_ms=number("finished"),
         deadline_ms=number("deadline"),
-        labels=_labels(fields["labels"]) if "labels" in fields else {},
+        labels=read("labels", _labels, {}),
         cancel_requested="cancelled" in fields,
         paused_by=paused.get("actor", ""),
         paused_reason=paused.get("reason", ""),
         paused_ms=paused.get("at_ms", 0),
     )
+    if damaged and snapshot.error is None:
+        what = f"Redis holds something unreadable as {', '.join(damaged)} of this workflow."
+        snapshot.error = ErrorInfo("DamagedRecord", what, False)
+    return snapshot
+
+
+def _state(raw: bytes) -> WorkflowState:
+    return WorkflowState(raw.decode())
 
 
 class Inspector:

@@ -159,7 +159,8 @@ class Relay:
                 batch.add(stream, reply[1], self.host_stream)
                 if batch:
                     logger.info("taking over %d events of %s that another relay left", batch.events, stream)
-                    await self._commit(await self.processor.read(batch))
+                    reading = await self._read(batch)
+                    await (self._singly(batch) if reading is None else self._commit(reading))
                 place = reply[0]
                 if place == b"0-0":
                     break
@@ -168,16 +169,22 @@ class Relay:
 
     async def process(self, batch: Batch) -> None:
         """Mirror a batch while the next is read: at most one is being committed."""
+        reading = await self._read(batch)
+        await self._settled()
+        if reading is None:
+            await self._singly(batch)
+        else:
+            self._committing = asyncio.create_task(self._commit(reading), name="relay-commit")
+
+    async def _read(self, batch: Batch) -> Reading | None:
+        """What Redis holds of a batch, None when something of it cannot be read."""
         try:
-            reading = await self.processor.read(batch)
+            return await self.processor.read(batch)
         except (ServerUnavailable, ResponseError):
             raise
         except Exception:
             logger.exception("a batch cannot be read as a whole, mirroring it one by one")
-            await self._singly(batch)
-            return
-        await self._settled()
-        self._committing = asyncio.create_task(self._commit(reading), name="relay-commit")
+            return None
 
     async def _settled(self) -> None:
         """Wait for the commit under way; its error is raised here."""
@@ -204,7 +211,6 @@ class Relay:
 
     async def _singly(self, batch: Batch) -> None:
         """One object that cannot be read must not hold up the others."""
-        await self._settled()
         parts = [Batch(workflows={name}) for name in sorted(batch.workflows)]
         parts += [Batch(escalations={name}) for name in sorted(batch.escalations)]
         for part in (*parts, Batch(hosts=batch.hosts)):

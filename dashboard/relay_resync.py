@@ -149,6 +149,17 @@ class Resync:
         """Mirror escalations; returns those that Redis holds. What it holds as open is open again."""
         if not ids:
             return set()
+        try:
+            return await self._read_escalations(ids)
+        except (ServerUnavailable, ResponseError, DatabaseError):
+            raise
+        except Exception:
+            if len(ids) == 1:
+                logger.exception("%s stays out of the history", ids[0])
+                return set(ids)
+            return set().union(*[await self.read_escalations([name]) for name in ids])
+
+    async def _read_escalations(self, ids: list[str]) -> set[str]:
         known = await self.sql(reconciliation.versions, ids)
         reading = await self.processor.read(Batch(escalations=set(ids)))
         held: list[EscalationSnapshot] = reading.escalated

@@ -8,6 +8,7 @@ import pytest
 from channels.layers import get_channel_layer
 
 from coordination import history, journal
+from coordination.client import Client
 from coordination.config import Config
 from coordination.connection import Connection
 from coordination.domain import Action, Reason, StepState
@@ -102,6 +103,24 @@ async def test_what_a_relay_took_and_did_not_acknowledge_is_mirrored_after_its_r
         assert any(taken)  # a relay of this name has read, and dies
         async with mirrored.relay(config):
             await until(lambda: _row(workflow_id, state="queued"))
+
+
+@pytest.mark.once
+async def test_a_damaged_workflow_is_shown_as_such_beside_the_others(config: Config) -> None:
+    async with Client.open(config) as client:
+        keys, call = client.connection.keys, client.connection.call
+        sound, *broken = [await client.submit("mirrored_wait", Word(str(number))) for number in range(4)]
+        fields = [("input", b"{never"), ("labels", b"[]"), ("state", b"\xff")]
+        for workflow_id, (name, value) in zip(broken, fields, strict=True):
+            await call("HSET", keys.workflow(workflow_id), name, value)
+        async with mirrored.relay(config):
+            await until(lambda: Workflow.objects.count() == 4 or None)
+            assert (await sql(_row, sound)).error == ""
+            for workflow_id, (name, _) in zip(broken, fields, strict=True):
+                row = await sql(_row, workflow_id)
+                assert row.error == f"DamagedRecord: Redis holds something unreadable as {name} of this workflow."
+                assert (await client.get(workflow_id)).error is not None
+            assert (await client.get(broken[0])).input is None
 
 
 async def test_what_a_dead_relay_left_is_taken_over(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
