@@ -211,6 +211,10 @@ def courses(request: HttpRequest) -> JsonResponse:
         "escalations": [seen.escalations],
     }
     times = [int(at.timestamp()) for at in seen.times]
-    answer = JsonResponse({"range": seen.span.name, "step_s": seen.span.step_s, "at": times, "columns": columns})
+    short = {
+        name: [[None if value is None else round(value, 1) for value in one] for one in columns_of]
+        for name, columns_of in columns.items()
+    }
+    answer = JsonResponse({"range": seen.span.name, "step_s": seen.span.step_s, "at": times, "columns": short})
     answer["Cache-Control"] = "no-store"
     return answer
