@@ -123,6 +123,9 @@ async def claim(connection: Connection, delivery: Delivery, instance: str, previ
             return Claim("poison")
         case code if code == HELD:
             return Claim("held", holder=answer[1].decode())
+        case code if code == DUPLICATE:  # the agent that settled it may have died before it woke the owner
+            owner = await connection.call("HGET", connection.keys.workflow(delivery.workflow_id), "owner")
+            await wake(connection, (owner or b"").decode(), delivery.workflow_id)
     return Claim("duplicate")
 
 
