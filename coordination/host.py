@@ -1,4 +1,7 @@
-"""A coordinator host: one process, one event loop, thousands of coordinators."""
+"""A coordinator host: one process, one event loop, thousands of coordinators.
+
+Invariant 11: safety never depends on time.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 A server that is full, cannot write its disk or is not the primary any more ran nothing of the call.
 So new work is refused clearly, accepted work is kept and tried again, and all goes on by itself.
+
+Invariant 9: when the server cannot write, new work is refused and accepted work waits.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Due members of the deadline index are looked at by whichever host comes first; entries that are
 pending here although their workflow is not in memory are taken up again.
+
+Invariant 6: nothing strands.
 """
 
 from __future__ import annotations

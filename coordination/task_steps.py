@@ -1,4 +1,7 @@
-"""The task steps of a workflow: attempts, results, failures and retries, as its journal tells them."""
+"""The task steps of a workflow: attempts, results, failures and retries, as its journal tells them.
+
+Invariant 7: attempts are bounded, then people are asked once.
+"""
 
 from __future__ import annotations
 

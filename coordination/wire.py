@@ -2,6 +2,8 @@
 
 redis-py makes the socket (addresses, TLS, login); after that its reader would cost a coroutine for each
 reply, so the socket is handed to a protocol that feeds the parser directly.
+
+Invariant 9: when the server cannot write, new work is refused and accepted work waits.
 """
 
 from __future__ import annotations

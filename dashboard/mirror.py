@@ -2,6 +2,8 @@
 
 One statement for many rows: a row changes only when what comes is newer, (generation, seq) for a
 workflow and version for an escalation. So relays may run side by side, be late, and repeat themselves.
+
+Invariant 10: the history equals the events.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 -- Accepts input from outside into a live workflow's journal, once for each dedupe field.
+-- Invariant 4: accepted results, signals and decisions survive a takeover.
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 resumes (stream), 4 deadlines (zset), 5 events (stream)
 -- ARGV: id, dedupe field or '', journal entry, event kind, look ms, 1 when it ends a pause
 -- Returns {1, owner, seq, now ms} | {-1} | {-3} finished | {-4} accepted before

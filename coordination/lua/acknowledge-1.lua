@@ -1,4 +1,5 @@
 -- Acknowledges and deletes entries, so that neither the pending list nor the stream leaks.
+-- Invariant 8: unacknowledged entries are never trimmed.
 -- KEYS: 1 a stream with a group
 -- ARGV: group, entry id, entry id ... at most 1,000
 -- Returns how many entries were acknowledged

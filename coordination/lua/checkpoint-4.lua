@@ -1,4 +1,5 @@
 -- Appends entries to a journal under the writer's epoch, and stores fields beside them.
+-- Invariant 2: no step is applied by two epochs.
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 deadlines (zset), 4 events (stream)
 -- ARGV: id, epoch, due ms or 0, event kind or '', most entries, checkpoints the writer knows of,
 --   number of field-value pairs, field, value …, entries …

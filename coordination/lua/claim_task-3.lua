@@ -1,5 +1,6 @@
 -- Gives one delivery of a task to one agent instance, unless it is settled, superseded or held.
 -- A task claimed more often than allowed fails as poison: it has taken that many agents with it.
+-- Invariant 7: attempts are bounded, then people are asked once.
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 events (stream)
 -- ARGV: id, step, generation, number, agent, time limit ms, previous agent known dead or '', most claims
 -- Returns {1, claimed ms} | {-4} drop it | {-5, holder} | {2, owner, seq} poison | {-1} gone

@@ -1,4 +1,5 @@
 -- Gives a workflow to a host under the next epoch, with all it needs to replay.
+-- Invariant 2: no step is applied by two epochs.
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 workflows (stream), 4 resumes (stream), 5 deadlines (zset), 6 events (stream)
 -- ARGV: id, host, entry ('w' or 'r' and its id), owner known dead or '', look ms
 -- Returns {1, now ms, epoch, fields of the hash, journal} | {-1} | {-3, fields} finished | {-5} held by another: entry dropped

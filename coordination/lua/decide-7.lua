@@ -1,5 +1,7 @@
 -- Resolves an escalation exactly once and lets its workflow go on.
 -- The same decision id gets the stored answer again; another gets a conflict.
+-- Invariant 4: accepted results, signals and decisions survive a takeover.
+-- Invariant 5: each escalation is opened once and resolved once.
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 escalation (hash), 4 escalation_queue (stream), 5 resumes (stream),
 --   6 deadlines (zset), 7 events (stream)
 -- ARGV: id, escalation id, version, decision id, action, actor, journal entry, look ms

@@ -1,4 +1,5 @@
 -- Ends a claimed attempt that ran out of time, if the step is still unsettled.
+-- Invariant 2: no step is applied by two epochs.
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 events (stream)
 -- ARGV: id, epoch, step, generation, number
 -- Returns {1, seq, now ms} timed out | {2} still queued | {3, remaining ms} running | {-4} settled or superseded | {-2} | {-1}

@@ -1,4 +1,6 @@
 -- Ends a workflow under the writer's epoch, unless its journal holds what the host has not read.
+-- Invariant 2: no step is applied by two epochs.
+-- Invariant 4: accepted results, signals and decisions survive a takeover.
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 workflows (stream), 4 resumes (stream), 5 deadlines (zset), 6 events (stream)
 -- ARGV: id, epoch, last seq read, state, result JSON or '', error JSON or '', journal entry, field, value …
 -- Returns {1, waiting clients, parent id, now ms} | {-1} | {-2} | {-7}

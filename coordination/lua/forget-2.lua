@@ -1,4 +1,5 @@
 -- Lets a finished workflow leave Redis once the history has mirrored its last entry.
+-- Invariant 10: the history equals the events.
 -- KEYS: 1 workflow (hash), 2 journal (stream)
 -- ARGV: last seq in the history, seconds the result stays, seconds an idempotency key stays
 -- Returns 1 | -1 gone already | -7 not finished, not mirrored to its end, or a child not confirmed: kept

@@ -1,4 +1,5 @@
 -- Looks after one due member of the deadline index, so that no workflow strands.
+-- Invariant 6: nothing strands.
 -- KEYS: 1 workflow (hash), 2 workflows (stream), 3 resumes (stream), 4 deadlines (zset)
 -- ARGV: id, look ms, live hosts between spaces
 -- Returns {1} queued again | {2, owner} owned: it should read its journal | {3, fields} an ended child whose parent has

@@ -1,4 +1,5 @@
 -- Moves entries from one queue to another, or to its end, each once and none that changed hands.
+-- Invariant 8: unacknowledged entries are never trimmed.
 -- KEYS: 1 source (stream with a group), 2 destination (stream), which may be the same
 -- ARGV: group, consumer that must hold them ('' for any, also undelivered ones), entry id, entry id ...
 -- Returns how many were moved

@@ -1,4 +1,6 @@
 -- Lets a waiting workflow leave its host's memory, unless its journal holds what the host has not read.
+-- Invariant 2: no step is applied by two epochs.
+-- Invariant 4: accepted results, signals and decisions survive a takeover.
 -- KEYS: 1 workflow (hash), 2 workflows (stream), 3 resumes (stream), 4 deadlines (zset), 5 events (stream)
 -- ARGV: id, epoch, last seq read, due ms
 -- Returns 1 | -1 | -2 | -7 read the journal first

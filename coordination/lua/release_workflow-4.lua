@@ -1,4 +1,5 @@
 -- Hands a workflow over at once: it is queued again for any host, or after a delay.
+-- Invariant 2: no step is applied by two epochs.
 -- KEYS: 1 workflow (hash), 2 workflows (stream), 3 resumes (stream), 4 deadlines (zset)
 -- ARGV: id, epoch, delay ms
 -- Returns 1 | -1 | -2 another epoch writes now, or it has ended

@@ -1,5 +1,7 @@
 -- Settles a step by the first valid result of any attempt, or notes that the present attempt failed.
 -- Carries no epoch: accepted results survive a takeover.
+-- Invariant 3: a step settles once, by the first valid result of any attempt.
+-- Invariant 4: accepted results, signals and decisions survive a takeover.
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 events (stream)
 -- ARGV: id, step, generation, number, 's' settled or 'f' failed, journal entry
 -- Returns {1, owner, seq, now ms} | {-4} late, nothing changed | {-1} gone

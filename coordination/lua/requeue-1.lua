@@ -1,4 +1,5 @@
 -- Puts a delivered entry back at the end of its stream, once.
+-- Invariant 8: unacknowledged entries are never trimmed.
 -- KEYS: 1 a stream with a group
 -- ARGV: group, entry id
 -- Returns the new entry's id | -1 the entry was no longer pending

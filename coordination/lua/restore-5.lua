@@ -1,4 +1,5 @@
 -- Accepts a workflow that begins with entries in its journal, exactly once.
+-- Invariant 1: no accepted workflow is lost.
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 workflows (stream), 4 deadlines (zset), 5 events (stream)
 -- ARGV: id, type, version, input JSON, first look ms, labels JSON, ms at which run() began first, entries …
 -- Returns {1, now ms} accepted | {-4, state} there already

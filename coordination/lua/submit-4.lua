@@ -1,4 +1,5 @@
 -- Accepts a workflow exactly once: state, index and queue entry in one script.
+-- Invariant 1: no accepted workflow is lost.
 -- KEYS: 1 workflow (hash), 2 workflows (stream), 3 deadlines (zset), 4 events (stream)
 -- ARGV: id, type, version, input JSON, most that may wait in the stream or 0 for a child, first look ms,
 --   whole deadline ms or 0, waiting client or '', then further field, value …

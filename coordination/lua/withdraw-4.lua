@@ -1,4 +1,5 @@
 -- Closes an open escalation whose workflow ends or goes on without it.
+-- Invariant 2: no step is applied by two epochs.
 -- KEYS: 1 workflow (hash), 2 escalation (hash), 3 escalation_queue (stream), 4 events (stream)
 -- ARGV: id, escalation id, epoch
 -- Returns 1 | -4 not open | -2 another epoch | -1 gone
