@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
+import msgspec
 import structlog
 from redis.exceptions import RedisError, ResponseError
 
@@ -19,6 +20,7 @@ from agents.ledger import Ledger
 from agents.registration import bury
 from agents.routing import Router
 from coordination.connection import Connection
+from coordination.domain import AgentView
 from coordination.errors import InvalidPayload, TryAgain
 from coordination.keys import AGENTS_GROUP, PRIORITIES
 from coordination.registry import Registry
@@ -26,6 +28,7 @@ from coordination.tasks import parse
 
 SWEEP_S = 5.0  # between two looks at the same orphan
 AUDIT_S = 10.0  # between two looks for consumers that nobody knows
+MOST_BURIED = 50  # that are remembered for operators
 GRACE_MS = 60_000  # an orphan's queues are looked at for this long, because a task may still be addressed to it
 _BATCH = 200
 
@@ -96,6 +99,8 @@ class Reclaimer:
         types = view.types if view else list(self._handlers)
         if await bury(self._connection, instance, self._registry.beats[instance], types) == 1:
             silent_ms = view.beat_age_ms if view else 0
+            if view is not None:
+                await self._remember(view)
             log.warning(
                 "agent is dead; its tasks go to others", action="agent.lost", agent=instance, silent_ms=silent_ms
             )
@@ -103,6 +108,12 @@ class Reclaimer:
         for task_type in types:
             self._registry.orphans.setdefault((instance, task_type), now)
         self._registry.beats.pop(instance, None)
+
+    async def _remember(self, view: AgentView) -> None:
+        """Keep for operators who fell silent."""
+        last = msgspec.structs.replace(view, alive=False, health="silent", running=[], schemas={}, load=0, work={})
+        stream = self._connection.keys.buried_agents
+        await self._connection.call("XADD", stream, "MAXLEN", MOST_BURIED, "*", "agent", msgspec.json.encode(last))
 
     async def _sweep(self, orphan: Orphan, buried_ms: int) -> None:
         """Take over everything of one type that a dead instance held."""

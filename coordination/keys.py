@@ -194,6 +194,11 @@ class Keys:
         return f"{self.prefix}relay:lag"
 
     @property
+    def buried_agents(self) -> str:
+        """Stream, capped: the instances that fell silent last, each as a view."""
+        return f"{self.prefix}{{agents}}:buried"
+
+    @property
     def type_courses(self) -> str:
         """Stream, capped: load and latency of each task type, one entry a sample of the relay."""
         return f"{self.prefix}relay:types"

@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 
 from dashboard import bulk_urls
 from dashboard.views import (
+    agent_test,
     agents,
     approvals,
     audit,
@@ -56,7 +57,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("agents/", agents.agents, name="agents"),
     path("agents/types/<str:task_type>/pause/", agents.pause, name="agent-type-pause"),
     path("agents/types/<str:task_type>/resume/", agents.resume, name="agent-type-resume"),
-    path("agents/types/<str:task_type>/test/", agents.test_call, name="agent-type-test"),
+    path("agents/types/<str:task_type>/test/", agent_test.test_call, name="agent-type-test"),
     path("agents/onboard/", onboarding.onboard, name="agent-onboard"),
     path("agents/remote/register/", agents.register_remote, name="agent-remote-register"),
     path("agents/remote/<str:name>/remove/", agents.remove_remote, name="agent-remote-remove"),

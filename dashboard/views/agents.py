@@ -3,52 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET
 
 from coordination import client as core
-from coordination.domain import AgentView, QueueView, RemoteAgent
+from coordination.domain import AgentView, RemoteAgent
 from coordination.errors import AgentError, GanglionError, ServerUnavailable
-from dashboard import accounts, operations, queries
-from dashboard.forms import SchemaForm
+from dashboard import accounts, operations, queries, type_courses, wording
 from dashboard.pages import LivePage, Visit, register
+from dashboard.queries import fleet
 from dashboard.redaction import redact_text
 from dashboard.roles import admin_required, operator_required, viewer_required
 from dashboard.views.posting import post_only
 
-
-@dataclass
-class TypeRow:
-    """A task type with its queue and the instances that can do it."""
-
-    name: str
-    queue: QueueView
-    agents: list[AgentView] = field(default_factory=list)
-
-    @property
-    def health(self) -> str:
-        """The type's state in one word for its chip."""
-        if self.queue.paused:
-            return "paused"
-        alive = [agent for agent in self.agents if agent.alive]
-        if not alive:
-            return "silent"
-        return "works" if any(agent.load for agent in alive) else "idle"
-
-
-def _types(agents: list[AgentView], queues: list[QueueView]) -> list[TypeRow]:
-    rows = {queue.type: TypeRow(queue.type, queue) for queue in queues}
-    for agent in agents:
-        for name in agent.types:
-            rows.setdefault(name, TypeRow(name, QueueView(type=name, waiting=0, pending=0))).agents.append(agent)
-    return [rows[name] for name in sorted(rows)]
+# how long a resumed type may take until it has all its slots back, in s
+RAMPS = (
+    ("0", "all slots at once"),
+    ("30", "over 30 s"),
+    ("120", "over 2 min"),
+    ("600", "over 10 min"),
+    ("1800", "over 30 min"),
+)
 
 
 def _remote() -> list[RemoteAgent]:
@@ -58,18 +39,32 @@ def _remote() -> list[RemoteAgent]:
         return []
 
 
+def _with_silent(agents: list[AgentView]) -> list[AgentView]:
+    """Those that are registered, and those that were until they fell silent a while ago."""
+    there = {agent.id for agent in agents}
+    return [*agents, *(agent for agent in fleet.buried() if agent.id not in there)]
+
+
 def _list_context(visit: Visit) -> dict[str, Any]:
     now = queries.live()
     alive = [agent for agent in now.agents if agent.alive]
+    text = visit.query.get("q", "").strip()[:200]
+    agents = _with_silent(now.agents) if now.connected else []
+    rows = fleet.type_rows(agents, now.queues, type_courses.read() if now.connected else {})
     return {
         "connected": now.connected,
-        "types": _types(now.agents, now.queues),
-        "agents": now.agents,
+        "types": fleet.search(rows, text),
+        "text": text,
+        "all_types": len(rows),
+        "agents": agents,
         "alive": len(alive),
+        "frozen": sum(agent.health == "frozen" for agent in alive),
         "slots": sum(agent.concurrency for agent in alive),
         "load": sum(agent.load for agent in alive),
         "waiting": sum(queue.waiting for queue in now.queues),
         "remote": _remote() if now.connected else [],
+        "ramps": RAMPS,
+        "most_causes": fleet.CAUSES,
     }
 
 
@@ -89,7 +84,7 @@ LIST = register(
 def _one_context(visit: Visit) -> dict[str, Any]:
     instance = visit.kwargs["instance"]
     now = queries.live()
-    agent = next((one for one in now.agents if one.id == instance), None)
+    agent = next((one for one in _with_silent(now.agents) if one.id == instance), None)
     if agent is None and now.connected:
         raise Http404(
             f"No agent instance {instance!r} is registered. Names of instances are never used twice; it has gone."
@@ -139,14 +134,18 @@ def _act(request: HttpRequest, act: Callable[[], None], words: str, instance: st
 def pause(request: HttpRequest, task_type: str) -> HttpResponse:
     """Stop agents from taking tasks of a type."""
     words = f"{task_type} is paused. What runs goes on; what waits keeps waiting and uses up no attempt."
-    return _act(request, lambda: operations.pause_type(request.user, task_type, "", request), words)
+    reason = request.POST.get("reason", "").strip()[:500]
+    return _act(request, lambda: operations.pause_type(request.user, task_type, reason, request), words)
 
 
 @post_only("agents")
 @operator_required
 def resume(request: HttpRequest, task_type: str) -> HttpResponse:
-    """Let agents take tasks of a type again."""
-    return _act(request, lambda: operations.resume_type(request.user, task_type, request), f"{task_type} goes on.")
+    """Let agents take tasks of a type again, all at once or by and by."""
+    ramp = request.POST.get("ramp_s", "")
+    ramp_s = float(ramp) if ramp in dict(RAMPS) else 0.0
+    words = f"{task_type} goes on" + (f"; its slots come back over {wording.period(int(ramp_s))}." if ramp_s else ".")
+    return _act(request, lambda: operations.resume_type(request.user, task_type, request, ramp_s), words)
 
 
 @post_only("agents")
@@ -223,38 +222,3 @@ def register_remote(request: HttpRequest) -> HttpResponse:
 def remove_remote(request: HttpRequest, name: str) -> HttpResponse:
     """Stop running a remote agent."""
     return _act(request, lambda: operations.remove_remote(request.user, name, request), f"{name} is removed.")
-
-
-def _schema_of(task_type: str) -> dict[str, Any]:
-    for one in queries.live().agents:
-        found = one.schemas.get(task_type, {}).get("input")
-        if found:
-            return dict(found)
-    return {}
-
-
-@require_http_methods(["GET", "POST"])
-@operator_required
-def test_call(request: HttpRequest, task_type: str) -> HttpResponse:
-    """Send one task to the agents of a type and watch what comes back."""
-    more_rows = request.POST.get("add", "")
-    data = {name: request.POST.get(name, "") for name in request.POST} if request.method == "POST" else None
-    form = SchemaForm(_schema_of(task_type), name="payload", data=data, more_rows=more_rows)
-    fault, status = "", 200
-    if request.method == "POST" and more_rows:
-        form.errors.clear()
-    elif request.method == "POST":
-        fault, status = "Some fields need another look.", 422
-        if form.is_valid():
-            call = {"task_type": task_type, "payload": form.value()}
-            try:
-                new_id = operations.submit(
-                    request.user, "agent_test_call", call, labels={"test of": task_type}, request=request
-                )
-                return redirect("workflow", workflow_id=new_id)
-            except GanglionError as error:
-                fault = str(error)
-    context = {"task_type": task_type, "form": form, "fault": fault, "example": msgspec.json.encode({}).decode()}
-    response = render(request, "dashboard/test_call.html", context, status=status)
-    response["Cache-Control"] = "no-store"
-    return response

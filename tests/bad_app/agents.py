@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import msgspec
 
@@ -42,6 +43,13 @@ async def silence(task: Task, word: str) -> Answer:
     """Never answer."""
     await asyncio.Event().wait()
     raise AssertionError
+
+
+@agent("bad_hang", version="1")
+def hang(task: Task, seconds: float) -> str:
+    """Hold a thread whatever the time limit says."""
+    time.sleep(seconds)
+    return "woke"
 
 
 @agent("bad_slow", timeout_s=60)

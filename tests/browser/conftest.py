@@ -19,7 +19,12 @@ from tests.stack import Stack
 def stack() -> Iterator[Stack]:
     """Ganglion started by ``bin/up``; at the end it must stop in order and leave no process behind."""
     with servers.folder() as folder:
-        running = Stack(folder, servers.spare_port(), GANGLION_EXTRA_APPS="tests.repair_app,tests.bad_app")
+        running = Stack(
+            folder,
+            servers.spare_port(),
+            GANGLION_EXTRA_APPS="tests.repair_app,tests.bad_app",
+            GANGLION_FROZEN_AFTER_S="4",
+        )
         running.start()
         yield running
         code = running.end(signal.SIGTERM)

@@ -22,6 +22,7 @@ import redis
 from playwright.sync_api import Browser, Page, expect
 
 from tests import servers
+from tests.a2a_peer import Peer
 from tests.bad_app.agents import SCRIPT
 from tests.browser.console import reviewed
 from tests.stack import ROOT, Stack, wait_until
@@ -343,6 +344,7 @@ def test_a_remote_agent_is_registered_tried_and_removed_without_javascript(
     plain.goto(f"{stack.url}/agents/types/echo_back/test/")
     plain.locator("main textarea").first.fill('{"word": "hello"}')
     plain.locator("[data-primary]").click()
+    plain.get_by_role("link", name="Open it as a workflow").click()
     ended(plain)
     plain.goto(f"{plain.url.partition('?')[0]}?tab=data")
     expect(plain.locator("#wf-result")).to_contain_text("hello")
@@ -350,6 +352,40 @@ def test_a_remote_agent_is_registered_tried_and_removed_without_javascript(
     plain.locator("#ag-remote").get_by_role("button", name="Remove").click()
     expect(plain.locator("main")).to_contain_text("echo is removed")
     context.close()
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    made = Peer()
+    yield made
+    made.close()
+
+
+def test_an_a2a_agent_joins_by_its_card(page: Page, stack: Stack, peer: Peer) -> None:
+    peer.card = {**peer.old_card(), "name": "counter", "skills": [{"id": "count_words", "tags": ["text"]}]}
+    peer.results = [{"parts": [{"kind": "data", "data": {"words": many}}]} for many in (3, 2)]
+    page.goto(f"{stack.url}/agents/")
+    page.get_by_role("link", name="Add an A2A agent").click()
+    page.locator("#c-url").fill(peer.url)
+    page.get_by_role("button", name="Read the card").click()
+    expect(page.locator("#change")).to_contain_text("counter is new")
+    expect(page.locator("#change .diff-new").first).to_be_visible()
+    expect(page.get_by_role("button", name="Activate counter")).to_be_disabled()
+    page.locator("#t-input").fill("one two three")
+    page.get_by_role("button", name="Send the call").click()
+    expect(page.locator("#try [role=status]")).to_contain_text(re.compile(r'counter answered in.*"words": 3', re.S))
+    page.get_by_role("button", name="Activate counter").click()
+    expect(page.locator("#remote-counter")).to_contain_text("A2A/0.3")
+    # and the gateway takes its tasks from the queue
+    page.goto(f"{stack.url}/agents/types/count_words/test/")
+    page.locator("form [name^=payload]").first.fill('"a b"')
+    page.locator("[data-primary]").click()
+    expect(page.locator("#tc-result")).to_contain_text('"words": 2', timeout=SLOW)
+    expect(page.locator("#tc-outcome")).to_contain_text("gateway-counter")
+    page.goto(f"{stack.url}/agents/")
+    page.locator("#remote-counter").get_by_role("button", name="Remove").click()
+    page.get_by_role("button", name="Remove it").click()
+    expect(page.locator("main")).to_contain_text("counter is removed")
 
 
 def ended(plain: Page) -> None:
