@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 import warnings
 
 from celery.exceptions import SecurityWarning
-from celery.signals import worker_ready
+from celery.signals import beat_embedded_init, worker_ready
 
 from config.celery_app import app
 from coordination.readiness import announce
+
+_LOOK_S = 0.5
 
 
 def main() -> None:
     """Work until SIGTERM; a running job is finished first."""
     warnings.simplefilter("ignore", SecurityWarning)  # about root and pickled messages; ours are JSON only
     worker_ready.connect(lambda **_: announce(), weak=False)
+    worker = os.getpid()
+    beat_embedded_init.connect(lambda **_: _end_with(worker), weak=False)
     app.worker_main(
         [
             "--quiet",
@@ -28,6 +35,17 @@ def main() -> None:
             "--without-heartbeat",
         ]
     )
+
+
+def _end_with(parent: int) -> None:
+    """Let this process, the clock's, end soon after the worker that started it, however that ended."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_S)
+        os._exit(0)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 if __name__ == "__main__":

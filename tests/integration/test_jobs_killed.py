@@ -1,4 +1,4 @@
-"""A worker killed in the middle of its jobs: they run again soon, and their effects are there once."""
+"""A worker killed in the middle of its jobs: its clock ends, they run again soon, and their effects are there once."""
 
 from __future__ import annotations
 
@@ -33,6 +33,13 @@ def _start(environ: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     with open(reading, "rb") as pipe:
         assert pipe.read(1) == b"1", log.read_text()[-800:]
     return process
+
+
+def _running(parent: int = 0) -> set[int]:
+    """The processes that have not ended; when asked, only those that one has started."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in listed.splitlines()]
+    return {int(pid) for pid, ppid, stat, *_ in rows if stat[0] != "Z" and parent in (0, int(ppid))}
 
 
 def _living(client: SyncClient) -> int:
@@ -75,8 +82,11 @@ def test_jobs_run_again_and_a_schedule_fires_once(own_redis: RedisServer, tmp_pa
         worker = _start(environ, log)
         stack.callback(lambda: (worker.kill(), worker.wait()))
         wait_until(lambda: taken() >= 2 and _living(client) == 1, 60)
+        clock = _running(worker.pid)
+        assert len(clock) == 1
         worker.kill()
         worker.wait()
+        wait_until(lambda: not clock & _running(), 10)
         sql("ROLLBACK")
         assert sql("SELECT last_workflow_id FROM dashboard_schedule") == [("",)]
         assert taken() >= 1
