@@ -358,7 +358,9 @@ class Execution(Mending):
             await host.writer.cancel(self.workflow_id, DEADLINE, "Its deadline has passed.")
             self._reread = True
         batch = Batch(self.workflow_id, now_ms)
-        batch.entries += [j.TimerFired(step) for step, due_ms in self._timers().items() if due_ms <= now_ms]
+        fired = {item.entry.step for item in self._buffer.values() if isinstance(item.entry, j.TimerFired)}
+        due = [step for step, due_ms in self._timers().items() if due_ms <= now_ms and step not in fired]
+        batch.entries += [j.TimerFired(step) for step in due]
         batch.event = "progressed" if batch.entries else ""
         if batch.entries:
             await checkpoint(host, self, batch)

@@ -133,6 +133,31 @@ async def test_hosts_and_agents_beat_on_new_connections_soon_after_the_old_ones_
         proxy.cut()
 
 
+@pytest.mark.once
+async def test_a_timer_fires_once_while_the_journal_before_it_cannot_be_read(
+    core: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class CoreTimed(DistributedCoordinator):
+        async def run(self) -> None:
+            await self.gather(self.dispatch_task("core_nobody", 1, timeout_s=0.1), self.sleep(0.5))
+
+    async def unread(*_: object) -> list[object]:
+        reads.append(1)
+        raise ServerUnavailable("The test says so.")
+
+    reads: list[int] = []
+    host = await core.host()
+    identity = await core.client.submit("core_timed")
+    await core.entry(identity, j.TimerSet)
+    with monkeypatch.context() as away:
+        away.setattr("coordination.execution.read_after", unread)
+        away.setattr(host, "deliver", lambda *_: None)
+        await core.client.signal(identity, "unheard")  # stands between what the host knows and the timer's end
+        await core.entry(identity, j.TimerFired)
+        await until(lambda: len(reads) > 5)
+    assert len(await core.journal(identity, j.TimerFired)) == 1
+
+
 class CoreCounted(DistributedCoordinator):
     async def run(self) -> int:
         return int(await self.wait_for_signal("n", returns=int))
