@@ -108,5 +108,7 @@ class Suspects:
         return raw.decode() if raw else ""
 
     async def clear(self, dead: str) -> None:
-        """Take a dead host's mark away, once its workflows are taken over."""
-        await self._host.connection.call("HDEL", self._host.connection.keys.executing, dead)
+        """Take a dead host's mark away, unless its workflow is still to be taken over: perhaps by a peer."""
+        connection, suspect = self._host.connection, await self.of(dead)
+        if suspect and await connection.call("HGET", connection.keys.workflow(suspect), "owner") != dead.encode():
+            await connection.call("HDEL", connection.keys.executing, dead)

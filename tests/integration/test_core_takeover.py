@@ -13,6 +13,10 @@ import tests.core_app.workflows  # noqa: F401 - the client checks inputs against
 from coordination import journal as j
 from coordination.client import WorkflowFailed
 from coordination.domain import Reason, WorkflowState
+from coordination.host import Host
+from coordination.keys import COORDINATORS_GROUP
+from coordination.leases import Leases
+from coordination.streams import ensure_groups
 from tests.core_app.agents import calls
 from tests.core_harness import World, until
 from tests.core_host import HostProcess, host_process
@@ -217,6 +221,31 @@ async def test_a_run_that_ends_its_host_is_handed_to_people(core: World) -> None
         await core.decide(found, "fail")
         with pytest.raises(WorkflowFailed):
             await core.client.result(identity, timeout_s=10)
+
+
+@pytest.mark.once
+async def test_a_dead_hosts_mark_stays_until_its_workflow_is_taken_over(
+    core: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer that takes over other entries of the dead host, or has no room, leaves the mark to whoever comes."""
+    keys, call = core.connection.keys, core.connection.call
+    identity = await core.client.submit("core_open")
+    stream = keys.workflows(keys.shard(identity))
+    await ensure_groups(core.connection, [stream], COORDINATORS_GROUP)
+    read = await call("XREADGROUP", "GROUP", COORDINATORS_GROUP, "fallen", "STREAMS", stream, ">")
+    assert await Leases(core.connection, "fallen").claim(identity, f"w{read[0][1][0][0].decode()}")
+    await call("HSET", keys.executing, "fallen", identity)
+    with monkeypatch.context() as full:
+        full.setattr(Host, "room", lambda self: 0)
+        host = await core.host("peer")
+        await host._watchdog.rescue()
+        assert await host.suspects.of("fallen") == identity
+
+    found = await core.escalation(identity)
+    assert found.reason is Reason.COORDINATOR_CRASHED
+    await until(lambda: host.takeovers == 1)
+    await host._watchdog.rescue()
+    assert await host.suspects.of("fallen") == ""
 
 
 async def test_a_run_that_blocks_ends_its_host_and_is_named(core: World, tune: Tune) -> None:
