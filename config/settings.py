@@ -23,6 +23,8 @@ SECRET_KEY = environment.secret_key(HOME)
 ALLOWED_HOSTS = environment.names("GANGLION_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = environment.names("GANGLION_ORIGINS", [])
 
+LAB = environment.flag("GANGLION_LAB")  # parts of this system may be killed on purpose; only bin/up sets it
+
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -36,6 +38,8 @@ INSTALLED_APPS = [
     "dashboard",
     "dashboard.notices",
     "dashboard.people",
+    "dashboard.lab",
+    *(["dashboard.lab.load"] if LAB else []),
     "allauth",
     "allauth.account",
     "allauth.mfa",

@@ -1,5 +1,6 @@
 """Routes of the whole project."""
 
+from django.conf import settings
 from django.urls import include, path
 
 urlpatterns = [
@@ -7,6 +8,7 @@ urlpatterns = [
     path("runs/legal-review/", include("examples.legal_review.urls")),
     path("runs/shipments/", include("examples.shipments.urls")),
     path("notices/", include("dashboard.notices.urls")),
+    *([path("lab/", include("dashboard.lab.urls"))] if settings.LAB else []),
     path("", include("dashboard.people.urls")),
     path("", include("dashboard.urls")),
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 _home = tempfile.mkdtemp(prefix="gt-", dir="/tmp")
 atexit.register(shutil.rmtree, _home, ignore_errors=True)
 os.environ["GANGLION_HOME"] = _home
+os.environ["GANGLION_LAB"] = "1"
 # without a server of the run's own, the fixture redis_url starts one on this socket when a test asks for it
 os.environ["REDIS_URL"] = os.environ.get("GANGLION_TEST_REDIS_URL") or f"unix://{_home}/redis.sock"
 

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from config.up import processes, server
 from config.up.child import Child, Program
@@ -129,6 +130,14 @@ def _environment(options: Options, environ: dict[str, str]) -> dict[str, str]:
     environ["GANGLION_HOME"] = str(options.home)
     environ["PYTHONUNBUFFERED"] = "1"
     environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if not _is_local(environ.get("GANGLION_PUBLIC_URL", "")):
+        environ["GANGLION_LAB"] = "0"
+    environ.setdefault("GANGLION_LAB", "1")
     for name in ("PYTHONSAFEPATH", "GANGLION_READY_FD"):
         environ.pop(name, None)
     return environ
+
+
+def _is_local(url: str) -> bool:
+    """Whether only this machine reaches the console; then parts of it may be killed on purpose, in the lab."""
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")

@@ -6,6 +6,7 @@ import time
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpRequest
 from django.urls import reverse
@@ -16,7 +17,7 @@ from dashboard import decisions, queries
 from dashboard.freshness import Late, late
 from dashboard.models import Decision
 from dashboard.relay_status import RelayLag
-from dashboard.roles import allowed, role_of
+from dashboard.roles import ADMIN, allowed, role_of
 
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "ganglion_theme"
@@ -59,6 +60,7 @@ _SECTIONS = (
     ("agents", "Agents", "robot", False),
     ("coordinators", "Coordinators", "sitemap", True),
     ("runs", "Runs", "rocket", True),
+    ("lab", "Lab", "flask", True),
     ("notices", "Notices", "bell", True),
     ("audit", "Audit", "clipboard-list", True),
     ("settings", "Settings", "settings", True),
@@ -86,10 +88,12 @@ def connected() -> bool:
     return answer
 
 
-def links(path: str) -> list[Link]:
-    """The sections, with the one that holds ``path`` marked."""
+def links(path: str, role: str) -> list[Link]:
+    """The sections, with the one that holds ``path`` marked; the lab is for administrators, where it is on."""
     found = []
     for name, words, icon, secondary in _SECTIONS:
+        if name == "lab" and not (settings.LAB and role == ADMIN):
+            continue
         href = reverse(name)
         active = path == href if href == "/" else path.startswith(href)
         found.append(Link(href, words, icon, active, secondary, counts=name == "escalations", gap=name == "settings"))
@@ -125,7 +129,7 @@ def frame(request: HttpRequest | None) -> Frame:
     full = request.get_full_path() if request is not None else "/"
     return Frame(
         theme=theme_of(request),
-        links=links(path),
+        links=links(path, role),
         shortcuts=_shortcuts(),
         open_escalations=count,
         person=person or "Nobody",
