@@ -1,4 +1,4 @@
-"""The guards of the twenty-five bugs, and what the code is without them."""
+"""What keeps the twenty-five bugs away and the eleven invariants true, and what the code is without it."""
 
 from __future__ import annotations
 
@@ -39,11 +39,12 @@ class Mutation(NamedTuple):
     """One guard, and what stands in its place when it is taken out.
 
     Attributes:
-        number: The bug's.
+        number: The bug's, or the invariant's.
         words: What the guard does.
         path: The file it stands in.
         guard: Its text, once in that file.
         without: What the text becomes.
+        tests: Those that show an invariant; the tests of a bug have its number in their names.
     """
 
     number: int
@@ -51,11 +52,12 @@ class Mutation(NamedTuple):
     path: str
     guard: str
     without: str
+    tests: tuple[str, ...] = ()
 
     @property
-    def bug(self) -> str:
-        """What goes wrong without it."""
-        return BUGS[self.number]
+    def name(self) -> str:
+        """``17`` for a bug, ``I3`` for an invariant."""
+        return f"I{self.number}" if self.tests else str(self.number)
 
 
 MUTATIONS = [
@@ -205,5 +207,82 @@ MUTATIONS = [
         25, "a page that missed a frame is sent all of it", "dashboard/consumers.py",
         "            await self._present()\n            return\n        self.sent.clear()\n",
         "            await self._present()\n            return\n",
+    ),
+]  # fmt: skip
+
+FLOWS, TASKS = "tests/lua/test_workflow_scripts.py", "tests/lua/test_task_scripts.py"
+
+INVARIANTS = [
+    Mutation(
+        1, "state, index and queue entry are written together", f"{LUA}/submit-4.lua",
+        "redis.call('ZADD', KEYS[3], string.format('%.0f', now + look), id)\n", "",
+        (f"{FLOWS}::test_submit_writes_state_index_and_entry_at_once",),
+    ),
+    Mutation(
+        2, "a write compares the epoch", f"{LUA}/checkpoint-4.lua", "epoch ~= ARGV[2] or ", "",
+        (f"{FLOWS}::test_stale_epochs_are_refused_and_change_nothing",),
+    ),
+    Mutation(
+        2, "taking up raises the epoch", f"{LUA}/claim_workflow-6.lua", "epoch = tonumber(epoch) + 1",
+        "epoch = math.max(tonumber(epoch), 1)", (f"{FLOWS}::test_stale_epochs_are_refused_and_change_nothing",),
+    ),
+    Mutation(
+        3, "a step that is settled takes no other result", f"{LUA}/report_task-3.lua", "or not open or", "or",
+        (f"{TASKS}::test_the_first_result_of_any_attempt_settles",),
+    ),
+    Mutation(
+        4, "nobody parks over what it has not read", f"{LUA}/park-5.lua",
+        "if seq ~= ARGV[3] then return UNREAD end", "", (f"{FLOWS}::test_park_is_refused_while_something_is_unread",),
+    ),
+    Mutation(
+        4, "nobody ends a workflow over what it has not read", f"{LUA}/finish-6.lua",
+        "if seq ~= ARGV[3] then return {UNREAD} end", "",
+        (f"{FLOWS}::test_finish_is_refused_while_something_is_unread",),
+    ),
+    Mutation(
+        5, "an escalation's id is opened once", f"{LUA}/escalate-5.lua",
+        "if redis.call('EXISTS', KEYS[3]) == 1 then return {DUPLICATE} end", "",
+        ("tests/lua/test_escalation_scripts.py::test_it_opens_once_with_the_workflows_state",),
+    ),
+    Mutation(
+        5, "a decision needs an open escalation of its version", f"{LUA}/decide-7.lua",
+        "if state ~= 'open' or version ~= ARGV[3] then", "if false then",
+        ("tests/lua/test_escalation_scripts.py::test_one_of_a_hundred_deciders_wins",),
+    ),
+    Mutation(
+        6, "what is due is looked at", "coordination/sweeper.py", "for raw in due", "for raw in due[:0]",
+        ("tests/integration/test_core_waiting.py::test_a_long_timer_brings_a_parked_workflow_back",),
+    ),
+    Mutation(
+        7, "attempts are counted", "coordination/task_steps.py", "elif run.used > run.retries:", "elif False:",
+        ("tests/integration/test_core_retries.py::test_after_the_last_attempt_there_is_exactly_one_escalation",),
+    ),
+    Mutation(
+        7, "agents that a task has ended are counted", f"{LUA}/claim_task-3.lua", "if task.claims > most then",
+        "if false then", (f"{TASKS}::test_a_task_that_ends_its_agents_is_poison_and_says_so",),
+    ),
+    Mutation(
+        8, "what is acknowledged leaves its stream, and nothing else does", f"{LUA}/acknowledge-1.lua",
+        "redis.call('XDEL', KEYS[1], unpack(ARGV, 2))", "redis.call('XTRIM', KEYS[1], 'MAXLEN', 0)",
+        ("tests/lua/test_property_queues.py::test_any_sequence_keeps_each_entry_in_one_place",),
+    ),
+    Mutation(
+        9, "a server's refusal is told as one", "coordination/wire.py", "refusal(said)", "None",
+        ("tests/integration/test_core_refusals.py::test_refused_writes_are_said_and_accepted_work_goes_on_later",),
+    ),
+    Mutation(
+        10, "nothing is forgotten that the history lacks", f"{LUA}/forget-2.lua", "seq ~= ARGV[1] or ", "",
+        (f"{FLOWS}::test_forget_keeps_what_is_not_mirrored_to_its_end",),
+    ),
+    Mutation(
+        10, "an older reading is not stored", "dashboard/mirror.py",
+        '"(excluded.generation, excluded.seq) > (dashboard_workflow.generation, dashboard_workflow.seq)"', '"1 = 1"',
+        ("tests/integration/test_relay.py::test_an_older_reading_never_overwrites_a_newer_one",),
+    ),
+    Mutation(
+        11, "what waits is carried over to a clock that was set", "coordination/host.py",
+        "execution.clock_set(int(moved_ms))", "pass",
+        ("tests/integration/test_core_clock.py::"
+         "test_a_clock_set_by_an_hour_declares_nobody_dead_and_starts_nothing_twice",),
     ),
 ]  # fmt: skip

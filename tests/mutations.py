@@ -1,7 +1,8 @@
-"""Takes the guard of each of the twenty-five bugs out, one at a time, and sees whether the bug's test notices.
+"""Takes out what keeps the bugs away and the invariants true, one at a time, and sees whether a test notices.
 
-``python -m tests.mutations [--number N] [--markdown]`` works on copies of the tree in a temporary folder, never on the
-tree itself. A mutation is caught when the tests with its number fail in the mutated copy and pass in the plain one.
+``python -m tests.mutations [--name 17 | --name I3] [--markdown]`` works on copies of the tree in a temporary folder,
+never on the tree itself. A mutation is caught when its tests fail in the mutated copy and pass in the plain one; one
+whose tests do not end is not, it hung.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.mutation_list import MUTATIONS, Mutation
+from tests.mutation_list import INVARIANTS, MUTATIONS, Mutation
 
 ROOT = Path(__file__).parent.parent
 LIMIT_S = 180.0
+HUNG = -1
 
 
 def copy_tree(to: Path) -> None:
@@ -33,12 +35,19 @@ def copy_tree(to: Path) -> None:
             shutil.copy2(source, target)
 
 
-def run_tests(folder: Path, number: int) -> tuple[int, str]:
-    """Run a bug's tests in a copy; pytest's exit code, and the tests that failed."""
-    name = f"test_bug_{number:02}_"
+def tests_of(mutation: Mutation, folder: Path) -> list[str]:
+    """What pytest is told, to run a mutation's tests."""
+    if mutation.tests:
+        return list(mutation.tests)
+    name = f"test_bug_{mutation.number:02}_"
     found = (folder / "tests/integration").glob("test_bugs_*.py")
     files = [str(path.relative_to(folder)) for path in sorted(found) if name in path.read_text(encoding="utf-8")]
-    command = [sys.executable, "-m", "pytest", *files, "-k", name, "-q", "-n", "0", "-x"]
+    return [*files, "-k", name]
+
+
+def run_tests(folder: Path, tests: list[str]) -> tuple[int, str]:
+    """Run tests in a copy; pytest's exit code, and the tests that failed."""
+    command = [sys.executable, "-m", "pytest", *tests, "-q", "-n", "0", "-x"]
     try:
         done = subprocess.run(
             [*command, "-p", "no:cacheprovider"],
@@ -49,7 +58,7 @@ def run_tests(folder: Path, number: int) -> tuple[int, str]:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return 1, "did not end"
+        return HUNG, "did not end"
     failed = re.findall(r"^(?:FAILED|ERROR) \S+::(\S+)", done.stdout, re.MULTILINE)
     return done.returncode, ", ".join(failed) or done.stdout.strip().rpartition("\n")[2]
 
@@ -64,54 +73,53 @@ def apply(mutation: Mutation, folder: Path) -> None:
     text = path.read_text(encoding="utf-8")
     if text.count(mutation.guard) != 1:
         raise SystemExit(
-            f"Bug {mutation.number}: {mutation.guard!r} is {text.count(mutation.guard)} times in {mutation.path}, not "
+            f"{mutation.name}: {mutation.guard!r} is {text.count(mutation.guard)} times in {mutation.path}, not "
             "once. The guard has changed; change tests/mutation_list.py too."
         )
     path.write_text(text.replace(mutation.guard, mutation.without), encoding="utf-8")
 
 
-def try_one(mutation: Mutation, folder: Path) -> tuple[bool, str]:
-    """Whether a mutation is caught, and by which test."""
+def try_one(mutation: Mutation, folder: Path) -> tuple[int, str]:
+    """What pytest's exit code is with a mutation, and the tests that failed."""
     kept = (folder / mutation.path).read_text(encoding="utf-8")
     apply(mutation, folder)
     try:
-        code, said = run_tests(folder, mutation.number)
+        return run_tests(folder, tests_of(mutation, folder))
     finally:
         (folder / mutation.path).write_text(kept, encoding="utf-8")
-    return code == 1, said
 
 
 def main() -> int:
-    """Try all mutations, or those of one bug; 0 when all were caught."""
+    """Try all mutations, or those of one name; 0 when all were caught."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
-    parser.add_argument("--number", type=int, help="one bug only")
-    parser.add_argument("--markdown", action="store_true", help="print the table of docs/reliability.md")
+    parser.add_argument("--name", help="one bug or invariant only: 17, I3")
+    parser.add_argument("--markdown", action="store_true", help="print a table of what was tried")
     chosen = parser.parse_args()
-    wanted = [mutation for mutation in MUTATIONS if chosen.number in (None, mutation.number)]
+    wanted = [mutation for mutation in MUTATIONS + INVARIANTS if chosen.name in (None, mutation.name)]
     rows: list[str] = []
     missed = 0
     with tempfile.TemporaryDirectory(prefix="gm-") as made:
         folder = Path(made)
         copy_tree(folder)
-        sound: dict[int, tuple[int, str]] = {}
+        sound: dict[tuple[str, ...], tuple[int, str]] = {}
         for mutation in wanted:
-            began = time.monotonic()
-            if mutation.number not in sound:
-                sound[mutation.number] = run_tests(folder, mutation.number)
-            if sound[mutation.number][0]:
-                raise SystemExit(f"Bug {mutation.number}: its tests fail as they are: {sound[mutation.number][1]}")
-            caught, said = try_one(mutation, folder)
-            missed += not caught
-            verdict = "caught" if caught else "MISSED"
+            began, tests = time.monotonic(), tests_of(mutation, folder)
+            if tuple(tests) not in sound:
+                sound[tuple(tests)] = run_tests(folder, tests)
+            if sound[tuple(tests)][0]:
+                raise SystemExit(f"{mutation.name}: its tests fail as they are: {sound[tuple(tests)][1]}")
+            code, said = try_one(mutation, folder)
+            missed += code != 1
+            verdict = {1: "caught", HUNG: "hung"}.get(code, "MISSED")
             print(
-                f"{mutation.number:>3} {verdict} {time.monotonic() - began:5.1f} s  {mutation.words}: {said}",
+                f"{mutation.name:>3} {verdict} {time.monotonic() - began:5.1f} s  {mutation.words}: {said}",
                 flush=True,
             )
             where = f"`{mutation.path.removeprefix('coordination/')}`"
-            test = f"`{said.partition('[')[0]}`" if caught else "none"
-            rows.append(f"| {mutation.number} | {mutation.bug} | {mutation.words} ({where}) | {test} | {verdict} |")
+            test = f"`{said.partition('[')[0]}`" if code == 1 else "none"
+            rows.append(f"| {mutation.name} | {mutation.words} ({where}) | {test} | {verdict} |")
     if chosen.markdown:
-        print("\n| # | bug | guard | its test | guard taken out |\n|---|---|---|---|---|")
+        print("\n| | guard | its test | guard taken out |\n|---|---|---|---|")
         print("\n".join(rows))
     return 1 if missed else 0
 

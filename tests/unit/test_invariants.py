@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutation_list import INVARIANTS
+
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = range(1, 12)
 PROMISES = (ROOT / "docs/reliability.md").read_text().split("## What is impossible")[0]
@@ -14,6 +16,16 @@ ROWS = {int(cells[0]): cells[1:] for cells in re.findall(r"^\| (\d+) \| (.*?) \|
 TESTS = {path.name: path for path in (ROOT / "tests").rglob("test_*.py")}
 
 pytestmark = pytest.mark.once
+
+
+SHOWN = {
+    number: {
+        (file, name)
+        for file, names in re.findall(r"`(test_\w+\.py)`: ((?:`test_\w+`(?:, )?)+)", cells[2])
+        for name in re.findall(r"`(test_\w+)`", names)
+    }
+    for number, cells in ROWS.items()
+}
 
 
 def _named() -> dict[int, dict[str, str]]:
@@ -42,8 +54,17 @@ def test_the_code_that_keeps_an_invariant_names_it_in_the_documents_words(number
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_every_invariant_is_shown_by_tests_that_exist(number: int) -> None:
-    shown = re.findall(r"`(test_\w+\.py)`: ((?:`test_\w+`(?:, )?)+)", ROWS[number][2])
-    assert shown
-    for file, names in shown:
-        for name in re.findall(r"`(test_\w+)`", names):
-            assert f"def {name}(" in TESTS[file].read_text(), f"{file} has no {name}"
+    assert SHOWN[number]
+    for file, name in SHOWN[number]:
+        assert f"def {name}(" in TESTS[file].read_text(), f"{file} has no {name}"
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_every_invariant_has_keepers_that_can_be_taken_out_and_tests_of_its_row(number: int) -> None:
+    own = [mutation for mutation in INVARIANTS if mutation.number == number]
+    assert own
+    for mutation in own:
+        assert Path(mutation.path).name in NAMED[number]
+        assert {
+            (Path(file).name, name) for file, _, name in (test.partition("::") for test in mutation.tests)
+        } <= SHOWN[number]

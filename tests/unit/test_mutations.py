@@ -1,4 +1,4 @@
-"""Each of the twenty-five bugs has a test with its number, and a guard that ``tests.mutations`` can take out."""
+"""Each of the twenty-five bugs and eleven invariants has a test, and a guard that ``tests.mutations`` can take out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutation_list import BUGS, MUTATIONS, Mutation
+from tests.mutation_list import BUGS, INVARIANTS, MUTATIONS, Mutation
 
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.once
@@ -21,7 +21,7 @@ def test_every_bug_has_a_test_a_guard_and_a_row_in_the_document(number: int) -> 
     assert re.search(rf"^\| {number} \| {re.escape(BUGS[number])} \|", (ROOT / "docs/reliability.md").read_text(), re.M)
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: f"{mutation.number} {mutation.words}")
+@pytest.mark.parametrize("mutation", MUTATIONS + INVARIANTS, ids=lambda mutation: f"{mutation.name} {mutation.words}")
 def test_every_guard_stands_where_the_list_says(mutation: Mutation) -> None:
     text = (ROOT / mutation.path).read_text()
     assert text.count(mutation.guard) == 1, (
