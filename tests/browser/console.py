@@ -21,3 +21,13 @@ def reviewed(page: Page, stack: Stack, sample: str) -> str:
         re.compile("Completed|Needs a human|Failed"), timeout=60_000
     )
     return workflow
+
+
+def ended(plain: Page) -> None:
+    """Reload a workflow's page, as people without JavaScript do, until it has ended."""
+    for _ in range(120):
+        if plain.locator("#wf-head .chip").first.inner_text().strip() in ("Completed", "Cancelled", "Failed"):
+            return
+        plain.wait_for_timeout(250)
+        plain.reload()
+    raise AssertionError(plain.locator("#wf-head").inner_text())
