@@ -15,6 +15,7 @@ from coordination.errors import BadRequest
 from dashboard import onboarding, operations, queries
 from dashboard.api import shapes
 from dashboard.api.auth import caller, confirmed, may
+from dashboard.queries import fleet
 from dashboard.redaction import redact, redact_text
 
 router = Router(tags=["agents and coordinators"])
@@ -33,9 +34,9 @@ class RampIn(shapes.Body):
 
 
 @router.get("/agents", auth=may("view"), response=list[dict[str, Any]], summary="List agent instances")
-def agents(request: HttpRequest) -> Any:
-    """Every agent instance in the service registry."""
-    return shapes.full(core.sync().inspect.agents())
+def agents(request: HttpRequest, q: str = "") -> Any:
+    """The agent instances in the service registry: every one, or those that fit words or ``capability:value``."""
+    return shapes.full(fleet.matching(core.sync().inspect.agents(), q[:200]))
 
 
 @router.get("/agents/{instance}", auth=may("view"), response=dict[str, Any], summary="Read an agent instance")

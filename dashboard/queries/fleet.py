@@ -124,6 +124,12 @@ def search(rows: list[TypeRow], text: str) -> list[TypeRow]:
     return found
 
 
+def matching(agents: Iterable[AgentView], text: str) -> list[AgentView]:
+    """The instances that fit every word for one of their types, as ``search`` reads words."""
+    wanted = text.lower().split()
+    return [agent for agent in agents if any(all(_fits(w, name, agent) for w in wanted) for name in agent.types)]
+
+
 def _fits(word: str, task_type: str, agent: AgentView) -> bool:
     name, colon, value = word.partition(":")
     if colon:

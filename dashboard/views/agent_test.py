@@ -31,7 +31,7 @@ def _context(visit: Visit) -> dict[str, Any]:
         raise Http404(f"There is no test call {sent!r}.")
     step = detail.steps[0] if detail.steps else None
     attempt = step.attempts[-1] if step and step.attempts else AttemptView(1)
-    ended = step.finished_ms if step else 0
+    ended = attempt.finished_ms or (step.finished_ms if step else 0)
     return {
         **context,
         "step": step,
@@ -40,7 +40,8 @@ def _context(visit: Visit) -> dict[str, Any]:
         "elsewhere": bool(attempt.agent and visit.query.get("agent") not in (None, "", attempt.agent)),
         "error": attempt.error or (step.error if step else None) or detail.error,
         "waited_ms": attempt.started_ms - attempt.queued_ms if attempt.started_ms else 0,
-        "took_ms": (attempt.finished_ms or ended) - attempt.started_ms if attempt.started_ms else 0,
+        "ended": ended,
+        "took_ms": ended - attempt.started_ms if attempt.started_ms else 0,
         "settled": detail.row.finished_at is not None,
     }
 

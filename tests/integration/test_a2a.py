@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,17 +14,21 @@ from django.test import Client
 from agents import cards
 from agents.addresses import AddressRefused
 from agents.caller import Caller
-from agents.gateway import try_call
+from agents.gateway import Gateway, try_call
 from agents.handlers import InvalidResult
 from agents.task import Task
 from coordination import client as core
 from coordination import config as coordination_config
+from coordination import pool
 from coordination.config import Config
+from coordination.connection import Connection
 from coordination.domain import RemoteAgent, RemoteSkill
 from coordination.errors import FinalError, RetryableError
-from dashboard import accounts, tokens
+from coordination.registry import read_agents
+from dashboard import accounts, onboarding, tokens
 from dashboard.models import AuditEntry
 from tests.a2a_peer import Peer
+from tests.agent_tasks import add, new_type, outcome
 
 pytestmark = pytest.mark.once
 
@@ -158,6 +163,24 @@ async def test_ends_that_are_no_results(debug: Config, peer: Peer) -> None:
         await try_call(debug, msgspec.structs.replace(remote, timeout_s=0.5), "sum", {"n": 1})
 
 
+async def test_the_gateway_runs_it_through_the_queue(debug: Config, peer: Peer) -> None:
+    task_type = new_type("a2a")
+    peer.card = peer.old_card(skills=[{"id": task_type, "tags": ["nda"]}])
+    peer.results = [{"parts": [{"text": "done"}]}]
+    made = Gateway(debug)
+    job = asyncio.create_task(made.run())
+    async with await Connection.open(debug) as connection:
+        await pool.register_remote(connection, cards.definition(*await cards.fetch(debug, peer.url)))
+        workflow = await add(connection, task_type, {"name": "lease"}, requires={"tag": "nda"})
+        assert (await outcome(connection, workflow)).value == "done"
+        (view,) = await read_agents(connection)
+        assert (view.version, view.capabilities) == ("2.1", {task_type: {"tag": ["nda"]}})
+    assert peer.asked[0][1]["params"]["message"]["messageId"] == f"{workflow}:0:0"
+    made.stop()
+    async with asyncio.timeout(20):
+        await job
+
+
 @pytest.fixture
 def admin(debug_settings: None, transactional_db: None) -> User:
     return accounts.ensure_admin()
@@ -215,6 +238,13 @@ def test_an_agent_is_active_only_after_it_has_answered(admin: User, peer: Peer) 
     assert (kinds.count("old"), kinds.count("new")) == (1, 1)
 
 
+def test_a_card_may_not_lead_elsewhere(admin: User, peer: Peer) -> None:
+    for inside in ("http://169.254.169.254/latest/", "https://10.0.0.7/rpc"):
+        peer.card = peer.old_card(url=inside)
+        with pytest.raises(onboarding.CardFault):
+            onboarding.propose(admin, peer.url)
+
+
 def test_the_same_by_the_api(admin: User, peer: Peer) -> None:
     _, raw = tokens.create(admin, "cards", "admin")
     peer.card = peer.new_card()
@@ -231,4 +261,6 @@ def test_the_same_by_the_api(admin: User, peer: Peer) -> None:
     assert tried["output"] == {"total": 6}
     done = post("/activate", draft=tried["draft"])
     assert (done.status_code, done.json()["protocol"]) == (201, "a2a/1.0")
+    headers = {"authorization": f"Bearer {raw}"}
+    assert Client().get("/api/agents?q=kind:none", headers=headers).json() == []
     assert post("", url="http://169.254.169.254/").json()["code"] == "card_fault"
