@@ -75,7 +75,7 @@ class Run:
         if log is None:
             _headline(stage)
         began = time.monotonic()
-        counts = self._pytest(stage, log) if stage.is_pytest else self._check(stage)
+        counts = self._pytest(stage, log) if stage.is_pytest else self._check(stage, log)
         with self._lock:
             if log is not None:
                 _headline(stage)
@@ -88,20 +88,26 @@ class Run:
 
     def lanes(self, lanes: list[list[Stage]]) -> None:
         """Run stages side by side: they wait for servers more than they compute."""
+        lanes = [stages for stages in lanes if stages]
+        if len(lanes) == 1:
+            for stage in lanes[0]:
+                self.stage(stage)
+            return
 
         def lane(stages: list[Stage]) -> None:
             for stage in stages:
                 with tempfile.TemporaryFile("w+") as log:
                     self.stage(stage, log)
 
-        with ThreadPoolExecutor(len(lanes)) as pool:
-            for done in [pool.submit(lane, stages) for stages in lanes if stages]:
+        with ThreadPoolExecutor(max(1, len(lanes))) as pool:
+            for done in [pool.submit(lane, stages) for stages in lanes]:
                 done.result()
 
-    def _check(self, stage: Stage) -> Counts:
+    def _check(self, stage: Stage, log: IO[str] | None) -> Counts:
         code = subprocess.run(
-            stage.command, cwd=ROOT, env=self._environ, check=False, preexec_fn=end_with_parent
-        ).returncode
+            stage.command, cwd=ROOT, env=self._environ, check=False, preexec_fn=end_with_parent,
+            stdout=log, stderr=subprocess.STDOUT if log else None,
+        ).returncode  # fmt: skip
         return Counts(failed=1) if code else Counts(passed=1)
 
     def _pytest(self, stage: Stage, log: IO[str] | None) -> Counts:
@@ -284,12 +290,9 @@ def main() -> int:
         if not (chosen.k and k in ("style", "faults")) and not (chosen.fast and k in ("faults", "browser"))
     ]
     everything = not chosen.kinds and not chosen.fast and not chosen.k
-    if "style" in kinds:
-        for stage in style():
-            run.stage(stage)
     plain = [kind for kind in ("unit", "lua", "integration") if kind in kinds]
-    if plain:
-        run.stage(Stage(", ".join(plain), pytest(plain, workers=0 if chosen.k else _ALONE)))
+    form = style() if "style" in kinds else []
+    run.lanes([form, [Stage(", ".join(plain), pytest(plain, workers=0 if chosen.k else _ALONE))] if plain else []])
     browser = [Stage("browser", pytest(["browser"], workers=_BESIDE))] if "browser" in kinds else []
     if everything:
         run.lanes([further(run), browser])

@@ -75,6 +75,7 @@ async def _outcome(config: Config, workflow: str) -> Outcome:
         return await outcome(connection, workflow)
 
 
+@pytest.mark.once
 async def test_a_server_that_stands_still_makes_nobody_dead(own: Config, own_redis: RedisServer) -> None:
     async with await Connection.open(own) as connection:
         arguments = ("--module", "tests.agent_samples", "--name")

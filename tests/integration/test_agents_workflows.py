@@ -9,6 +9,8 @@ import random
 import time
 from pathlib import Path
 
+import pytest
+
 from coordination import journal
 from coordination.coordinator import DistributedCoordinator
 from tests.agent_samples import Effect
@@ -33,6 +35,7 @@ def lines(ledger: Path) -> list[str]:
     return ledger.read_text("ascii").splitlines() if ledger.exists() else []
 
 
+@pytest.mark.once
 async def test_agents_are_killed_while_workflows_run(core: World, tmp_path: Path) -> None:
     seed = random.randrange(1 << 30)
     dice = random.Random(seed)

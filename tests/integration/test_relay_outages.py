@@ -105,6 +105,7 @@ async def test_one_row_that_does_not_fit_does_not_hold_up_the_others(
     assert any("spoilt stays out of the history" in line for line in caplog.messages)
 
 
+@pytest.mark.once
 def test_it_stops_at_once_and_says_what_is_wrong_with_settings(config: Config, tmp_path: Path) -> None:
     environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings"}
     environ["DATABASE_URL"] = f"sqlite:///{tmp_path}/history.sqlite3"

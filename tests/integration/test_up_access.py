@@ -29,6 +29,7 @@ def documented_users() -> dict[str, str]:
     return {name: f"ACL SETUSER {name} {' '.join(rules.split())}" for name, rules in found}
 
 
+@pytest.mark.once
 @pytest.mark.skipif(bool(os.environ.get("GANGLION_TEST_CLUSTER")), reason="about a single server")
 @pytest.mark.timeout(180)
 def test_each_role_works_as_its_own_user(own_redis: servers.RedisServer, tmp_path: Path) -> None:
