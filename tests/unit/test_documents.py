@@ -51,7 +51,9 @@ def test_the_lifecycle_has_every_state_reason_and_decision() -> None:
 
 def test_the_lifecycle_has_the_table_of_transitions() -> None:
     text = (ROOT / "docs/lifecycle.md").read_text().split("`TRANSITIONS`")[1].split("## Step")[0]
-    rows = dict(re.findall(r"^\| (`queued`|`running`|`waiting`|`needs_human`|`paused`) \| ((?:`|every)[^|]*) \|$", text, re.M))
+    rows = dict(
+        re.findall(r"^\| (`queued`|`running`|`waiting`|`needs_human`|`paused`) \| ((?:`|every)[^|]*) \|$", text, re.M)
+    )
 
     for state, after in TRANSITIONS.items():
         if state.is_final:
