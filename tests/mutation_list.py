@@ -161,6 +161,10 @@ MUTATIONS = [
         "ARGV[1], numbers(5, 6, 7)", "ARGV[1], tonumber(ARGV[5]) or 0, tonumber(ARGV[6]), tonumber(ARGV[7]) or 0",
     ),
     Mutation(
+        17, "entry ids are looked at before the first move", f"{LUA}/move_tasks-2.lua",
+        "assert(string.find(ARGV[index], '^%d+%-%d+$'), 'argument ' .. index .. ' is no id')", "",
+    ),
+    Mutation(
         18, "payloads are bytes to scripts", f"{LUA}/submit-4.lua",
         "'input', ARGV[4],", "'input', cjson.encode(cjson.decode(ARGV[4])),",
     ),

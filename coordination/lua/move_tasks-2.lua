@@ -3,6 +3,7 @@
 -- KEYS: 1 source (stream with a group), 2 destination (stream), which may be the same
 -- ARGV: group, consumer that must hold them ('' for any, also undelivered ones), entry id, entry id ...
 -- Returns how many were moved
+for index = 3, #ARGV do assert(string.find(ARGV[index], '^%d+%-%d+$'), 'argument ' .. index .. ' is no id') end
 local moved = 0
 for index = 3, #ARGV do
   local id = ARGV[index]
