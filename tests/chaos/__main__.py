@@ -11,12 +11,11 @@ import time
 from pathlib import Path
 
 import msgspec
-import uvloop
 from rich.console import Console
 
 from coordination.config import current
 from tests import servers
-from tests.chaos import faults, ledger, page, scenarios
+from tests.chaos import faults, ledger, page, scenarios, until_told
 from tests.chaos.crew import Crew
 from tests.chaos.report import show
 from tests.chaos.run import Run
@@ -38,6 +37,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--agents", type=int, default=2)
     parser.add_argument("--every", type=float, default=5.0, help="seconds between faults")
     parser.add_argument("--only", default="", metavar="NAME[,NAME]", help=f"these faults or groups, or all. {groups}")
+    parser.add_argument("--targets", action="store_true", help="fail when a time misses its target")
     parser.add_argument("--json", type=Path, help="write the report here")
     parser.add_argument("--html", type=Path, help="write the report as a page here")
     parser.add_argument("--keep", type=Path, help="keep logs and data in this folder, which must not exist")
@@ -48,9 +48,9 @@ def options() -> argparse.Namespace:
 def main() -> int:
     """Run; 0 when every invariant held."""
     choice = options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that every process is ended on the way out
     if choice.scenario:
         return scenarios.main(choice.scenario, choice.seed, choice.minutes, choice.json, choice.keep)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that every process is ended on the way out
     names = faults.chosen(choice.only)
     settings = {"GANGLION_NO_AGENT_S": _NO_AGENT_S} if "poison" in names else {}
     with servers.folder() as temporary:
@@ -65,7 +65,7 @@ def main() -> int:
         try:
             with console.status("starting"):
                 crew.start()
-            report = uvloop.run(Run(choice, crew, console, _command(choice)).all())
+            report = until_told.run(Run(choice, crew, console, _command(choice)).all())
         finally:
             crew.stop()
     show(report, console)
@@ -83,6 +83,8 @@ def _command(choice: argparse.Namespace) -> str:
     parts += ["--agents", choice.agents, "--every", f"{choice.every:g}"]
     if choice.only:
         parts += ["--only", choice.only]
+    if choice.targets:
+        parts += ["--targets"]
     return shlex.join(str(part) for part in parts)
 
 

@@ -24,6 +24,11 @@ ROOT = Path(__file__).resolve().parents[2]
 _STOP_S = 20
 
 
+def stands_still(pid: int) -> bool:
+    """Whether a process is stopped by a signal."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 class Member:
     """One process that is started again when it ends, as a supervisor would.
 
@@ -69,11 +74,14 @@ class Member:
     def send(self, number: int) -> None:
         """Send a signal."""
         assert self._process is not None
-        if number == signal.SIGKILL:
-            self.ends.append((self.pid, time.time()))
         self._process.send_signal(number)
-        if number == signal.SIGKILL:
-            self._process.wait()
+
+    def kill(self) -> bool:
+        """End it by SIGKILL; whether that is what ended it."""
+        assert self._process is not None
+        self.ends.append((self.pid, time.time()))
+        self.send(signal.SIGKILL)
+        return self._process.wait() == -signal.SIGKILL
 
     @contextlib.asynccontextmanager
     async def frozen(self) -> AsyncIterator[None]:
@@ -107,7 +115,7 @@ class Member:
 
 
 class Crew:
-    """Server, hosts, agents, relay and ledger, in one folder.
+    """Server, hosts, agents, relay and ledger, in one folder; hosts and agents reach the server by TCP.
 
     Args:
         folder: Holds everything; its path must be short enough for sockets.
@@ -136,13 +144,12 @@ class Crew:
             "PYTHONPATH": str(ROOT),
             **(settings or {}),
         }
+        by_tcp = {"REDIS_URL": f"redis://127.0.0.1:{self.proxy.port}/0", **(settings or {})}
         manage = [sys.executable, str(ROOT / "manage.py")]
         witness = [sys.executable, "-m", "tests.chaos.witness", "run_coordinator"]
-        self.hosts = [self._member(f"host-{n}", [*witness, "--name", f"host-{n}"]) for n in range(hosts)]
-        self.agents = [
-            self._member(f"agent-{n}", [*manage, "run_agent", "--module", "tests.chaos.app", "--name", f"agent-{n}"])
-            for n in range(agents)
-        ]
+        self.hosts = [self._member(f"host-{n}", [*witness, "--name", f"host-{n}"], by_tcp) for n in range(hosts)]
+        work = [*manage, "run_agent", "--module", "tests.chaos.app"]
+        self.agents = [self._member(f"agent-{n}", [*work, "--name", f"agent-{n}"], by_tcp) for n in range(agents)]
         self.relay = self._member("relay", [*manage, "run_relay"])
         receive = [sys.executable, "-m", "tests.chaos.ledger", str(folder / "ledger.sock"), str(self.ledger_path)]
         self.ledger = self._member("ledger", receive)
@@ -152,14 +159,17 @@ class Crew:
         if console:
             self._listener = embedded.listen(0)
             serve = [sys.executable, "-m", "config.web", "--fd", str(self._listener.fileno())]
-            self.web = self._member("web", serve, (self._listener.fileno(),))
+            self.web = self._member("web", serve, fds=(self._listener.fileno(),))
             self.jobs = self._member("jobs", [sys.executable, "-m", "config.jobs"])
         self._done = threading.Event()
+        self._starting = threading.RLock()  # of the main thread too, which a signal may interrupt inside
         self._starter = ThreadPoolExecutor(1, "starter")  # the server ends with the thread that started it
         self._keeper = threading.Thread(target=self._keep, daemon=True)
 
-    def _member(self, name: str, command: list[str], fds: tuple[int, ...] = ()) -> Member:
-        return Member(name, command, self.environ, self.folder / f"{name}.log", fds)
+    def _member(
+        self, name: str, command: list[str], further: dict[str, str] | None = None, fds: tuple[int, ...] = ()
+    ) -> Member:
+        return Member(name, command, {**self.environ, **(further or {})}, self.folder / f"{name}.log", fds)
 
     @property
     def ledger_path(self) -> Path:
@@ -189,7 +199,11 @@ class Crew:
         subprocess.run(command, env=self.environ, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
 
     def start(self) -> None:
-        """Start everything."""
+        """Start everything, unless it is told to stop meanwhile."""
+        with self._starting:
+            self._start()
+
+    def _start(self) -> None:
         (self.folder / "home").mkdir(parents=True)
         self._starter.submit(self.server.start).result()
         self.proxy.start()
@@ -197,6 +211,8 @@ class Crew:
         if self.web is not None:
             self.manage("welcome")  # writes the token that the driver's decisions carry
             self.manage("collectstatic", "--noinput", "-v", "0")
+        if self._done.is_set():
+            return
         for member in (self.ledger, *self.members):
             member.start()
         self._keeper.start()
@@ -215,6 +231,10 @@ class Crew:
     def stop(self) -> None:
         """End everything, the server last."""
         self._done.set()
+        with self._starting:
+            self._stop()
+
+    def _stop(self) -> None:
         if self._keeper.is_alive():
             self._keeper.join()
         for member in (*self.members, self.ledger):

@@ -19,6 +19,7 @@ from tests.chaos.record import FAILED, Record, completed
 T = TypeVar("T")
 
 _TWICE = 0.05  # share of submits and signals that are sent again although they were acknowledged
+_LOOKED_AT = 0.05  # share of workflows whose journal is read in Redis when they end
 _ASK_S = 0.2  # between two looks at the open escalations
 _DECIDING = 16  # escalations answered at once
 _WAIT_S = 60.0  # for one result, before asking again
@@ -43,6 +44,8 @@ class Driver:
         repeated: Submits that were sent again after their acknowledgement.
         innocent: Workflows that people were asked about although their code harms nobody.
         progress_at: When one ended last, by the monotonic clock.
+        living: Workflows on their way.
+        on_end: Called at the end of some workflows.
         stopping: Set it, and nothing more is submitted.
     """
 
@@ -58,6 +61,8 @@ class Driver:
         self.console = console
         self._number = 0
         self._deciding: set[str] = set()
+        self.living: dict[str, None] = {}
+        self.on_end: Callable[[str], Awaitable[None]] | None = None
         self.ended = 0
         self.wrong: list[str] = []
         self.repeated = 0
@@ -122,6 +127,7 @@ class Driver:
         self._record.add("signal", identity, name)
 
     async def _result(self, identity: str, outcome: str) -> None:
+        self.living[identity] = None
         try:
             value = await self._insist(lambda: self.client.result(identity, timeout_s=_WAIT_S))
             found = completed(value)
@@ -131,6 +137,9 @@ class Driver:
             found = f"{type(error).__name__}: {error}"
         if found != outcome:
             self.wrong.append(f"{identity}: {found}, not {outcome}")
+        if self.on_end is not None and self._rng.random() < _LOOKED_AT:
+            await self.on_end(identity)
+        del self.living[identity]
         self.ended += 1
         self.progress_at = time.monotonic()
 

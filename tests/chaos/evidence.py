@@ -3,11 +3,13 @@
 | table | a row is |
 |---|---|
 | started | a start of a handler: key, attempt, pid, ms |
-| effect | an effect: key, pid, ms |
+| effect | an effect: key, attempt, pid, ms |
 | written | a fenced write that was accepted: workflow, seq, epoch |
+| let | a fenced write without an entry of its own that was accepted: workflow, epoch, ms when it was asked for |
 | acknowledged | an acknowledgement: kind, id, what |
 | settled | a step that an agent settled, from the journals: key, agent, ms |
-| raised | an epoch that began, from the journals: workflow, seq, epoch |
+| closed | an attempt that ended without a result, from the journals: key, attempt, how, ms |
+| raised | an epoch that began, from the journals: workflow, seq, epoch, ms |
 | accepted_input | a signal or decision, from the journals: kind, id, what |
 | asked | an escalation that was opened, from the journals: id |
 """
@@ -18,7 +20,7 @@ import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.chaos import ledger
 from tests.chaos.record import Record
@@ -26,14 +28,32 @@ from tests.chaos.record import Record
 _BATCH = 20_000
 _TABLES = {
     "started": "key, attempt, pid, at_ms",
-    "effect": "key, pid, at_ms",
+    "effect": "key, attempt, pid, at_ms",
     "written": "workflow, seq, epoch",
+    "let": "workflow, epoch, at_ms",
     "acknowledged": "kind, id, what",
     "settled": "key, agent, at_ms",
-    "raised": "workflow, seq, epoch",
+    "closed": "key, attempt, how, at_ms",
+    "raised": "workflow, seq, epoch, at_ms",
     "accepted_input": "kind, id, what",
     "asked": "id",
 }
+
+
+class Noted(NamedTuple):
+    """One start or effect of a key."""
+
+    at_ms: int
+    attempt: int
+    pid: int
+
+
+class Closed(NamedTuple):
+    """The end of one attempt of a key without a result: ``failed`` or ``timed out``."""
+
+    at_ms: int
+    attempt: int
+    how: str
 
 
 class Evidence:
@@ -53,7 +73,7 @@ class Evidence:
             self._database.execute(f"CREATE TABLE {name} ({columns})")
         self._waiting: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _TABLES}
         self.refused = 0
-        self.ran: list[str] = []
+        self.ran: set[str] = set()
 
     def add(self, table: str, *row: Any) -> None:
         """Add a row; it can be asked for after ``flush``."""
@@ -90,14 +110,16 @@ class Evidence:
                 case "start":
                     self.add("started", key, number, pid, at_ms)
                 case "effect":
-                    self.add("effect", key, pid, at_ms)
+                    self.add("effect", key, number, pid, at_ms)
                 case "write":
                     workflow, _, seq = key.rpartition("@")
                     self.add("written", workflow, int(seq), number)
+                case "let":
+                    self.add("let", key.rpartition("@")[0], number, at_ms)
                 case "refused":
                     self.refused += 1
                 case "ran":
-                    self.ran.append(key)
+                    self.ran.add(key)
         for line in record.read():
             self.add("acknowledged", *line)
         self.flush()
@@ -106,20 +128,21 @@ class Evidence:
         """Make the questions about single keys fast, once everything is in."""
         self.flush()
         for table, column in (
-            ("started", "key, attempt, at_ms"), ("effect", "key"), ("settled", "key"), ("raised", "workflow"),
+            ("started", "key, attempt, at_ms"), ("effect", "key"), ("settled", "key"), ("closed", "key"),
+            ("raised", "workflow"),
             ("acknowledged", "kind, id"), ("accepted_input", "kind, id, what"), ("asked", "id"),
         ):  # fmt: skip
             self._database.execute(f"CREATE INDEX {table}_by_key ON {table} ({column})")
 
-    def runs(self) -> Iterator[tuple[str, int, list[tuple[int, int]]]]:
-        """Attempts that were started more than once: key, attempt, and (ms, pid) of each start in order."""
+    def several(self, table: str) -> Iterator[tuple[str, list[Noted], list[Closed]]]:
+        """Keys with more than one row in ``started`` or ``effect``: those in order, and the ends of their attempts."""
         rows = self.ask(
-            "SELECT s.key, s.attempt, s.at_ms, s.pid FROM started s JOIN"
-            " (SELECT key, attempt FROM started GROUP BY key, attempt HAVING count(*) > 1) d"
-            " ON d.key = s.key AND d.attempt = s.attempt ORDER BY s.key, s.attempt, s.at_ms"
+            f"SELECT key, at_ms, attempt, pid FROM {table} WHERE key IN"
+            f" (SELECT key FROM {table} GROUP BY key HAVING count(*) > 1) ORDER BY key, at_ms, attempt"
         )
-        for (key, attempt), group in itertools.groupby(rows, lambda row: (row[0], row[1])):
-            yield key, attempt, [(row[2], row[3]) for row in group]
+        for key, group in itertools.groupby(rows, lambda row: row[0]):
+            ends = self.ask("SELECT at_ms, attempt, how FROM closed WHERE key = ?", key)
+            yield key, [Noted(*row[1:]) for row in group], [Closed(*row) for row in ends]
 
     def close(self) -> None:
         """Let go of the file."""

@@ -54,6 +54,7 @@ async def _poison(scene: Scene) -> None:
     waiting = (scene.driver.ends(name, FAILED) for name in names)
     await _within(scene, "poison", asyncio.gather(*waiting))
     fault.until_ms = now_ms()
+    fault.figures = {"queued": len(_JUNK) + 2 * len(_JUNK_WORKFLOWS), "asked": len(names)}
 
 
 async def _submit_raw(scene: Scene, name: str, kind: str, version: int, payload: bytes) -> None:
@@ -104,13 +105,15 @@ async def _duplicates(scene: Scene) -> None:
     while not found and time.monotonic() < deadline:
         found = await call("XRANGE", queue, "-", "+", "COUNT", _ENTRIES)
     fault = scene.note("duplicates", "tasks")
-    settled = 0
+    settled = reported = 0
     for entry_id, fields in found:
         await call("XADD", queue, "*", *fields)
         await call("XADD", queue, "*", *fields)
-        settled += await _report(scene, queue, entry_id, fields) if not settled else 0
+        if not settled:
+            settled += await _report(scene, queue, entry_id, fields)
+            reported += _TIMES
     fault.until_ms = now_ms()
-    fault.figures = {"queued_again": 2 * len(found), "reported": _TIMES if found else 0, "settled": settled}
+    fault.figures = {"queued_again": 2 * len(found), "reported": reported, "late": reported - settled}
 
 
 async def _report(scene: Scene, queue: str, entry_id: bytes, fields: list[bytes]) -> int:

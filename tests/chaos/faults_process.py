@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from typing import Any
 
 from coordination import journal as j
 from coordination.scripts import STALE
-from tests.chaos.crew import Member
+from tests.chaos.crew import Member, stands_still
 from tests.chaos.scene import Fault, Kind, Scene, now_ms
 
 _BOOT_S = 30.0  # for a host that was started again to beat
@@ -17,18 +18,17 @@ _AGENT_STOP_S = 6.0
 _SERVER_STOP_S = 2.0
 _OTHER_STOP_S = 4.0
 _ABANDON_S = 1.0  # within so long after waking, a zombie must have dropped everything
-_FSYNC_S = 1.1  # everysec may lose its last second only when the machine dies, not the process
-_PROBES = 50  # stale writes that are tried in the name of one zombie
+_PROBES = 140  # stale writes that are tried in the name of one zombie
 
 
 async def _a_host(scene: Scene) -> tuple[Member, str]:
-    """A host that beats, and its incarnation; another one beats too, so that somebody is there to take over."""
+    """A host that beats, and its incarnation; all the others beat too, so that no two are away at once."""
     member = scene.rng.choice(scene.crew.hosts)
     others = [host for host in scene.crew.hosts if host is not member]
     deadline = time.monotonic() + _BOOT_S
     while time.monotonic() < deadline:
         host = await scene.incarnation(member)
-        if host and (not others or any([await scene.incarnation(other) for other in others])):
+        if host and all([await scene.incarnation(other) for other in others]):
             return member, host
         await asyncio.sleep(0.1)
     return member, await scene.incarnation(member)
@@ -36,8 +36,11 @@ async def _a_host(scene: Scene) -> tuple[Member, str]:
 
 async def _kill(scene: Scene, name: str, member: Member | None) -> None:
     assert member is not None, f"{name} needs a process that does not run here"
-    scene.note(name, member.name)
-    member.send(signal.SIGKILL)
+    _end(scene.note(name, member.name), member)
+
+
+def _end(fault: Fault, member: Member) -> None:
+    fault.figures["ended"] = int(member.kill())
 
 
 async def _stop(scene: Scene, name: str, member: Member | None, seconds: float, host: str = "") -> None:
@@ -45,13 +48,13 @@ async def _stop(scene: Scene, name: str, member: Member | None, seconds: float, 
     fault = scene.note(name, member.name, host)
     async with member.frozen():
         await asyncio.sleep(seconds)
+        fault.figures["stood"] = int(stands_still(member.pid))
     fault.until_ms = now_ms()
 
 
 async def _host_kill(scene: Scene) -> None:
     member, host = await _a_host(scene)
-    scene.note("host_kill", member.name, host)
-    member.send(signal.SIGKILL)
+    _end(scene.note("host_kill", member.name, host), member)
 
 
 async def _host_stop(scene: Scene) -> None:
@@ -67,6 +70,7 @@ async def _host_zombie(scene: Scene) -> None:
     fault = scene.note("host_zombie", member.name, host)
     async with member.frozen():
         await asyncio.sleep(3 * config.heartbeat_s * config.suspicion_beats)
+        fault.figures["stood"] = int(stands_still(member.pid))
         await _probe(scene, fault, held)
     fault.until_ms = now_ms()
     began, late_s = time.monotonic(), 0.0
@@ -85,24 +89,43 @@ async def _host_zombie(scene: Scene) -> None:
 async def _probe(scene: Scene, fault: Fault, held: dict[str, int]) -> None:
     """Write in the frozen host's name, under its epochs, to workflows that others have taken over."""
     keys, tried, refused = scene.connection.keys, 0, 0
-    entry = j.encode(j.Progressed("", "a stale write"))
     for name, epoch in held.items():
         now, state = await scene.ask("HMGET", keys.workflow(name), "epoch", "state")
         if now is None or int(now) <= epoch or state in (b"completed", b"failed", b"cancelled"):
             continue
-        shard = keys.shard(name)
-        answer = await scene.connection.script(
-            "checkpoint",
-            [keys.workflow(name), keys.journal(name), keys.deadlines(shard), keys.events(shard)],
-            [name, epoch, 0, "", scene.connection.config.journal_entries, 0, 0, entry],
-        )
-        tried += 1
-        refused += answer[0] == STALE
-        if answer[0] != STALE:
-            scene.broken.append(f"{name}: a write under epoch {epoch} was answered {answer} although {int(now)} writes")
-        if tried == _PROBES:
+        for script, (its_keys, args) in _stale_writes(scene, name, epoch).items():
+            answer = await scene.connection.script(script, its_keys, args)
+            was_refused = (answer[0] if isinstance(answer, list) else answer) == STALE
+            tried += 1
+            refused += was_refused
+            if not was_refused:
+                said = f"{script} under epoch {epoch} was answered {answer} although {int(now)} writes"
+                scene.broken.append(f"{name}: {said}")
+        if tried >= _PROBES:
             break
     fault.figures |= {"stale_tried": tried, "stale_refused": refused}
+
+
+def _stale_writes(scene: Scene, name: str, epoch: int) -> dict[str, tuple[list[str], list[Any]]]:
+    """Keys and arguments of every write that an epoch fences, as its former owner would send them."""
+    keys, most = scene.connection.keys, scene.connection.config.journal_entries
+    shard, asked = keys.shard(name), f"{name}~stale~1"
+    workflow, journal, asking = keys.workflow(name), keys.journal(name), keys.escalation(asked)
+    starts, resumes = keys.workflows(shard), keys.resumes(shard)
+    due, events, queue = keys.deadlines(shard), keys.events(shard), keys.escalation_queue(shard)
+    entry, end = j.encode(j.Progressed("", "a stale write")), j.encode(j.Finished("failed"))
+    return {
+        "checkpoint": ([workflow, journal, due, events], [name, epoch, 0, "", most, 0, 0, entry]),
+        "escalate": (
+            [workflow, journal, asking, queue, events],
+            [name, epoch, asked, entry, "", "", "reason", "stale"],
+        ),
+        "expire_task": ([workflow, journal, events], [name, epoch, "1", 0, 1]),
+        "finish": ([workflow, journal, starts, resumes, due, events], [name, epoch, 0, "failed", "", "", end]),
+        "park": ([workflow, starts, resumes, due, events], [name, epoch, 0, 0]),
+        "release_workflow": ([workflow, starts, resumes, due], [name, epoch, 0]),
+        "withdraw": ([workflow, asking, queue, events], [name, asked, epoch]),
+    }
 
 
 async def _host_term(scene: Scene) -> None:
@@ -117,7 +140,7 @@ async def _host_term(scene: Scene) -> None:
     while member.pid == pid and time.monotonic() < deadline:
         await asyncio.sleep(0.02)
     fault.until_ms = now_ms()
-    fault.figures |= {"held": len(held)}
+    fault.figures |= {"held": len(held), "ended": int(member.pid != pid)}
 
 
 async def _agent_kill(scene: Scene) -> None:
@@ -153,9 +176,10 @@ async def _jobs_stop(scene: Scene) -> None:
 
 
 async def _server_kill(scene: Scene) -> None:
-    await asyncio.sleep(_FSYNC_S)
     fault = scene.note("server_kill", "server")
+    before = scene.crew.server.pid
     await scene.crew.restart_server()
+    fault.figures["ended"] = int(scene.crew.server.pid != before)
     fault.until_ms = now_ms()
 
 
@@ -165,6 +189,7 @@ async def _server_stop(scene: Scene) -> None:
     scene.crew.server.send(signal.SIGSTOP)
     try:
         await asyncio.sleep(_SERVER_STOP_S)
+        fault.figures["stood"] = int(stands_still(scene.crew.server.pid))
     finally:
         scene.crew.server.send(signal.SIGCONT)
     fault.until_ms = now_ms()

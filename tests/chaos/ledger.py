@@ -7,6 +7,7 @@ A note is one line: event, key, number, pid, milliseconds.
 | start | idempotency key | attempt | an agent, before it works |
 | effect | idempotency key | attempt | an agent, in place of an effect outside |
 | write | workflow@seq | epoch | a host whose write was accepted: the last entry that it wrote |
+| let | workflow@script | epoch | a host whose write without an entry was accepted; its time is when it was asked for |
 | refused | workflow@script | epoch | a host whose write the server refused, because another epoch writes |
 | ran | workflow@how | 0 | a run() that is about to block or to end its host |
 """
@@ -26,13 +27,13 @@ Row = tuple[str, str, int, int, int]
 _sender: socket.socket | None = None
 
 
-def write(event: str, key: str, number: int) -> None:
-    """Note an event; returns once it is with the ledger's process."""
+def write(event: str, key: str, number: int, at_ms: int = 0) -> None:
+    """Note an event, of now unless a time is given; returns once it is with the ledger's process."""
     global _sender
     if _sender is None:
         _sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         _sender.connect(os.environ[VARIABLE])
-    _sender.send(f"{event} {key} {number} {os.getpid()} {int(time.time() * 1000)}\n".encode())
+    _sender.send(f"{event} {key} {number} {os.getpid()} {at_ms or int(time.time() * 1000)}\n".encode())
 
 
 def read(path: Path) -> Iterator[Row]:

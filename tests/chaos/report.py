@@ -78,6 +78,8 @@ class Report(msgspec.Struct):
     escalations_withdrawn: int = 0
     asked_about_innocents: int = 0
     repeated_submits: int = 0
+    journals_compared: int = 0
+    journals_compared_whole: int = 0
     quarantined: int = 0
     scheduled_runs: int = 0
     faults: dict[str, int] = {}
@@ -96,6 +98,7 @@ class Report(msgspec.Struct):
     neighbours_p99_during_s: float = 0.0
     checked_s: float = 0.0
     broken: list[str] = []
+    missed: list[str] = []  # targets
     # for the page
     began_ms: int = 0
     ended_ms: int = 0
@@ -111,7 +114,7 @@ class Report(msgspec.Struct):
             self.broken.append(message)
 
 
-_PAGE_ONLY = {"broken", "fired", "each_takeover", "throughput", "gauges", "recovery", "began_ms", "ended_ms"}
+_PAGE_ONLY = {"broken", "missed", "fired", "each_takeover", "throughput", "gauges", "recovery", "began_ms", "ended_ms"}
 
 
 def show(report: Report, console: Console) -> None:
@@ -130,6 +133,8 @@ def show(report: Report, console: Console) -> None:
         console.print("broken", line, style="red", markup=False, highlight=False, soft_wrap=True)
     if len(report.broken) > 20:
         console.print(f"… and {len(report.broken) - 20} more", style="red")
+    for line in report.missed:
+        console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
     verdict = "[red]Invariants broke.[/red]" if report.broken else "[green]Every invariant held.[/green]"
     console.print(f"{verdict} Replay with bin/chaos {report.command}", highlight=False, soft_wrap=True)
 

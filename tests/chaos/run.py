@@ -26,6 +26,7 @@ from tests.chaos.gauges import Gauges
 from tests.chaos.plans import Work
 from tests.chaos.record import Record
 from tests.chaos.report import Report
+from tests.chaos.samples import Samples
 from tests.chaos.scene import Scene
 
 _READY_S = 180.0  # for every host and agent to beat
@@ -70,14 +71,16 @@ class Run:
             scene = Scene(self._crew, connection, driver, choice.seed)
             await self._ready(client)
             gauges = Gauges(connection, lambda: record.counts.get("accepted", 0) - driver.ended)
-            await self._drive(scene, record, gauges)
+            samples = Samples(connection, driver, choice.seed)
+            driver.on_end = samples.take
+            await self._drive(scene, record, gauges, samples)
             if choice.workflows:
                 count = record.counts.get("accepted", 0)
                 report.expect(count >= choice.workflows, f"{count} of {choice.workflows} workflows were accepted")
             with self._terminal.status("checking"):
                 report.broken += await check_server(connection)
                 report.quarantined = await connection.call("XLEN", connection.keys.quarantine)
-                check(report, scene, record)
+                check(report, scene, record, samples)
             report.gauges = gauges.read()
             report.expect(not driver.wrong, f"{len(driver.wrong)} clients got something else: {driver.wrong[:3]}")
             report.repeated_submits = driver.repeated
@@ -89,6 +92,9 @@ class Run:
         never = [name for name in self._names if name not in report.faults]
         report.expect(not never, f"never fired: {', '.join(never)}")
         report.broken += [f"soak: {gauge.name} grows" for gauge in report.gauges if gauge.flat is False]
+        report.expect(report.journals_compared > 0, "no journal was compared with Redis")
+        if self._choice.targets:
+            report.broken += report.missed
         if "poison" in report.faults:
             report.expect(report.quarantined > 0, "nothing was set aside, although queues held junk")
         if self._crew.jobs is not None:
@@ -113,13 +119,13 @@ class Run:
 
     # --- driving ------------------------------------------------------------------------
 
-    async def _drive(self, scene: Scene, record: Record, gauges: Gauges) -> None:
+    async def _drive(self, scene: Scene, record: Record, gauges: Gauges, samples: Samples) -> None:
         driver, began = scene.driver, time.monotonic()
         driving = asyncio.create_task(driver.run(), name="driving")
         tasks = [driving]
         try:
             tasks += [self._beside(faults.fire(scene, self._names, self._choice.every), "faults")]
-            tasks += [self._beside(gauges.run(), "gauges")]
+            tasks += [self._beside(gauges.run(), "gauges"), self._beside(samples.run(), "samples")]
             stuck = await self._watch(scene, record, tasks)
             scene.stopping = True
             await asyncio.wait([tasks[1]], timeout=_FAULT_S + self._choice.every)

@@ -95,7 +95,7 @@ async def _journals(on: Stage) -> set[str]:
     living = [name for name, promise in on.load.promises.items() if not promise.kept]
     chosen = random.Random(on.options.seed).sample(living, min(_JOURNALS, len(living)))
     await asyncio.gather(*(on.direct.call("DEL", on.direct.keys.journal(name)) for name in chosen))
-    on.crew.hosts[0].send(signal.SIGKILL)
+    on.crew.hosts[0].kill()
     on.figures["journals_deleted"] = len(chosen)
     return set(chosen)
 

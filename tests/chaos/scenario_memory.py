@@ -58,6 +58,7 @@ async def _full(on: Stage) -> None:
     await on.direct.call("CONFIG", "SET", "maxmemory", 1)
     await asyncio.sleep(_FULL_S)
     await on.direct.call("CONFIG", "SET", "maxmemory", 0)
+    on.expect(on.load.refusals["WriteRefused"] > 0, "the server refused no write, so this shows nothing")
     free = time.monotonic()
     await on.flows()
     on.figures["new_work_flows_s"] = time.monotonic() - free

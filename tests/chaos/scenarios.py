@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import uvloop
 from rich.console import Console
 from rich.markup import escape
 
 from tests import servers
+from tests.chaos import until_told
 
 console = Console()
 
@@ -107,7 +107,7 @@ def _one(scenario: Scenario, seed: int, minutes: float, keep: Path | None) -> Ou
         folder = keep or temporary
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            outcome = uvloop.run(_run(scenario, Options(seed, minutes, folder, say)))
+            outcome = until_told.run(_run(scenario, Options(seed, minutes, folder, say)))
         except Exception as error:
             console.print(traceback.format_exc(), style="red", markup=False, highlight=False)
             outcome = Outcome(scenario.name, holds=False, broken=[f"it stopped: {type(error).__name__}: {error}"])

@@ -16,7 +16,9 @@ from coordination.keys import COORDINATORS_GROUP
 from tests.chaos.crew import Crew, Member
 from tests.chaos.drive import Driver
 
+SUSPECTED_MS = 2_000  # how long after a fault's end a suspicion may still be its doing
 _MOST_HELD = 5_000  # entries of one stream that are looked at
+_ONE_SIDED = ("half_open", "network_away", "network_silent", "connections_cut")  # what need not hit all alike
 
 
 class Fault(msgspec.Struct):
@@ -102,6 +104,11 @@ class Scene:
                 for name in (fields[1].decode() for entry, fields in entries if entry in pending):
                     found[name] = int(await call("HGET", keys.workflow(name), "epoch") or 0)
         return found
+
+
+def cut_off(scene: Scene) -> list[tuple[int, int]]:
+    """When single processes could not reach the server while others could, so that they were rightly suspected."""
+    return [(f.at_ms, f.until_ms + SUSPECTED_MS) for f in scene.fired if f.name in _ONE_SIDED]
 
 
 Kind = Callable[[Scene], Awaitable[None]]

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from coordination import journal as j
-from tests.chaos import plans
+from coordination.domain import ErrorInfo
+from tests.chaos import faults, plans
 from tests.chaos.check import check
 from tests.chaos.record import Record, completed
 from tests.chaos.report import Report
+from tests.chaos.samples import Samples
 from tests.chaos.scene import Fault, Scene
 
 pytestmark = pytest.mark.once
@@ -41,6 +43,8 @@ class Run:
         self.notes = ["start w:1:0 1 10 5", "effect w:1:0 1 10 5", "write w@1 1 20 0", "write w@5 2 21 0"]
         self.acknowledged = [("accepted", "w", completed(7)), ("signal", "w", "go-1")]
         self.fired: list[Fault] = []
+        self.agents: list[Any] = []
+        self.read_in_redis: list[j.Numbered] = []
 
     def check(self) -> Report:
         """Write the files and check them."""
@@ -52,17 +56,24 @@ class Run:
         self._write_history(self.folder / "history.sqlite3")
         crew = SimpleNamespace(
             folder=self.folder, ledger_path=self.folder / "ledger.log", history_path=self.folder / "history.sqlite3",
-            agents=[],
+            agents=self.agents,
         )  # fmt: skip
         scene = Scene(crew, None, None, seed=1)  # type: ignore[arg-type]
         scene.fired = self.fired
+        samples = Samples(None, None, seed=1)  # type: ignore[arg-type]
+        samples.add("w", self.read_in_redis or self.numbered)
         report = Report(1, "")
-        check(report, scene, record)
+        check(report, scene, record, samples)
         record.close()
         return report
 
+    @property
+    def numbered(self) -> list[j.Numbered]:
+        """The journal as the history keeps it."""
+        return [j.Numbered(seq, _NOW + 10 * seq, entry) for seq, entry in enumerate(self.entries, 1)]
+
     def _write_history(self, path: Path) -> None:
-        numbered = [j.Numbered(seq, _NOW + 10 * seq, entry) for seq, entry in enumerate(self.entries, 1)]
+        numbered = self.numbered
         with sqlite3.connect(path) as database:
             for table in (
                 "dashboard_workflow (id, type, state, seq, epoch, open_escalations, duration_ms)",
@@ -89,6 +100,23 @@ def test_an_honest_run_passes(tmp_path: Path) -> None:
 
 def _doubled(run: Run) -> None:
     run.notes.append("start w:1:0 1 11 6")
+
+
+def _beside(run: Run) -> None:
+    run.notes.append("start w:1:0 2 11 6")
+
+
+def _effect_twice(run: Run) -> None:
+    run.notes.append("effect w:1:0 1 10 6")
+
+
+def _let_go_late(run: Run) -> None:
+    run.notes.append("let w@park 1 20 200")
+
+
+def _journal_differs(run: Run) -> None:
+    run.read_in_redis = run.numbered
+    run.read_in_redis[3] = j.Numbered(4, _NOW + 40, j.Settled("1", 0, 1, "agent-0", _NOW, b"8"))
 
 
 def _late(run: Run) -> None:
@@ -140,6 +168,10 @@ def _fence_idle(run: Run) -> None:
     ("plant", "said"),
     [
         (_doubled, "while pid 10 lived"),
+        (_beside, "while pid 10 lived in attempt 1"),
+        (_effect_twice, "its effect happened again"),
+        (_let_go_late, "under an epoch that had ended"),
+        (_journal_differs, "differs from Redis from entry 4 on"),
         (_late, "after it was settled"),
         (_no_effect, "are not in the ledger"),
         (_stale, "under an epoch that had ended"),
@@ -150,7 +182,7 @@ def _fence_idle(run: Run) -> None:
         (_history_differs, "the history shows"),
         (_escalation_open, "escalations are open"),
         (_robbed, "living hosts were declared dead"),
-        (_fence_idle, "the fence was not exercised"),
+        (_fence_idle, "no stale write was tried and refused"),
     ],
 )
 def test_what_is_planted_is_found(tmp_path: Path, plant: Callable[[Run], None], said: str) -> None:
@@ -158,6 +190,38 @@ def test_what_is_planted_is_found(tmp_path: Path, plant: Callable[[Run], None], 
     plant(run)
     broken = run.check().broken
     assert any(said in line for line in broken), broken
+
+
+def test_faults_without_a_trace_have_not_fired(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.fired = [Fault(name, "somewhere", _NOW, _NOW) for name in faults.ALL]
+    broken = run.check().broken
+    said = {line.partition(" had no effect")[0] for line in broken if " had no effect" in line}
+    assert said == set(faults.ALL)
+
+
+def _failed(run: Run) -> None:
+    error = ErrorInfo("Boom", "it failed")
+    run.entries[1:1] = [j.Erred("1", 0, 1, "agent-0", _NOW, error), j.Attempt("1", 0, 2, 0, "chaos_work", b"")]
+
+
+def _timed_out(run: Run) -> None:
+    run.entries[1:1] = [j.TimedOut("1", 0, 1, "agent-0", _NOW), j.Attempt("1", 0, 2, 0, "chaos_work", b"")]
+
+
+def _killed(run: Run) -> None:
+    run.agents.append(SimpleNamespace(ends=[(10, _NOW / 1000 + 0.02)]))
+
+
+@pytest.mark.parametrize(("explain", "repeated"), [(_failed, 0), (_timed_out, 1), (_killed, 1)])
+def test_a_later_attempt_may_start_when_something_explains_it(
+    tmp_path: Path, explain: Callable[[Run], None], repeated: int
+) -> None:
+    run = Run(tmp_path)
+    explain(run)
+    run.notes.append("start w:1:0 2 11 40")
+    report = run.check()
+    assert (report.broken, report.repeat_runs) == ([], repeated)
 
 
 def test_a_seed_makes_the_same_workflows_in_any_order() -> None:
