@@ -48,7 +48,7 @@ class Supervisor:
                 if self._options.redis_url is None:
                     socket_path = server.socket_path(self._options.home)
                     environ["REDIS_URL"] = f"unix://{socket_path}"
-                await self._unless_stopped(self._start(_environment(self._options, environ), socket_path))
+                await self._unless_stopped(self._start(environment(self._options, environ), socket_path))
             await self._unless_stopped(self._wait_for_signal())
         except TimeoutError:
             late = ", ".join(c.program.name for group in self._running for c in group if not c.ready.is_set())
@@ -125,7 +125,7 @@ class Supervisor:
         )
 
 
-def _environment(options: Options, environ: dict[str, str]) -> dict[str, str]:
+def environment(options: Options, environ: dict[str, str]) -> dict[str, str]:
     """What every process inherits."""
     environ["GANGLION_HOME"] = str(options.home)
     environ["PYTHONUNBUFFERED"] = "1"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,8 +21,10 @@ class Crew:
     """A folder and processes that end with the ``with`` block."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="glab-", ignore_cleanup_errors=True)
-        self.ledger = Path(self._folder.name) / "ledger"
+        self._folder: Path = settings.HOME / "lab"
+        shutil.rmtree(self._folder, ignore_errors=True)  # of an experiment whose web process was killed
+        self._folder.mkdir(parents=True)
+        self.ledger = self._folder / "ledger"
         self._started: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> Self:
@@ -41,7 +43,7 @@ class Crew:
                 process.wait()
             if process.stdout is not None:
                 process.stdout.close()
-        self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self, *arguments: str, output: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         """Start a Python program of this project; it knows where the ledger is."""

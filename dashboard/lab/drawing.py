@@ -16,11 +16,11 @@ _TICKS = 9
 _APART = 96  # between the words of two marks
 
 
-def draw(figures: dict[str, Any], running: bool) -> SafeString:
+def draw(figures: dict[str, Any], running: bool) -> str:
     """The lanes, sorted by when each went on; nothing before the kill."""
     rows, marks = figures.get("rows") or [], figures.get("marks") or []
     if not rows:
-        return SafeString("")
+        return ""
     known = [value for row in rows for value in (row["taken"], row["next"]) if value is not None]
     known += [mark["at"] for mark in marks]
     end = max([*known, 1000.0, figures.get("now", 0.0) if running else 0.0]) * 1.04

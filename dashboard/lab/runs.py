@@ -14,12 +14,14 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from coordination.errors import GanglionError
-from dashboard import live, operations
+from dashboard import audit, live, operations
 from dashboard.lab import central, experiment
 from dashboard.lab.models import LabRun
 from dashboard.lab.victims import Refused
 
 logger = logging.getLogger(__name__)
+
+ABANDONED = "The web process ended before the experiment did."
 
 
 class Busy(Exception):
@@ -44,9 +46,12 @@ def start(user: Any, kind: str, request: HttpRequest | None = None) -> LabRun:
 
 def end_abandoned() -> None:
     """Close the experiment of a web process that has ended; its own processes ended with it."""
-    LabRun.objects.filter(state=LabRun.RUNNING).exclude(web_pid=os.getpid()).update(
-        state=LabRun.FAILED, ended_at=timezone.now()
-    )
+    for run in LabRun.objects.filter(state=LabRun.RUNNING).exclude(web_pid=os.getpid()):
+        now = timezone.now()
+        line = [int((now - run.began_at).total_seconds() * 1000), ABANDONED]
+        LabRun.objects.filter(pk=run.pk, state=LabRun.RUNNING).update(
+            state=LabRun.FAILED, ended_at=now, lines=[*run.lines, line]
+        )
 
 
 def _begin(run: LabRun) -> None:
@@ -66,8 +71,10 @@ def _conduct(run: LabRun) -> None:
         run.save(update_fields=["figures"])
 
     def aim(target: str) -> None:
+        """Note what is about to be killed; nothing is killed that cannot be written to the audit log."""
         run.target = target
         run.save(update_fields=["target"])
+        audit.record(run.actor, "lab.target", run, after={"kind": run.kind, "target": target})
 
     state = LabRun.FAILED
     try:

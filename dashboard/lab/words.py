@@ -12,7 +12,7 @@ def sentence(run: LabRun) -> str:
     """The outcome in words; what goes on while it is not known yet."""
     found = run.figures
     if run.state == LabRun.FAILED:
-        return run.lines[-1][1] if run.lines else "The web process ended before the experiment did."
+        return str(run.lines[-1][1]) if run.lines else "It did not begin."
     if not found:
         return "Work is being started; then something is killed."
     if run.state == LabRun.RUNNING:

@@ -13,6 +13,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from config.up import options, supervisor
 from coordination.config import Config
 from dashboard import accounts
 from dashboard.lab import victims
@@ -68,6 +69,18 @@ except Resolver404:
     environ = {**os.environ, "GANGLION_LAB": "0", "DJANGO_SETTINGS_MODULE": "config.settings"}
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
     assert done.stdout == "not found\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"GANGLION_PUBLIC_URL": "http://127.0.0.1:8000"}, "1"),
+        ({"GANGLION_PUBLIC_URL": "http://127.0.0.1:8000", "GANGLION_LAB": "0"}, "0"),
+        ({"GANGLION_PUBLIC_URL": "https://ganglion.example.com", "GANGLION_LAB": "1"}, "0"),
+    ],
+)
+def test_the_supervisor_turns_it_on_for_this_machine_alone(given: dict[str, str], wanted: str) -> None:
+    assert supervisor.environment(options.read([]), dict(given))["GANGLION_LAB"] == wanted
 
 
 def test_one_at_a_time_and_what_a_dead_web_process_left_is_closed(admin: User) -> None:
