@@ -95,12 +95,13 @@ class Suspects:
         """Hold the mark of this host on a workflow inside the block."""
         connection = self._host.connection
         async with self._alone:
-            await connection.call("HSET", connection.keys.executing, self._host.id, workflow_id)
+            host = self._host.id  # another when the block ends, if peers declare this one dead meanwhile
+            await connection.call("HSET", connection.keys.executing, host, workflow_id)
             try:
                 yield
             finally:
                 with contextlib.suppress(ServerUnavailable):
-                    await connection.call("HDEL", connection.keys.executing, self._host.id)
+                    await connection.call("HDEL", connection.keys.executing, host)
 
     async def of(self, dead: str) -> str:
         """The workflow that a dead host was running alone, or ""; the mark is taken away with ``clear``."""

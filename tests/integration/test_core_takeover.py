@@ -248,6 +248,17 @@ async def test_a_dead_hosts_mark_stays_until_its_workflow_is_taken_over(
     assert await host.suspects.of("fallen") == ""
 
 
+@pytest.mark.once
+async def test_a_host_that_was_declared_dead_takes_its_former_mark_away(core: World) -> None:
+    host = await core.host()
+    former = host.id
+    async with host.suspects.marked("w1"):
+        assert await host.suspects.of(former) == "w1"
+        await host.fenced()
+    assert host.id != former
+    assert await host.suspects.of(former) == ""
+
+
 async def test_a_run_that_blocks_ends_its_host_and_is_named(core: World, tune: Tune) -> None:
     core.config = tune(blocked_s=1.5)
     identity = await core.client.submit("core_blocks")
