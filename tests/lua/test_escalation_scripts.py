@@ -57,6 +57,14 @@ async def test_a_decision_resumes_a_parked_workflow(bench: Bench) -> None:
     assert [workflow for _, workflow in await bench.read("h2", bench.keys.resumes(0))] == [identity]
 
 
+async def test_a_lost_escalation_queue_hinders_no_decision(bench: Bench) -> None:
+    identity, escalation = await opened(bench)
+    await bench.connection.call("DEL", bench.keys.escalation_queue(0))
+    assert (await bench.decide(identity, escalation, "d"))[0] == 1
+    assert (await bench.escalate(identity, 1, f"{identity}~1~2"))[0] == 3
+    assert await bench.length(bench.keys.escalation_queue(0)) == 1
+
+
 async def test_a_decision_of_a_workflow_that_ended_is_refused(bench: Bench) -> None:
     identity, escalation = await opened(bench)
     await bench.finish(identity, 1, 1)
