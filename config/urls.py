@@ -3,12 +3,15 @@
 from django.conf import settings
 from django.urls import include, path
 
+from dashboard.views.styleguide import styleguide
+
 urlpatterns = [
     path("api/", include("dashboard.api.urls")),
     path("runs/legal-review/", include("examples.legal_review.urls")),
     path("runs/shipments/", include("examples.shipments.urls")),
     path("notices/", include("dashboard.notices.urls")),
     *([path("lab/", include("dashboard.lab.urls"))] if settings.LAB else []),
+    *([path("styleguide/", styleguide, name="styleguide")] if settings.DEBUG else []),
     path("", include("dashboard.people.urls")),
     path("", include("dashboard.urls")),
 ]

@@ -58,6 +58,11 @@ _LOOKS = {
 }
 
 
+def states() -> list[str]:
+    """Every state that has a look."""
+    return list(_LOOKS)
+
+
 def look(state: str) -> Look:
     """The look of any state; one that is not known is shown as it is called."""
     return _LOOKS.get(state) or Look(state.replace("_", " ").capitalize() or "–", "idle", "circle-dot")

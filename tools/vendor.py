@@ -155,8 +155,8 @@ def _subset(font: bytes, features: list[str], weights: list[int]) -> bytes:
 def fetch(manifest: dict[str, Any]) -> None:
     """Write every file of the manifest, its sha256, and the licences of all packages."""
     licences = [
-        "The console is served with these works of others, unchanged but for joined files, and rules of style sheets"
-        " that are left out because nothing uses them.\n"
+        "The console is served with these works of others, unchanged but for joined files, style rules and"
+        " letters that are left out because nothing uses them.\n"
     ]
     with tempfile.TemporaryDirectory() as folder:
         for package in manifest["packages"]:
