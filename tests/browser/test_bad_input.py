@@ -96,6 +96,27 @@ def test_what_agents_do_wrong_comes_to_people(
     assert "broken" not in page.title()
 
 
+def instruct_nothing(page: Page) -> None:
+    """Assert that an element with instructions sends its request beside a payload, and none inside it."""
+    assert page.evaluate("htmx.config.mode") == "same-origin"
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    with page.expect_request("**/healthz?beside"):
+        page.evaluate(
+            """() => {
+                for (const [name, place] of [["inside", "#wf-result"], ["beside", "main"]]) {
+                    const planted = document.createElement("b");
+                    planted.setAttribute("hx-get", `/healthz?${name}`);
+                    planted.setAttribute("hx-swap", "none");
+                    document.querySelector(place).append(planted);
+                    htmx.process(document.querySelector("main"));
+                    planted.click();
+                }
+            }"""
+        )
+    assert not [url for url in asked if "inside" in url]
+
+
 def test_a_script_that_an_agent_gives_is_text(page: Page, stack: Stack, program: Program) -> None:
     workflow = program.submit("bad_agent", {"task": "bad_script"})
     assert program.get(f"/workflows/{workflow}/result?wait_s=20")[1]["result"]["text"] == SCRIPT
@@ -105,6 +126,7 @@ def test_a_script_that_an_agent_gives_is_text(page: Page, stack: Stack, program:
         expect(page.locator("#live-state")).to_have_attribute("data-live", "live")
         assert "broken" not in page.title()
     expect(page.locator("#wf-result")).to_contain_text(SCRIPT)
+    instruct_nothing(page)
     saved = page.request.get(f"{stack.url}/workflows/{workflow}/result.json")
     assert saved.headers["content-type"] == "application/json"
     assert saved.headers["content-disposition"].startswith("attachment")

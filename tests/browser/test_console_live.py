@@ -97,7 +97,9 @@ def test_signing_out_elsewhere_ends_live_pages(page: Page, context: BrowserConte
     one.get_by_role("button", name="Sign in").click()
     two.goto(f"{stack.url}/workflows/")
     expect(two.locator("#live-state")).to_have_attribute("data-live", "live")
+    one.evaluate("localStorage.setItem('ganglion.draft.x', 'typed')")
     one.locator("summary[aria-label='Account and theme']").click()
     one.get_by_role("button", name="Sign out").click()
     expect(two).to_have_url(re.compile("/login/"), timeout=20_000)
+    assert one.evaluate("Object.keys(localStorage).filter((name) => name.startsWith('ganglion.'))") == []
     mine.close()

@@ -25,6 +25,15 @@ def test_an_edited_input_is_checked_compared_and_run(page: Page, stack: Stack) -
     expect(page.locator("#esc-diff .diff-old", has_text="broken vase")).to_be_visible()
     expect(page.locator("#esc-diff .diff-new", has_text='"vase"')).to_be_visible()
     expect(page.locator("#draft-state")).to_have_text("Draft kept")
+    stored = "Object.keys(localStorage).filter((name) => name.startsWith('ganglion.draft.')).length"
+    page.route("**/draft/", lambda route: route.abort())
+    page.get_by_label("Amount").fill("3")
+    expect(page.locator("#draft-state")).to_have_text("Draft kept in this browser")
+    assert page.evaluate(stored) == 1
+    page.unroute("**/draft/")
+    page.get_by_label("Amount").fill("2")
+    expect(page.locator("#draft-state")).to_have_text("Draft kept")
+    assert page.evaluate(stored) == 0
     page.reload()
     expect(page.get_by_label("Item")).to_have_value("vase")
     page.locator("[data-primary]").click()
