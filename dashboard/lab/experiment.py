@@ -14,7 +14,6 @@ from typing import Any
 
 from coordination import client as core
 from coordination import journal as j
-from coordination.domain import WorkflowState
 from coordination.errors import GanglionError, ServerUnavailable
 from dashboard.lab import figures, ledger, victims
 from dashboard.lab.crew import Crew
@@ -212,10 +211,18 @@ def _watch(scene: Scene, rows: Rows) -> None:
 
 
 def _leave_nothing(scene: Scene) -> None:
-    """End what still lives of the work; what cannot be reached now ends at its deadline."""
     try:
-        for one in core.sync().inspect.snapshots(scene.ids):
-            if one is not None and one.state not in (WorkflowState.COMPLETED, WorkflowState.CANCELLED):
-                core.sync().commands.terminate(one.id, actor="lab", reason="The experiment is over.")
+        end_work(scene.ids)
     except GanglionError as error:
         scene.tell(f"Some workflows of the experiment end by their deadline: {error}")
+
+
+def end_work(ids: list[str]) -> None:
+    """End what still lives of an experiment's workflows; what cannot be reached now ends at its deadline.
+
+    Raises:
+        GanglionError: The server does not answer.
+    """
+    for one in core.sync().inspect.snapshots(ids):
+        if one is not None and not one.state.is_final:
+            core.sync().commands.terminate(one.id, actor="lab", reason="The experiment is over.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -18,6 +19,7 @@ from dashboard import audit, live, operations
 from dashboard.lab import central, experiment
 from dashboard.lab.models import LabRun
 from dashboard.lab.victims import Refused
+from dashboard.models import Workflow
 
 logger = logging.getLogger(__name__)
 
@@ -48,10 +50,18 @@ def end_abandoned() -> None:
     """Close the experiment of a web process that has ended; its own processes ended with it."""
     for run in LabRun.objects.filter(state=LabRun.RUNNING).exclude(web_pid=os.getpid()):
         now = timezone.now()
+        with contextlib.suppress(GanglionError):
+            experiment.end_work(_workflows(run))
         line = [int((now - run.began_at).total_seconds() * 1000), ABANDONED]
         LabRun.objects.filter(pk=run.pk, state=LabRun.RUNNING).update(
             state=LabRun.FAILED, ended_at=now, lines=[*run.lines, line]
         )
+
+
+def _workflows(run: LabRun) -> list[str]:
+    """The workflows of an experiment that have not ended."""
+    living = Workflow.objects.filter(pk__startswith=f"lab-{run.pk}-", finished_at=None)
+    return list(living.values_list("pk", flat=True))
 
 
 def _begin(run: LabRun) -> None:
