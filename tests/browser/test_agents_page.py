@@ -51,8 +51,11 @@ def test_health_means_work(page: Page, stack: Stack, worker: tuple[int, str]) ->
     workflow = api(stack, "/workflows", {"type": "agent_test_call", "input": call})["id"]
     expect(row.locator(".chip.tone-waiting")).to_have_text("Beats but finishes nothing", timeout=SLOW)
     expect(page.locator("#ag-list .lede")).to_contain_text("finishes nothing")
+    api(stack, f"/agents/{instance}/drain", {})
+    expect(row).to_contain_text("draining, 1 left")
     api(stack, f"/workflows/{workflow}/cancel", {})
-    expect(row.locator(".chip")).to_have_text("Ready", timeout=SLOW)  # the thread came back
+    expect(row).to_contain_text("drained", timeout=SLOW)  # the thread came back
+    expect(row.locator(".chip")).to_have_text("Draining")
     # a stopped process does not beat
     os.kill(pid, signal.SIGSTOP)
     expect(row.locator(".chip.tone-failed")).to_have_text("Silent", timeout=SLOW)
