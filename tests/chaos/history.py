@@ -49,6 +49,11 @@ def ended(path: Path) -> int:
     return int(ask(path, f"SELECT count(*) FROM dashboard_workflow WHERE state IN {_FINAL}")[0][0])
 
 
+def is_compared(path: Path) -> bool:
+    """Whether the relay has compared the history with Redis, as it does at its first start."""
+    return bool(ask(path, "SELECT 1 FROM dashboard_relaymark"))
+
+
 def everything(path: Path) -> Iterator[Kept]:
     """Every workflow with its journal."""
     with sqlite3.connect(path, timeout=20) as database:

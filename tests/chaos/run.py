@@ -107,15 +107,16 @@ class Run:
             report.expect(not left, f"{left} decisions were acknowledged and never sent")
 
     async def _ready(self, client: Client) -> None:
-        """Wait until every host and agent beats, so that no time of starting is measured."""
+        """Wait until every host and agent beats and the relay works, so that no time of starting is measured."""
         deadline = time.monotonic() + _READY_S
         with self._terminal.status("starting"):
             while time.monotonic() < deadline:
                 hosts, agents = await asyncio.gather(client.inspect.hosts(), client.inspect.agents())
-                if len(hosts) >= len(self._crew.hosts) and len(agents) >= len(self._crew.agents):
+                all_beat = len(hosts) >= len(self._crew.hosts) and len(agents) >= len(self._crew.agents)
+                if all_beat and history.is_compared(self._crew.history_path):
                     return
                 await asyncio.sleep(0.1)
-        raise SystemExit(f"hosts and agents were not there after {_READY_S:.0f} s; see the logs with --keep")
+        raise SystemExit(f"hosts, agents and relay were not there after {_READY_S:.0f} s; see the logs with --keep")
 
     # --- driving ------------------------------------------------------------------------
 
