@@ -121,6 +121,15 @@ MUTATIONS = [
         "        return await tasks.claim(self._connection, delivery, instance, previous=claim.holder)\n        await",
     ),
     Mutation(
+        11, "silence is counted in beats, not in time", "coordination/watchdog.py",
+        "        for name, count, silent_s in self._suspicion.observe(counts, beat.at):",
+        "        before, self._before_ms = getattr(self, '_before_ms', beat.now_ms), beat.now_ms\n"
+        "        late = [(name, count, 1.0) for name, count in counts.items() if beat.now_ms - before > 800]\n"
+        "        for name, count, silent_s in late:",
+        ("tests/integration/test_core_clock.py::"
+         "test_a_clock_set_by_an_hour_declares_nobody_dead_and_starts_nothing_twice",),
+    ),
+    Mutation(
         11, "holder and move in one script", f"{LUA}/move_tasks-2.lua",
         "mine = pending and pending[2] == ARGV[2]", "mine = pending ~= nil",
     ),
