@@ -2,23 +2,27 @@
 
 ``python tools/screenshots.py --url http://127.0.0.1:8000 --login <one-time link or user:password>`` writes
 build/screenshots/<page>-<width>-<theme>.png and prints what axe finds serious.
+``python tools/screenshots.py --guide`` starts a console of its own with made-up work and writes docs/pictures.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-import shutil
+import signal
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+from tests import chromium, servers
+from tests.stack import Stack
+
+ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
     "overview": "/",
     "workflows": "/workflows/",
@@ -40,11 +44,17 @@ PAGES = {
 }
 
 
-def chromium() -> str | None:
-    """The browser on this machine, or nothing for Playwright's own."""
-    return next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
+GUIDE = {
+    "overview": "/",
+    "workflows": "/workflows/",
+    "workflow-timeline": "first:/workflows/?state=completed tr[data-row] .row-link|?tab=timeline",
+    "escalations": "first:/escalations/ .cause .row-link",
+    "escalation": "first:/escalations/?q=columns tr[data-row] .row-link",
+    "agents": "/agents/",
+    "coordinators": "/coordinators/",
+    "audit": "/audit/",
+}
+GUIDE_FOLDER = ROOT / "docs" / "pictures"
 
 
 def sign_in(page: Page, url: str, login: str) -> None:
@@ -71,7 +81,8 @@ def address(page: Page, url: str, wanted: str) -> str | None:
     link = page.locator(selector).first
     if not link.count():
         return None
-    return f"{url}{(link.get_attribute('href') or '').partition('?')[0]}{query}"
+    href = link.get_attribute("href") or ""
+    return url + (listing.partition("?")[0] + href if href.startswith("?") else href.partition("?")[0]) + query
 
 
 def shoot(context: BrowserContext, url: str, wanted: dict[str, str], folder: Path, suffix: str, full: bool) -> int:
@@ -99,24 +110,55 @@ def shoot(context: BrowserContext, url: str, wanted: dict[str, str], folder: Pat
     return found
 
 
+def guide() -> int:
+    """The pictures of the operator guide, from a fresh installation with made-up work; small, with few colours."""
+    GUIDE_FOLDER.mkdir(parents=True, exist_ok=True)
+    with servers.folder() as folder, sync_playwright() as playwright:
+        stack = Stack(folder, servers.spare_port())
+        stack.start()
+        try:
+            stack.manage("seed_demo")
+            browser = playwright.chromium.launch(executable_path=chromium.find(), args=chromium.ARGUMENTS)
+            context = browser.new_context(viewport={"width": 1200, "height": 750}, color_scheme="light")
+            page = context.new_page()
+            sign_in(page, stack.url, stack.login_link)
+            for name, where in GUIDE.items():
+                page.goto(address(page, stack.url, where) or stack.url)
+                page.locator('#live-state[data-live="live"]').wait_for()
+                page.wait_for_timeout(500)  # charts and ages are drawn
+                path = GUIDE_FOLDER / f"{name}.png"
+                page.screenshot(path=path)
+                Image.open(path).convert("RGB").quantize(160).save(path, optimize=True)
+                print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
+            browser.close()
+        finally:
+            stack.end(signal.SIGTERM)
+    return 0
+
+
 def main() -> int:
     """Take all pictures."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--guide", action="store_true", help="write the pictures of the operator guide")
     parser.add_argument("--url", default="http://127.0.0.1:8000")
-    parser.add_argument("--login", required=True)
+    parser.add_argument("--login", default="")
     parser.add_argument("--pages", default="", help="comma list; all by default")
     parser.add_argument("--widths", default="375,1024,1440")
     parser.add_argument("--themes", default="light,dark")
     parser.add_argument("--out", default="build/screenshots")
     parser.add_argument("--viewport", action="store_true", help="only what fits the window, not the full page")
     options = parser.parse_args()
+    if options.guide:
+        return guide()
+    if not options.login:
+        parser.error("--login is needed: a one-time link, or user:password")
     folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
     chosen = options.pages.split(",") if options.pages else list(PAGES)
     wanted = {name: PAGES.get(name, name) for name in chosen}
     found = 0
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=chromium.ARGUMENTS)
         first = browser.new_context()
         sign_in(first.new_page(), options.url, options.login)
         state = first.storage_state()
