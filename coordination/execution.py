@@ -120,8 +120,8 @@ class Execution(Mending):
         """Replay the journal, then go on from there; tasks that may have been lost are queued again."""
         replayed = bool(self._buffer)
         asked = j.about_program(self._buffer.values())
-        if asked and isinstance(asked[-1], j.Escalated):
-            await self.ask(WorkflowCodeChanged("People have not answered yet."))
+        if asked and (isinstance(asked[-1], j.Escalated) or asked[-1].action == "fail"):
+            await self.ask(WorkflowCodeChanged("People have not answered yet, or ended it."))
         else:
             self._start_machine()
             await self._alone(functools.partial(self._turn, readd=replayed))
