@@ -23,7 +23,7 @@ class Span(NamedTuple):
     length_s: int
     step_s: int
     cut: int  # how many characters of a moment written as text tell its step
-    keep_s: float = 0.0  # how long a process shows what it read; reading two weeks takes a fraction of a second
+    keep_s: float = 0.0  # how long a process shows what it read; reading two weeks takes up to a second
 
 
 SPANS = {
@@ -32,7 +32,7 @@ SPANS = {
         Span("30m", "30 min", 1_800, 10, 18),
         Span("3h", "3 h", 3 * 3_600, 60, 16),
         Span("24h", "24 h", 24 * 3_600, 600, 15, 60.0),
-        Span("14d", "14 days", 14 * 86_400, 3_600, 13, 60.0),
+        Span("14d", "14 days", 14 * 86_400, 3_600, 13, 300.0),
     )
 }
 DEFAULT = SPANS["30m"]
