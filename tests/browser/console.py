@@ -31,3 +31,11 @@ def ended(plain: Page) -> None:
         plain.wait_for_timeout(250)
         plain.reload()
     raise AssertionError(plain.locator("#wf-head").inner_text())
+
+
+def seeded(stack: Stack) -> None:
+    """Made-up work beside what is there; once for all tests of a stack."""
+    mark = stack.home / "seeded"
+    if not mark.exists():
+        stack.manage("seed_demo", "--beside", "--workflows", "20", "--escalations", "12")
+        mark.touch()

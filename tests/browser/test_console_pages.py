@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.console import reviewed
+from tests.browser.console import reviewed, seeded
 from tests.stack import Stack
 
 PAGES = {
@@ -49,7 +49,7 @@ def test_a_page_renders_and_becomes_live(page: Page, stack: Stack, name: str) ->
 
 
 def test_awkward_things_are_shown_as_text(page: Page, stack: Stack) -> None:
-    stack.manage("seed_demo", "--beside", "--workflows", "5", "--escalations", "10")
+    seeded(stack)
     page.goto(f"{stack.url}/workflows/awkward-script/")
     expect(page.locator("main")).to_contain_text("<script>alert('error')</script>")
     page.goto(f"{stack.url}/workflows/awkward-script/?tab=data")

@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from dashboard import pages
-from tests.browser.console import reviewed
+from tests.browser.console import reviewed, seeded
 from tests.stack import Stack
 
 pytestmark = pytest.mark.once
@@ -79,7 +79,7 @@ def address(page: Page, stack: Stack, wanted: str) -> str:
 
 @pytest.mark.timeout(600)
 def test_axe_finds_nothing_serious_anywhere(browser: Browser, signed_in: str, stack: Stack) -> None:
-    stack.manage("seed_demo", "--beside", "--workflows", "5", "--escalations", "10")
+    seeded(stack)
     context = browser.new_context(
         storage_state=signed_in, viewport={"width": 375, "height": 812}, reduced_motion="reduce"
     )  # colours that are on their way are none

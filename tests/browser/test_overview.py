@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.console import seeded
 from tests.stack import Stack
 
 pytestmark = pytest.mark.once
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture(scope="module", autouse=True)
 def _measures(stack: Stack) -> None:
-    stack.manage("seed_demo", "--beside", "--workflows", "20", "--escalations", "12")
+    seeded(stack)
 
 
 def test_charts_tell_values_by_mouse_and_by_keyboard(page: Page, stack: Stack) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.browser.console import seeded
 from tests.stack import Stack
 
 pytestmark = pytest.mark.once
@@ -16,7 +17,7 @@ MOST_BYTES = 150_000
 
 @pytest.mark.parametrize("path", ["/", "/workflows/"])
 def test_a_cold_page_weighs_at_most_150_kb(browser: Browser, signed_in: str, stack: Stack, path: str) -> None:
-    stack.manage("seed_demo", "--workflows", "60", "--escalations", "12")
+    seeded(stack)
     context = browser.new_context(storage_state=signed_in, viewport={"width": 1280, "height": 900})
     page = context.new_page()
     protocol = context.new_cdp_session(page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.console import seeded
 from tests.stack import Stack
 
 pytestmark = pytest.mark.once
@@ -13,7 +14,7 @@ PAPER_PX = 1031  # A4 landscape within 12 mm margins
 
 
 def test_a_workflow_prints_as_a_report(page: Page, stack: Stack) -> None:
-    stack.manage("seed_demo", "--beside", "--workflows", "5", "--escalations", "2")
+    seeded(stack)
     page.goto(f"{stack.url}/workflows/")
     page.locator("tr[data-row]", has_text="Completed").locator(".row-link").first.click()
     expect(page.locator("#wf-head h1")).to_be_visible()
