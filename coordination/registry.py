@@ -142,6 +142,7 @@ class Registry:
         self.orphans: dict[tuple[str, str], int] = {}  # (instance, task type) -> server ms of its burial
         self.now_ms = 0
         self.refreshed_at = 0.0  # monotonic, 0: never
+        self._counted_at = 0.0  # monotonic: the last look that counted
         self._registrations: dict[str, Registration] = {}
         self._statuses: dict[str, Status] = {}
         self._still: dict[str, int] = {}
@@ -195,11 +196,15 @@ class Registry:
     def _count(self, beats: dict[str, bytes]) -> None:
         now = time.monotonic()
         gap = not self.refreshed_at or now - self.refreshed_at > 2.5 * self._interval_s + 0.2
+        # looks that follow each other faster, as after a late one, are one look: patience is a time
+        due = gap or now - self._counted_at >= 0.8 * self._interval_s
         still = {}
         for instance, beat in beats.items():
             same = self.beats.get(instance) == beat and not gap
-            still[instance] = self._still.get(instance, 0) + 1 if same else 0
+            still[instance] = self._still.get(instance, 0) + due if same else 0
         self._still, self.beats, self.refreshed_at = still, beats, now
+        if due:
+            self._counted_at = now
 
     def _picture(self, draining: set[str]) -> None:
         self._registrations = {key: value for key, value in self._registrations.items() if key in self.beats}

@@ -27,6 +27,10 @@ BUILD = ROOT / "build"
 KINDS = ("style", "unit", "lua", "integration", "faults", "browser")
 VERSIONS = ("3.11", "3.12", "3.13")
 NO_TESTS = 5  # pytest's exit code when nothing matched
+SHORT_FAULTS = (
+    "host_kill", "host_zombie", "host_term", "agent_kill", "agent_stop", "relay_kill", "server_kill", "server_stop",
+    "web_kill", "jobs_kill", "connections_cut", "replies_dropped", "loop_blocked", "run_exits", "huge", "duplicates",
+)  # fmt: skip
 _ALONE, _BESIDE = 4, 2  # workers of a stage that runs alone, and of those that run side by side
 
 
@@ -179,14 +183,9 @@ def faults() -> Stage:
         sys.executable,
         "-m",
         "tests.chaos",
-        "--minutes",
-        "1",
-        "--seed",
-        "7",
-        "--in-flight",
-        "60",
-        "--every",
-        "3",
+        *("--minutes", "1.1", "--seed", "7", "--in-flight", "40", "--every", "1.5"),
+        *("--only", ",".join(SHORT_FAULTS)),
+        *("--json", str(BUILD / "reports" / "chaos.json"), "--html", str(BUILD / "reports" / "chaos.html")),
     ]
     return Stage("faults", command, is_pytest=False)
 

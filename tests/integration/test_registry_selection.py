@@ -132,6 +132,16 @@ async def test_an_observer_that_paused_declares_nobody_dead(config: Config, conn
         assert registry.views[worker.instance].alive
 
 
+async def test_looks_in_quick_succession_are_one_look(config: Config, connection: Connection) -> None:
+    worker = a_worker(config, "a")
+    async with serving(worker):
+        registry = Registry(connection, 0.5)
+        await registry.refresh()
+        for _ in range(3 * registry.patience):  # as when an observer was late and catches up
+            await registry.refresh()
+        assert registry.suspects() == []
+
+
 async def test_pages_see_load_and_health(config: Config, connection: Connection) -> None:
     worker = a_worker(config, "a", concurrency=2)
     async with serving(worker):
