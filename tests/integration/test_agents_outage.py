@@ -18,6 +18,8 @@ from coordination.connection import Connection
 from tests.agent_tasks import Outcome, add, new_type, nothing_left, outcome, process, record, serving, until
 from tests.servers import RedisServer
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def own(config: Config, own_redis: RedisServer) -> Config:
@@ -75,7 +77,6 @@ async def _outcome(config: Config, workflow: str) -> Outcome:
         return await outcome(connection, workflow)
 
 
-@pytest.mark.once
 async def test_a_server_that_stands_still_makes_nobody_dead(own: Config, own_redis: RedisServer) -> None:
     async with await Connection.open(own) as connection:
         arguments = ("--module", "tests.agent_samples", "--name")

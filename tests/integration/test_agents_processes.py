@@ -17,6 +17,8 @@ from coordination.config import Config
 from coordination.connection import Connection
 from tests.agent_tasks import add, nothing_left, outcome, outcome_now, process, record, until
 
+pytestmark = pytest.mark.once
+
 SAMPLES = ("--module", "tests.agent_samples")
 
 
@@ -89,7 +91,6 @@ async def test_a_slow_but_living_agent_is_not_robbed(config: Config, connection:
             await until(lambda: nothing_left(connection, "sample_slow"))
 
 
-@pytest.mark.once
 async def test_sigterm_gives_back_what_does_not_end_in_time(config: Config, connection: Connection) -> None:
     async with process(config, *SAMPLES, "--name", "leaving", GANGLION_DRAIN_S="1.5") as leaving:
         quick, long = await add(connection, "sample_slow", 1), await add(connection, "sample_slow", 5)
@@ -119,7 +120,6 @@ async def test_sigterm_without_work_ends_quickly(config: Config, connection: Con
         print(f"SIGTERM: an idle worker ended after {time.monotonic() - began:.2f} s")
 
 
-@pytest.mark.once
 async def test_killed_with_its_cpu_bound_child_leaves_no_process(config: Config, connection: Connection) -> None:
     async with process(config, *SAMPLES) as worker:
         done = await outcome(connection, await add(connection, "sample_cpu", 2), 30)

@@ -18,6 +18,8 @@ from bench.report import article
 from bench.stack import Bare
 from dashboard.views import performance
 
+pytestmark = pytest.mark.once
+
 BRIEF = Timing(warm_s=0.2, window_s=1.0, repeats=1)
 
 

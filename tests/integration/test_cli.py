@@ -18,7 +18,7 @@ from dashboard.models import Escalation, Workflow
 from tests import mirrored
 from tests.mirrored import Word, sql, until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 
 class Terminal:

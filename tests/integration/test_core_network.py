@@ -21,6 +21,8 @@ from tests.core_app.agents import calls
 from tests.core_harness import World, until, world
 from tests.integration.conftest import Tune
 
+pytestmark = pytest.mark.once
+
 STEPS = 6
 TOTAL = sum(range(STEPS - 2)) + 300
 
@@ -133,7 +135,6 @@ async def test_hosts_and_agents_beat_on_new_connections_soon_after_the_old_ones_
         proxy.cut()
 
 
-@pytest.mark.once
 async def test_a_timer_fires_once_while_the_journal_before_it_cannot_be_read(
     core: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,8 @@ from coordination.errors import BadRequest, FinalError, RetryableError
 from coordination.registry import read_agents, read_remote
 from tests.agent_tasks import add, new_type, nothing_left, outcome, process, until
 
+pytestmark = pytest.mark.once
+
 Answer = Callable[[BaseHTTPRequestHandler, Any], None]
 
 

@@ -22,7 +22,7 @@ from examples.legal_review import documents, extraction, questions, summary, val
 from examples.legal_review.samples import BY_SLUG, SAMPLES, TEXTS
 from examples.legal_review.shapes import Document, Kind, PartyAnswer, Review
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 START = "/runs/legal-review/"
 

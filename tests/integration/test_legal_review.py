@@ -20,6 +20,8 @@ from examples.legal_review.shapes import Document, Review
 from examples.legal_review.workflows import LegalReview
 from tests.core_harness import World, until, world
 
+pytestmark = pytest.mark.once
+
 TYPES = ("read", "classify", "extract", "validate", "summarize")
 
 

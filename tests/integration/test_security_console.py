@@ -23,7 +23,7 @@ from tests import mirrored
 from tests.integration.test_api import Caller
 from tests.mirrored import sql as call
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ T = TypeVar("T")
 TYPES = ("parse_update", "match_shipment", "estimate_arrival", "notify", "leave_out", "open_feed", "start_updates")
 GOOD = "NORDEX;NX4982070000;{status};2026-11-04T09:30:00+01:00;{place};12.4"
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 
 @pytest.fixture

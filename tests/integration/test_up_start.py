@@ -15,6 +15,8 @@ import pytest
 from tests import servers
 from tests.stack import Stack, wait_until
 
+pytestmark = pytest.mark.once
+
 PROGRAM = (sys.executable, "-P", "-m", "config.up")  # what bin/up runs in the end, with the Python of this run
 SECOND_START_S = 8.0
 
@@ -67,7 +69,6 @@ def test_the_first_start_serves_and_sigterm_leaves_nothing(stack: Stack) -> None
     assert not (stack.home / "redis.sock").exists()
 
 
-@pytest.mark.once
 @pytest.mark.timeout(120)
 def test_the_second_start_is_soon_and_ctrl_c_leaves_nothing(stack: Stack) -> None:
     took_s = stack.start(program=PROGRAM)
@@ -84,7 +85,6 @@ def test_the_second_start_is_soon_and_ctrl_c_leaves_nothing(stack: Stack) -> Non
     assert took_s < SECOND_START_S * busy
 
 
-@pytest.mark.once
 @pytest.mark.timeout(120)
 def test_killed_parts_come_back(stack: Stack) -> None:
     stack.start(program=PROGRAM)
@@ -101,7 +101,6 @@ def test_killed_parts_come_back(stack: Stack) -> None:
     assert not stack.left(), stack.log
 
 
-@pytest.mark.once
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 @pytest.mark.timeout(120)
 def test_nothing_outlives_a_killed_supervisor_and_the_next_start_works(stack: Stack) -> None:

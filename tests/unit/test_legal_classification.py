@@ -10,6 +10,8 @@ import pytest
 from examples.legal_review import classification, documents
 from examples.legal_review.samples import BY_SLUG, TEXTS
 
+pytestmark = pytest.mark.once
+
 KINDS = {
     "mutual-nda": "nda",
     "warehouse-lease": "lease",

@@ -15,6 +15,8 @@ from examples.legal_review.passages import Passages
 from examples.legal_review.samples import BY_SLUG
 from examples.legal_review.shapes import Facts, Term
 
+pytestmark = pytest.mark.once
+
 
 def facts_of(slug: str) -> Facts:
     return extraction.extract(documents.read(BY_SLUG[slug].path.read_bytes()).text)
