@@ -190,11 +190,19 @@ def faults() -> Stage:
     return Stage("faults", command, is_pytest=False)
 
 
-def pytest(kinds: list[str], python: str = sys.executable, workers: int = 0) -> list[str]:
-    """A pytest call over some kinds of tests, shared among workers: tests wait for servers more than they compute."""
+def pytest(
+    kinds: list[str], python: str = sys.executable, workers: int = 0, long: bool = False, again: bool = False
+) -> list[str]:
+    """A pytest call over some kinds of tests, shared among workers.
+
+    Args:
+        long: With those that take long.
+        again: Without those that one pass is enough for.
+    """
+    marks = [f"not {mark}" for mark, out in (("long", not long), ("once", again)) if out]
     folders = [f"tests/{kind}" for kind in kinds if (ROOT / "tests" / kind).exists()]
     shared = ["-n", str(workers), "--dist", "loadfile"] if workers else []
-    return [python, "-m", "pytest", *shared, *folders]
+    return [python, "-m", "pytest", *shared, *folders, *(["-m", " and ".join(marks)] if marks else [])]
 
 
 def on(python: str, *arguments: str) -> list[str]:
@@ -262,9 +270,9 @@ def further(run: Run) -> list[Stage]:
         version, python = interpreter or ("", sys.executable)
         words, arguments = other or ("", [])
         name = " with ".join(filter(None, (f"Python {version}" if version else "", words)))
-        command = [*pytest(["unit", "lua", "integration"] if version else ["lua", "integration"], python, _BESIDE)]
+        kinds = ["unit", "lua", "integration"] if version else ["lua", "integration"]
         prefix = on(python, *arguments) if arguments else []
-        stages.append(Stage(name, [*prefix, *command, "-m", "not once"]))
+        stages.append(Stage(name, [*prefix, *pytest(kinds, python, _BESIDE, again=True)]))
     return stages
 
 
@@ -277,6 +285,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bin/test", description="Runs everything that must hold.")
     parser.add_argument("kinds", nargs="*", metavar="kind", help=f"only these kinds: {', '.join(KINDS)}")
     parser.add_argument("-k", metavar="EXPRESSION", help="only tests whose names match, as pytest's -k")
+    parser.add_argument("--long", action="store_true", help="also what takes a minute or needs a quiet machine")
     parser.add_argument("--fast", action="store_true", help="one Python, one server, no browser")
     chosen = parser.parse_args()
     wrong = [kind for kind in chosen.kinds if kind not in KINDS]
@@ -291,8 +300,9 @@ def main() -> int:
     everything = not chosen.kinds and not chosen.fast and not chosen.k
     plain = [kind for kind in ("unit", "lua", "integration") if kind in kinds]
     form = style() if "style" in kinds else []
-    run.lanes([form, [Stage(", ".join(plain), pytest(plain, workers=0 if chosen.k else _ALONE))] if plain else []])
-    browser = [Stage("browser", pytest(["browser"], workers=_BESIDE))] if "browser" in kinds else []
+    tests = pytest(plain, workers=0 if chosen.k else _ALONE, long=chosen.long)
+    run.lanes([form, [Stage(", ".join(plain), tests)] if plain else []])
+    browser = [Stage("browser", pytest(["browser"], workers=_BESIDE, long=chosen.long))] if "browser" in kinds else []
     if everything:
         run.lanes([further(run), browser])
     if "faults" in kinds:

@@ -185,6 +185,7 @@ def test_new_work_is_refused_while_memory_is_short(page: Page, stack: Stack, pro
     assert "Traceback" not in stack.log
 
 
+@pytest.mark.long
 def test_a_server_that_stands_still_is_said_and_nothing_is_lost(page: Page, stack: Stack, program: Program) -> None:
     slow = program.submit("bad_slow", 2.0)
     waiting = program.submit("bad_wait", None)
@@ -407,6 +408,7 @@ def test_signing_out_without_javascript(browser: Browser, stack: Stack) -> None:
     context.close()
 
 
+@pytest.mark.long
 def test_what_was_under_way_goes_on_after_a_stop(page: Page, stack: Stack, program: Program) -> None:
     slow, waiting = program.submit("bad_slow", 1.5), program.submit("bad_wait", None)
     asked = reviewed(page, stack, "Warehouse lease")

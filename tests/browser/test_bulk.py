@@ -30,6 +30,7 @@ def signed_in(stack: Causes, browser: Browser) -> Path:
     return causes.sign_in(stack, browser)
 
 
+@pytest.mark.long
 def test_everything_that_matches_is_cancelled_across_pages_after_a_drift_is_told(page: Page, stack: Causes) -> None:
     page.goto(f"{stack.url}/workflows/?type=wait_for_pickup&state=waiting")
     expect(page.locator(".pager")).to_contain_text(f"{MANY} workflows", timeout=SLOW)

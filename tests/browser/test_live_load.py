@@ -152,6 +152,7 @@ async def with_readers(web: WebProcess, cookie: str, paths: list[str]) -> list[R
     return readers
 
 
+@pytest.mark.long
 def test_nothing_moves_while_values_change(web: WebProcess, signed: BrowserContext) -> None:
     pages = {path: opened(signed, web, path) for path in ("/", "/workflows/", "/escalations/")}
     for page in pages.values():
@@ -166,6 +167,7 @@ def test_nothing_moves_while_values_change(web: WebProcess, signed: BrowserConte
     assert not any(found.values()), json.dumps(found, indent=1)
 
 
+@pytest.mark.long
 def test_fifty_sockets_under_two_hundred_changes_a_second(web: WebProcess, signed: BrowserContext) -> None:
     page = opened(signed, web, "/workflows/")
     page.evaluate(LATENCIES)
