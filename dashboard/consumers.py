@@ -89,6 +89,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.seq = 0
         self.sent: dict[str, int] = {}
         self.groups_joined: set[str] = set()
+        self.groups_wanted: set[str] = set()
+        self.joined_at = 0.0
         self.dirty = asyncio.Event()
         self.changed_at = time.monotonic()
         self.task: asyncio.Task[None] | None = None
@@ -199,17 +201,24 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 log.debug("that %s was left shows when it expires", where)
 
     async def _join(self, wanted: set[str]) -> None:
+        """Be in these groups and no others; what a server that stands still keeps from happening is tried again."""
+        self.groups_wanted, self.joined_at = wanted, time.monotonic()
         if self.channel_layer is None:
             return
         try:
-            for name in self.groups_joined - wanted:
-                await self.channel_layer.group_discard(name, self.channel_name)
-                self.groups_joined.discard(name)
-            for name in wanted - self.groups_joined:
-                await self.channel_layer.group_add(name, self.channel_name)
-                self.groups_joined.add(name)
+            async with asyncio.timeout(live.PATIENCE_S):
+                for name in self.groups_joined - wanted:
+                    await self.channel_layer.group_discard(name, self.channel_name)
+                    self.groups_joined.discard(name)
+                for name in wanted - self.groups_joined:
+                    await self.channel_layer.group_add(name, self.channel_name)
+                    self.groups_joined.add(name)
         except Exception:  # Redis is away: pages are read again by the clock
             log.debug("live groups cannot be joined now")
+
+    async def _rejoin(self) -> None:
+        if self.groups_joined != self.groups_wanted and time.monotonic() - self.joined_at >= REJOIN_S:
+            await self._join(self.groups_wanted)
 
     def _touch(self) -> None:
         self.changed_at = time.monotonic()
@@ -232,11 +241,13 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                     tick = tick or REJOIN_S
                 wait = min(tick or HEARTBEAT_S, HEARTBEAT_S)
                 try:
-                    await asyncio.wait_for(self.dirty.wait(), wait)
+                    async with asyncio.timeout(wait):
+                        await self.dirty.wait()
                 except TimeoutError:
                     if tick and time.monotonic() - self.changed_at >= tick * 0.9:
                         self._touch()
                 await self._authorise()
+                await self._rejoin()
                 await self._present()
                 if self.dirty.is_set():
                     self.dirty.clear()
