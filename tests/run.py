@@ -303,12 +303,12 @@ def main() -> int:
     tests = pytest(plain, workers=0 if chosen.k else _ALONE, long=chosen.long)
     run.lanes([form, [Stage(", ".join(plain), tests)] if plain else []])
     browser = [Stage("browser", pytest(["browser"], workers=_BESIDE, long=chosen.long))] if "browser" in kinds else []
+    shown = [faults()] if "faults" in kinds else []
     if everything:
-        run.lanes([further(run), browser])
-    if "faults" in kinds:
-        run.stage(faults())
-    if browser and not everything:
-        run.stage(browser[0])
+        run.lanes([further(run), [*browser, *shown]])
+    else:
+        for stage in [*shown, *browser]:
+            run.stage(stage)
     print("\n" + "\n".join(run.lines))
     print(run.total)
     return 1 if run.total.failed else 0

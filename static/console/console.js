@@ -62,7 +62,8 @@
     banner.hidden = !title;
     for (const [name, text] of [["title", title], ["words", words]]) {
       const element = banner.querySelector(`[data-late-${name}]`);
-      if (title && element.textContent !== text) element.textContent = text;
+      const shown = title ? text : "";
+      if (element.textContent !== shown) element.textContent = shown;
     }
   }
 

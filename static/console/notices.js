@@ -12,7 +12,7 @@
   function show(message) {
     const note = document.createElement("div");
     note.className = "notice toast " + (message.title.startsWith("Resolved") ? "tone-done" : "tone-human");
-    note.setAttribute("role", "status");
+    note.setAttribute("aria-live", "polite");
     const link = document.createElement(message.href ? "a" : "span");
     link.textContent = message.title;
     if (message.href) link.href = message.href;

@@ -89,6 +89,8 @@ async def test_an_unfixed_cause_costs_one_attempt_and_a_fixed_one_ends_in_the_le
         assert "canary failed again" in first.why
         assert await sql(_states, first) == {"failed_again": 1, "waiting": 4}
         assert await sql(Decision.objects.count) == 1
+        await until(lambda: Escalation.objects.filter(state="open").count() == 5)  # the canary's has come back
+        await sql(dispositions.record_known)
         assert (await sql(queries.ledger)).total == 5
 
         mirrored.REPAIRED.update(WORDS)
