@@ -1,4 +1,4 @@
-"""Celery's trouble with its broker in one line each: Celery itself adds the whole way through its code."""
+"""What libraries say of a Redis that is away, in one line each: they add the whole way through their code."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ import logging
 _ITS_PACKAGES = ("celery", "kombu", "redis")  # by name, because most processes import none of them
 
 
+_WAITING = {
+    "celery": "periodic jobs wait for their broker",
+    "kombu": "periodic jobs wait for their broker",
+    "channels_redis": "live pages wait for Redis",
+}
+
+
 class OneLine(logging.Filter):
-    """Shortens what Celery says of a broker that is away or refuses; it tries again by itself."""
+    """Shortens what Celery and Channels say of a server that is away or refuses; they try again by themselves."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Pass everything on."""
         error = record.exc_info[1] if record.exc_info else None
-        if record.name.startswith(("celery.", "kombu.")) and error is not None and _of_broker(error):
-            said = " ".join(str(error).split())
-            record.msg, record.args = "periodic jobs wait for their broker: %s", (said,)
+        waiting = _WAITING.get(record.name.partition(".")[0])
+        if waiting is not None and error is not None and _of_broker(error):
+            record.msg, record.args = "%s: %s", (waiting, " ".join(str(error).split()))
             record.exc_info = record.exc_text = None
         return True
 
