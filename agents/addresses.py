@@ -56,6 +56,11 @@ class Target(msgspec.Struct, frozen=True):
         return f"{self.scheme}://{host}:{self.port}{self.path}"
 
     @property
+    def extensions(self) -> dict[str, str]:
+        """What httpx needs to know: the certificate is the name's, although the number is opened."""
+        return {"sni_hostname": self.host} if self.scheme == "https" else {}
+
+    @property
     def netloc(self) -> str:
         """The Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host

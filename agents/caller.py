@@ -139,7 +139,7 @@ class Caller:
                 "User-Agent": "ganglion-gateway",
                 **fields,
             },
-            extensions={"sni_hostname": target.host} if target.scheme == "https" else {},
+            extensions=target.extensions,
         )
         response = await client.send(request, stream=True)
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import fnmatch
-import logging
 
 from django.db import transaction
 from django.db.models import Max, Min, Q
@@ -17,8 +16,6 @@ from django.utils import timezone
 
 from dashboard.models import Escalation
 from dashboard.notices.models import Incident, Level, Message, Policy
-
-logger = logging.getLogger(__name__)
 
 MOST = 200  # incidents that one run opens, tells or closes
 

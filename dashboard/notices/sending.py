@@ -213,7 +213,7 @@ async def _posted(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, 
                     "User-Agent": "ganglion-notices",
                     **headers,
                 },
-                extensions={"sni_hostname": target.host} if target.scheme == "https" else {},
+                extensions=target.extensions,
             )
             response = await client.send(request, stream=True)  # what it answers beside the status is not read
             try:

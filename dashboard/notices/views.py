@@ -62,10 +62,6 @@ def notices(request: HttpRequest) -> HttpResponse:
     return PAGE.respond(request)
 
 
-def _page(request: HttpRequest, **more: Any) -> HttpResponse:
-    return PAGE.respond(request, more)
-
-
 @post_only("notices")
 @operator_required
 def acknowledge(request: HttpRequest, incident_id: str) -> HttpResponse:
@@ -88,9 +84,9 @@ def add_channel(request: HttpRequest) -> HttpResponse:
             request.user, given.get("name", ""), given.get("kind", ""), given.get("target", ""), request
         )
     except BadRequest as error:
-        return _page(request, channel_fault=str(error), channel=given)
+        return PAGE.respond(request, {"channel_fault": str(error), "channel": given})
     if channel.secret:
-        return _page(request, new_channel=channel)
+        return PAGE.respond(request, {"new_channel": channel})
     messages.success(request, f"The channel “{channel.name}” is ready. Send it a test.")
     return redirect("notices")
 
@@ -141,7 +137,7 @@ def save_policy(request: HttpRequest) -> HttpResponse:
             request=request,
         )
     except BadRequest as error:
-        return _page(request, policy_fault=str(error), policy=given)
+        return PAGE.respond(request, {"policy_fault": str(error), "policy": given})
     messages.success(request, "The policy is saved.")
     return redirect("notices")
 
