@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, expect
-
 from tests import servers
+from tests.browser.console import in_order
 from tests.stack import Stack
 
 
@@ -54,22 +52,5 @@ def running() -> Iterator[Causes]:
     """The stack; at the end it must stop in order and leave no process behind."""
     with servers.folder() as folder:
         stack = Causes(folder)
-        stack.start()
-        yield stack
-        code = stack.end(signal.SIGTERM)
-        assert code == 0, stack.log[-3000:]
-        assert not stack.left(), stack.log[-3000:]
-        assert "Traceback" not in stack.log, stack.log[stack.log.index("Traceback") - 2000 :][:6000]
-
-
-def sign_in(stack: Causes, browser: Browser) -> Path:
-    """The cookies of somebody who used the printed link."""
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(stack.login_link)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.locator("#main")).to_be_visible()
-    path = stack.home / "browser-state.json"
-    context.storage_state(path=path)
-    context.close()
-    return path
+        with in_order(stack):
+            yield stack

@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests import servers
 from tests.a2a_peer import Peer
 from tests.bad_app.agents import SCRIPT
-from tests.browser.console import ended, reviewed
+from tests.browser.console import ended, in_order, instruct_nothing, reviewed, sign_in
 from tests.browser.program import Program, refused_by_the_server, refused_early
 from tests.stack import Stack, wait_until
 
@@ -38,25 +38,13 @@ def stack() -> Iterator[Stack]:
             folder, servers.spare_port(), GANGLION_EXTRA_APPS="tests.bad_app", GANGLION_DEBUG="1",
             GANGLION_BACKOFF_S="0.2",
         )  # fmt: skip
-        running.start()
-        yield running
-        code = running.end(signal.SIGTERM)
-        assert code == 0, running.log[-3000:]
-        assert not running.left(), running.log[-3000:]
-        assert "Traceback" not in running.log, running.log[running.log.index("Traceback") - 2000 :][:6000]
+        with in_order(running):
+            yield running
 
 
 @pytest.fixture(scope="module")
 def signed_in(stack: Stack, browser: Browser) -> Path:
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(stack.login_link)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.locator("#main")).to_be_visible()
-    path = stack.home / "browser-state.json"
-    context.storage_state(path=path)
-    context.close()
-    return path
+    return sign_in(stack, browser)
 
 
 @pytest.fixture
@@ -94,27 +82,6 @@ def test_what_agents_do_wrong_comes_to_people(
     page.goto(f"{stack.url}/workflows/{workflow}/?tab=data")
     expect(page.locator("#wf-result")).to_contain_text(SCRIPT)
     assert "broken" not in page.title()
-
-
-def instruct_nothing(page: Page) -> None:
-    """Assert that an element with instructions sends its request beside a payload, and none inside it."""
-    assert page.evaluate("htmx.config.mode") == "same-origin"
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    with page.expect_request("**/healthz?beside"):
-        page.evaluate(
-            """() => {
-                for (const [name, place] of [["inside", "#wf-result"], ["beside", "main"]]) {
-                    const planted = document.createElement("b");
-                    planted.setAttribute("hx-get", `/healthz?${name}`);
-                    planted.setAttribute("hx-swap", "none");
-                    document.querySelector(place).append(planted);
-                    htmx.process(document.querySelector("main"));
-                    planted.click();
-                }
-            }"""
-        )
-    assert not [url for url in asked if "inside" in url]
 
 
 def test_a_script_that_an_agent_gives_is_text(page: Page, stack: Stack, program: Program) -> None:

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import causes
 from tests.browser.causes import Causes
+from tests.browser.console import sign_in
 
 MANY = 60  # more than a page holds
 SLOW = 60_000
@@ -27,7 +28,7 @@ def stack() -> Iterator[Causes]:
 
 @pytest.fixture(scope="module")
 def signed_in(stack: Causes, browser: Browser) -> Path:
-    return causes.sign_in(stack, browser)
+    return sign_in(stack, browser)
 
 
 @pytest.mark.long

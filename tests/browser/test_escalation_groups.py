@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import causes
 from tests.browser.causes import Causes
+from tests.browser.console import sign_in
 
 FAILURES = 60
 EACH = FAILURES // 3
@@ -28,7 +29,7 @@ def stack() -> Iterator[Causes]:
 
 @pytest.fixture(scope="module")
 def signed_in(stack: Causes, browser: Browser) -> Path:
-    return causes.sign_in(stack, browser)
+    return sign_in(stack, browser)
 
 
 def choose(page: Page, stack: Causes, words: str) -> None:
