@@ -6,10 +6,8 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import json
 import secrets
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import uvloop
 
 from bench import central
 from bench.loop import Plan, measure
+from bench.record import Record
 from bench.workload.payloads import DOCUMENT
 from coordination import Client
 from coordination.config import current
@@ -26,29 +25,6 @@ from coordination.connection import Connection
 SETTLE_S = 60.0
 
 Engine = Callable[[str], Awaitable[object]]
-
-
-class Record:
-    """When each workflow was submitted, and when its result was known, by the clock on the wall."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._times: dict[str, list[float | None]] = {}
-
-    def begin(self, name: str) -> None:
-        """It is submitted now."""
-        if self._path is not None:
-            self._times[name] = [time.time(), None]
-
-    def end(self, name: str) -> None:
-        """Its result is known now."""
-        if self._path is not None:
-            self._times[name][1] = time.time()
-
-    def write(self) -> None:
-        """Leave it for whoever evaluates it."""
-        if self._path is not None:
-            self._path.write_text(json.dumps(self._times))
 
 
 def main() -> int:

@@ -33,7 +33,7 @@ class Plan:
         warm_s: Not counted.
         window_s: Counted; longer where a workflow takes longer than half of it.
         most: Workflows after which the run ends however long it took.
-        pids: Processes whose time is counted, the client's own beside them.
+        pids: Processes whose time is counted with that of what they start, the client's own beside them.
     """
 
     in_flight: int

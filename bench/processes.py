@@ -16,7 +16,10 @@ _NAMES = (
     (r"config\.jobs", "jobs"),
     (r"config\.up", "supervisor"),
     (r"bench\.central\b", "central brain"),
-    (r"bench\.peers\.celery_app", "celery worker"),
+    (r"bench\.peers\.\w+\.app|multiprocessing[.-]", "worker"),
+    (r"^postgres:|/postgres ", "server"),
+    (r"restate-server", "server"),
+    (r"temporal server", "server"),
 )
 
 
@@ -31,11 +34,8 @@ class Process:
 def tree(root: int) -> list[Process]:
     """A process and everything it started that lives."""
     parents: dict[int, list[int]] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            fields = _stat(int(folder.name))
-            if fields is not None:
-                parents.setdefault(int(fields[1]), []).append(int(folder.name))
+    for pid, fields in _living().items():
+        parents.setdefault(int(fields[1]), []).append(pid)
     found, left = [], [root]
     while left:
         pid = left.pop()
@@ -45,13 +45,26 @@ def tree(root: int) -> list[Process]:
 
 
 def cpu_ms_by_pid(pids: list[int]) -> dict[int, float]:
-    """Processor time that each process which lives has used, user and system."""
-    used = {}
-    for pid in pids:
-        fields = _stat(pid)
-        if fields is not None:
-            used[pid] = (int(fields[11]) + int(fields[12])) * _TICK_MS
+    """Processor time, user and system, that each process which lives has used.
+
+    What it has started counts as its own, whether it lives (unless it is in the list itself) or has ended: servers
+    that fork a process for each connection keep none of their time to themselves.
+    """
+    living = _living()
+    used: dict[int, float] = {}
+    for pid, fields in living.items():
+        root = pid
+        while root not in pids and root in living:
+            root = int(living[root][1])
+        if root in living:
+            used[root] = used.get(root, 0.0) + sum(int(ticks) for ticks in fields[11:15]) * _TICK_MS
     return used
+
+
+def _living() -> dict[int, list[str]]:
+    """The fields of every process that lives."""
+    pids = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+    return {pid: fields for pid in pids if (fields := _stat(pid)) is not None}
 
 
 def rss_bytes(pid: int) -> int:

@@ -83,9 +83,10 @@ class Private:
         raise NotImplementedError
 
     def run(
-        self, command: Sequence[str], environ: dict[str, str] | None = None, announces: str | re.Pattern[str] = ""
-    ) -> tuple[subprocess.Popen[bytes], re.Match[str]]:
-        """Start a process and wait until what it prints holds some words.
+        self, command: Sequence[str], environ: dict[str, str] | None = None, announces: str | re.Pattern[str] = "",
+        user: str | None = None,
+    ) -> tuple[subprocess.Popen[bytes], re.Match[str]]:  # fmt: skip
+        """Start a process, as another user where one is named, and wait until what it prints holds some words.
 
         Raises:
             StackFailed: It ended, or said nothing of the kind in time.
@@ -94,7 +95,7 @@ class Private:
         with path.open("wb") as stream:
             process = subprocess.Popen(
                 command, cwd=ROOT, env=environ or self.client_environ, stdout=stream, stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL, user=user, group=user, extra_groups=[] if user else None,
             )  # fmt: skip
         self._started.append(process)
         words = announces if isinstance(announces, re.Pattern) else re.compile(re.escape(announces))
@@ -150,7 +151,7 @@ class Stack(Private):
     def start(self) -> None:
         """Start the supervisor, and wait until everything is ready."""
         command = [sys.executable, "-P", "-m", "config.up", "--home", str(self.home), "--hosts", str(self.hosts)]
-        _, ready = self.run([*command, "--port", str(_free_port())], self.environ, READY)
+        _, ready = self.run([*command, "--port", str(free_port())], self.environ, READY)
         self.ready_s = float(ready[1])
 
 
@@ -191,7 +192,8 @@ def _last(text: str) -> str:
     return " | ".join(text.strip().splitlines()[-5:]) or "it printed nothing"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nothing listens on now."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
