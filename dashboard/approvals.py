@@ -7,7 +7,7 @@ transaction by the handler of its kind, so that no crash leaves an approval with
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from django.utils import timezone
 from coordination.errors import BadRequest, DecisionConflict, GanglionError
 from dashboard import audit, live, policy
 from dashboard.models import Escalation
+from dashboard.notices import asking
 from dashboard.redaction import redact, redact_text
 from dashboard.roles import allowed
 from dashboard.work_models import Approval
@@ -84,6 +85,7 @@ def request(
     )
     with transaction.atomic():
         made.save(force_insert=True)
+        asking.tell(made)
         after = {"approval": str(made.pk), "headline": made.headline, "expires_at": made.expires_at.isoformat()}
         audit.record(user, "approval.request", _target(made), after=after, request=request)
     _tell(made)
@@ -125,6 +127,7 @@ def expire() -> int:
                 state="expired", decided_at=timezone.now()
             ):
                 continue
+            asking.withdraw(approval)
             _HANDLERS[approval.kind].closed(approval.subject, "expired")
             audit.record("system", "approval.expire", _target(approval), after={"approval": str(approval.pk)})
             ended += 1
@@ -138,9 +141,31 @@ def waiting() -> QuerySet[Approval]:
     return rows.select_related("escalation").order_by("created_at")
 
 
+class Asker(NamedTuple):
+    """Who has asked for an approval; the name counts too, because an account can be deleted and made again."""
+
+    user_id: int | None
+    name: str
+
+    def is_user(self, user: Any) -> bool:
+        """Whether this is that person."""
+        return bool(self.user_id == user.pk or self.name == user.get_username())
+
+
+def askers() -> list[Asker]:
+    """Who has asked for what can be approved now; one for each request."""
+    rows = waiting().select_related(None).order_by()
+    return [Asker(*row) for row in rows.values_list("requested_by_id", "requester")]
+
+
+def count_for(user: Any, found: Iterable[Asker]) -> int:
+    """How many of these requests wait for this person, who may approve: all but their own."""
+    return sum(not one.is_user(user) for one in found)
+
+
 def is_own(approval: Approval, user: Any) -> bool:
-    """Whether this person has asked for it; by name too, because an account can be deleted and made again."""
-    return bool(approval.requested_by_id == user.pk or approval.requester == user.get_username())
+    """Whether this person has asked for it."""
+    return Asker(approval.requested_by_id, approval.requester).is_user(user)
 
 
 def _end(approval_id: UUID, state: str, user: Any, request: HttpRequest | None, note: str = "") -> Approval:
@@ -157,6 +182,7 @@ def _end(approval_id: UUID, state: str, user: Any, request: HttpRequest | None, 
             state=state, decided_by=user.get_username()[:150], decided_at=now, note=redact_text(note.strip())[:1000]
         ):
             raise DecisionConflict(_ended_words(approval))
+        asking.withdraw(approval)
         handler_ = _HANDLERS[approval.kind]
         if state == "approved":
             handler_.approved(approval.subject, user.get_username())

@@ -46,7 +46,7 @@ def deliver_one(pk: uuid.UUID) -> str | None:
     leased = Message.objects.filter(pk=pk, state="waiting", next_at__lte=now)
     if not leased.update(next_at=now + LEASE, tries=F("tries") + 1):
         return None
-    message = Message.objects.select_related("incident", "channel").get(pk=pk)
+    message = Message.objects.select_related("incident", "approval", "channel").get(pk=pk)
     try:
         sending.send(message)
     except sending.NotDelivered as error:
@@ -61,7 +61,7 @@ def _failed(message: Message, error: sending.NotDelivered) -> str:
     pause_s = PAUSES_S[min(message.tries, len(PAUSES_S)) - 1]
     if error.retry_after_s is not None:
         pause_s = max(pause_s, min(int(error.retry_after_s), PAUSES_S[-1]))
-    Message.objects.filter(pk=message.pk).update(
+    Message.objects.filter(pk=message.pk, state="waiting").update(
         state=state, error=str(error)[:300], next_at=timezone.now() + dt.timedelta(seconds=pause_s)
     )
     logger.warning("a notice to %s did not arrive (try %d): %s", message.channel.name, message.tries, error)

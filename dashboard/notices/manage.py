@@ -23,7 +23,9 @@ from dashboard.notices import delivery, sending
 from dashboard.notices.models import Channel, Incident, Level, Message, Policy
 
 
-def add_channel(user: Any, name: str, kind: str, target: str, request: HttpRequest | None = None) -> Channel:
+def add_channel(
+    user: Any, name: str, kind: str, target: str, request: HttpRequest | None = None, *, approvals: bool = False
+) -> Channel:
     """Add a way to reach people; a webhook gets a secret that is shown once.
 
     Raises:
@@ -38,8 +40,11 @@ def add_channel(user: Any, name: str, kind: str, target: str, request: HttpReque
     secret = f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}" if kind == "webhook" else ""
     try:
         with transaction.atomic():
-            channel = Channel.objects.create(name=name[:80], kind=kind, target=target, secret=secret)
-            audit.record(user, "channel.create", ("channel", name), after={"kind": kind}, request=request)
+            channel = Channel.objects.create(
+                name=name[:80], kind=kind, target=target, secret=secret, approvals=approvals
+            )
+            after = {"kind": kind, "approvals": approvals}
+            audit.record(user, "channel.create", ("channel", name), after=after, request=request)
     except IntegrityError:
         raise BadRequest(f"There is already a channel with the name {name!r}.") from None
     return channel
@@ -63,14 +68,14 @@ def _check_target(kind: str, target: str) -> None:
             raise BadRequest(words) from None
 
 
-def switch_channel(user: Any, channel: Channel, enabled: bool, request: HttpRequest | None = None) -> None:
-    """Use a channel, or stop using it."""
+def switch_channel(user: Any, channel: Channel, what: str, on: bool, request: HttpRequest | None = None) -> None:
+    """Use a channel (``enabled``) or tell it of requests for approval (``approvals``), or stop doing so."""
     with transaction.atomic():
-        Channel.objects.filter(pk=channel.pk).update(enabled=enabled)
+        Channel.objects.filter(pk=channel.pk).update(**{what: on})
+        before = {what: getattr(channel, what)}
         audit.record(
-            user, "channel.change", ("channel", channel.name), before={"enabled": channel.enabled},
-            after={"enabled": enabled}, request=request,
-        )  # fmt: skip
+            user, "channel.change", ("channel", channel.name), before=before, after={what: on}, request=request
+        )
 
 
 def delete_channel(user: Any, channel: Channel, request: HttpRequest | None = None) -> None:

@@ -17,6 +17,7 @@ class Channel(models.Model):
     target = models.TextField(blank=True)  # addresses of e-mail, separated by commas, or a URL; a secret for Slack
     secret = models.CharField(max_length=120, blank=True)  # signs a webhook's messages: "whsec_…"
     enabled = models.BooleanField(default=True)
+    approvals = models.BooleanField(default=False)  # whether it is told of requests for approval, too
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -100,6 +101,7 @@ class Message(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     incident = models.ForeignKey(Incident, null=True, on_delete=models.CASCADE, related_name="messages")
+    approval = models.ForeignKey("dashboard.Approval", null=True, on_delete=models.CASCADE, related_name="+")
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="messages")
     level = models.PositiveIntegerField(default=1)
     state = models.CharField(max_length=12, default="waiting")  # waiting | delivered | failed | withdrawn
@@ -112,6 +114,7 @@ class Message(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["incident", "channel", "level"], name="message_once"),
+            models.UniqueConstraint(fields=["approval", "channel"], name="message_of_approval_once"),
         ]
         indexes = [
             models.Index(fields=["state", "next_at"], name="message_due"),
@@ -119,4 +122,4 @@ class Message(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.channel}: {self.incident}"
+        return f"{self.channel}: {self.incident or self.approval}"

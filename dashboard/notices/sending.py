@@ -22,6 +22,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from agents.addresses import Policy as AddressPolicy
 from agents.addresses import check
@@ -29,6 +30,7 @@ from coordination.config import current
 from coordination.errors import AgentError, FinalError
 from dashboard.models import Escalation
 from dashboard.notices.models import Incident, Message
+from dashboard.work_models import Approval
 
 TRY_S = 10.0
 _LATER = frozenset({408, 425, 429})
@@ -69,18 +71,24 @@ def send(message: Message) -> None:
 # --- words ------------------------------------------------------------------------------
 
 
-def path(incident: Incident) -> str:
-    """Where the console shows the incident's escalations."""
-    return f"{reverse('escalations')}?{urlencode({'cause': incident.fingerprint})}"
+def path(message: Message) -> str:
+    """Where the console shows what a message is about; nothing for a test."""
+    if message.approval is not None:
+        return reverse("approvals")
+    if message.incident is None:
+        return ""
+    return f"{reverse('escalations')}?{urlencode({'cause': message.incident.fingerprint})}"
 
 
-def link(incident: Incident) -> str:
-    """The address of the incident's escalations."""
-    return settings.PUBLIC_URL + path(incident)
+def link(message: Message) -> str:
+    """The address of what a message is about."""
+    return settings.PUBLIC_URL + path(message)
 
 
 def subject(message: Message) -> str:
     """A message in one line."""
+    if message.approval is not None:
+        return _("Needs approval: %(headline)s") % {"headline": message.approval.headline}
     if message.incident is None:
         return "Ganglion: this is a test, nothing is wrong"
     if message.level == Message.RESOLVED:
@@ -92,6 +100,8 @@ def subject(message: Message) -> str:
 def text(message: Message) -> str:
     """A message in full, as plain text."""
     incident = message.incident
+    if message.approval is not None:
+        return _asked(message, message.approval)
     if incident is None:
         return f"{subject(message)}.\n\nThe channel “{message.channel.name}” of {settings.PUBLIC_URL} works."
     lines = [subject(message), ""]
@@ -103,7 +113,13 @@ def text(message: Message) -> str:
         lines.append(f"{waiting} {what} for a person, of {incident.workflow_type}.")
         if incident.acknowledge_by:
             lines.append(f"Somebody should look by {_spelled(incident.acknowledge_by)}.")
-    return "\n".join([*lines, "", link(incident)])
+    return "\n".join([*lines, "", link(message)])
+
+
+def _asked(message: Message, approval: Approval) -> str:
+    words = _("%(who)s asks for it, and nobody approves their own request. It expires at %(when)s.")
+    said = words % {"who": approval.requester, "when": _spelled(approval.expires_at)}
+    return "\n".join([subject(message), "", said, "", link(message)])
 
 
 def slack_text(message: Message) -> str:
@@ -115,21 +131,24 @@ def slack_text(message: Message) -> str:
 
 def payload(message: Message) -> dict[str, Any]:
     """A message as a signed webhook carries it."""
-    kind = "test" if message.incident is None else "resolved" if message.level == Message.RESOLVED else "waiting"
+    stamp = message.created_at.astimezone(dt.UTC).isoformat()
     data: dict[str, Any] = {"text": subject(message)}
+    if (approval := message.approval) is not None:
+        data |= {
+            "approval": str(approval.pk), "headline": approval.headline, "requested_by": approval.requester,
+            "expires_at": approval.expires_at.astimezone(dt.UTC).isoformat(), "url": link(message),
+        }  # fmt: skip
+        return {"type": "approval.waiting", "timestamp": stamp, "data": data}
+    kind = "test" if message.incident is None else "resolved" if message.level == Message.RESOLVED else "waiting"
     if (incident := message.incident) is not None:
         data |= {
             "incident": str(incident.pk), "headline": incident.headline, "priority": incident.priority,
             "workflow_type": incident.workflow_type, "reason": incident.reason, "level": message.level,
             "open": _waiting(incident), "opened_at": incident.opened_at.astimezone(dt.UTC).isoformat(),
             "acknowledge_by": incident.acknowledge_by and incident.acknowledge_by.astimezone(dt.UTC).isoformat(),
-            "url": link(incident),
+            "url": link(message),
         }  # fmt: skip
-    return {
-        "type": f"incident.{kind}",
-        "timestamp": message.created_at.astimezone(dt.UTC).isoformat(),
-        "data": data,
-    }
+    return {"type": f"incident.{kind}", "timestamp": stamp, "data": data}
 
 
 def _waiting(incident: Incident) -> int:

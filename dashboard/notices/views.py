@@ -6,9 +6,10 @@ import datetime as dt
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
@@ -18,7 +19,7 @@ from dashboard import accounts, audit
 from dashboard.notices import chain, manage, sending
 from dashboard.notices.models import Channel, Incident, Level, Message, Policy
 from dashboard.pages import LivePage, Visit, register
-from dashboard.roles import admin_required, operator_required, viewer_required
+from dashboard.roles import admin_required, allowed, operator_required, viewer_required
 from dashboard.views.posting import post_only
 
 LEVELS = 3  # that the form offers
@@ -31,7 +32,7 @@ def _context(visit: Visit) -> dict[str, Any]:
     return {
         "incidents": Incident.objects.filter(closed_at=None).select_related("policy").order_by("opened_at")[:SHOWN],
         "open_incidents": Incident.objects.filter(closed_at=None).count(),
-        "deliveries": Message.objects.select_related("channel", "incident").order_by("-created_at")[:SHOWN],
+        "deliveries": Message.objects.select_related("channel", "incident", "approval").order_by("-created_at")[:SHOWN],
         "channels": Channel.objects.all(),
         "policies": Policy.objects.prefetch_related(levels),
         "reasons": [str(reason) for reason in Reason],
@@ -81,8 +82,9 @@ def add_channel(request: HttpRequest) -> HttpResponse:
     try:
         accounts.confirm(request, given.get("password", ""))
         channel = manage.add_channel(
-            request.user, given.get("name", ""), given.get("kind", ""), given.get("target", ""), request
-        )
+            request.user, given.get("name", ""), given.get("kind", ""), given.get("target", ""), request,
+            approvals="approvals" in given,
+        )  # fmt: skip
     except BadRequest as error:
         return PAGE.respond(request, {"channel_fault": str(error), "channel": given})
     if channel.secret:
@@ -104,7 +106,9 @@ def change_channel(request: HttpRequest, channel_id: int) -> HttpResponse:
             else:
                 messages.error(request, f"The test did not reach “{channel.name}”: {sent.error}")
         case "on" | "off" as wanted:
-            manage.switch_channel(request.user, channel, wanted == "on", request)
+            manage.switch_channel(request.user, channel, "enabled", wanted == "on", request)
+        case "tell-approvals" | "spare-approvals" as wanted:
+            manage.switch_channel(request.user, channel, "approvals", wanted == "tell-approvals", request)
         case "delete":
             manage.delete_channel(request.user, channel, request)
             messages.success(request, f"The channel “{channel.name}” is gone.")
@@ -173,30 +177,48 @@ def try_again(request: HttpRequest, message_id: str) -> HttpResponse:
 # --- the browser as a channel -------------------------------------------------------------
 
 
+def _shown_to(user: Any) -> QuerySet[Message]:
+    """Messages to browsers that this person sees: a request for approval only who may approve it."""
+    rows = Message.objects.filter(channel__kind="browser")
+    if not allowed(user, "approve"):
+        return rows.filter(approval=None)
+    return rows.exclude(approval__requested_by_id=user.pk).exclude(approval__requester=user.get_username())
+
+
 @require_GET
 @viewer_required
 def fresh(request: HttpRequest) -> HttpResponse:
     """Messages to browsers of the last minutes, oldest first; every open page shows each once."""
     since = timezone.now() - FRESH
-    rows = Message.objects.filter(channel__kind="browser", created_at__gt=since).exclude(state="withdrawn")
+    rows = _shown_to(request.user).filter(created_at__gt=since).exclude(state="withdrawn")
     found = [
         {
             "id": row.pk.hex,
             "title": sending.subject(row),
-            "href": sending.path(row.incident) if row.incident else "",
-            "over": bool(row.incident and row.incident.closed_at),
+            "href": sending.path(row),
+            "page": reverse("approvals" if row.approval else "escalations"),
+            "tone": "done" if row.incident and row.level == Message.RESOLVED else "human",
+            "over": _is_over(row),
         }
-        for row in rows.select_related("incident", "channel").order_by("created_at")[:20]
+        for row in rows.select_related("incident", "approval", "channel").order_by("created_at")[:20]
     ]
     response = JsonResponse({"messages": found})
     response["Cache-Control"] = "no-store"
     return response
 
 
+def _is_over(message: Message) -> bool:
+    if message.approval is not None:
+        return message.approval.state != "waiting"
+    return message.incident is not None and message.incident.closed_at is not None
+
+
 @require_POST
 @viewer_required
 def seen(request: HttpRequest, message_id: str) -> HttpResponse:
     """A page has shown a message."""
-    rows = Message.objects.filter(pk=message_id, channel__kind="browser", state="waiting")
-    rows.update(state="delivered", delivered_at=timezone.now(), tries=1, error="")
+    rows = _shown_to(request.user).filter(pk=message_id, state="waiting")
+    Message.objects.filter(pk__in=rows.values("pk")).update(
+        state="delivered", delivered_at=timezone.now(), tries=1, error=""
+    )
     return HttpResponse(status=204)

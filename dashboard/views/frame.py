@@ -1,4 +1,4 @@
-"""What surrounds every page: sections, theme, who is there, the count of open escalations."""
+"""What surrounds every page: sections, theme, who is there, how much waits for people and for this person."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from coordination import client as core
 from coordination.errors import ServerUnavailable
-from dashboard import decisions, queries
+from dashboard import approvals, decisions, queries
 from dashboard.freshness import Late, late
 from dashboard.models import Decision
 from dashboard.relay_status import RelayLag
@@ -33,7 +33,7 @@ class Link(NamedTuple):
     icon: str
     active: bool = False
     secondary: bool = False  # under “More” on a phone
-    counts: bool = False  # shows the open escalations
+    counts: str = ""  # shows the open ``escalations``, or the ``approvals`` that wait for the reader
     gap: bool = False  # space before it
 
 
@@ -44,6 +44,7 @@ class Frame(NamedTuple):
     links: list[Link]
     shortcuts: list[Link]
     open_escalations: int
+    approvals: int  # that wait for this person
     person: str
     initials: str
     role: str
@@ -96,7 +97,8 @@ def links(path: str, role: str) -> list[Link]:
             continue
         href = reverse(name)
         active = path == href if href == "/" else path.startswith(href)
-        found.append(Link(href, words, icon, active, secondary, counts=name == "escalations", gap=name == "settings"))
+        counts = name if name in ("escalations", "approvals") else ""
+        found.append(Link(href, words, icon, active, secondary, counts, gap=name == "settings"))
     return found
 
 
@@ -115,12 +117,14 @@ def frame(request: HttpRequest | None) -> Frame:
     """The frame for one request; works for strangers and when the database is away."""
     user: Any = getattr(request, "user", None)
     path = request.path if request is not None else "/"
-    count, person, undoable = 0, "", []
+    count, waiting, person, undoable = 0, 0, "", []
     try:
         if allowed(user, "view"):
             count = queries.open_escalations()[0]
         if allowed(user, "operate"):
             undoable = decisions.undoable(user)
+        if allowed(user, "approve"):
+            waiting = approvals.count_for(user, approvals.askers())
         person = str(user.get_full_name() or user.get_username()) if user is not None else ""
         role = role_of(user)
     except DatabaseError:
@@ -132,6 +136,7 @@ def frame(request: HttpRequest | None) -> Frame:
         links=links(path, role),
         shortcuts=_shortcuts(),
         open_escalations=count,
+        approvals=waiting,
         person=person or "Nobody",
         initials="".join(part[0] for part in person.replace(".", " ").split()[:2]) or "?",
         role=role,

@@ -52,6 +52,13 @@
     }
   }
 
+  function showApprovals(count) { // those that wait for this person
+    for (const badge of document.querySelectorAll("[data-approvals]")) {
+      badge.dataset.n = count;
+      if (badge.firstChild.data !== String(count)) badge.firstChild.data = count;
+    }
+  }
+
   /* --- the live connection -------------------------------------------------------- */
   const state = document.getElementById("live-state");
   let lastHeard = 0, lastSeq = 0, socket = null, closed = false, note = "", said = null;
@@ -107,6 +114,7 @@
       said = { title: frame.title || "", words: frame.words || "" };
     }
     if (frame.count !== undefined) showCount(frame.count);
+    if (frame.approvals !== undefined) showApprovals(frame.approvals);
     if (frame.leave) { location.assign(frame.leave); return; }
     showLive();
   });

@@ -1,5 +1,5 @@
 /* Messages to browsers: a note at the edge of the page, and one of the system where the reader allowed it.
-   Every open page shows each message once, save those that show the escalations anyway; the server hears
+   Every open page shows each message once, save those that show what it is about anyway; the server hears
    of the first that did. */
 (() => {
   "use strict";
@@ -11,7 +11,7 @@
 
   function show(message) {
     const note = document.createElement("div");
-    note.className = "notice toast " + (message.title.startsWith("Resolved") ? "tone-done" : "tone-human");
+    note.className = "notice toast " + `tone-${message.tone}`;
     note.setAttribute("aria-live", "polite");
     const link = document.createElement(message.href ? "a" : "span");
     link.textContent = message.title;
@@ -42,7 +42,7 @@
     if (!fresh.length) return;
     localStorage.setItem(key, JSON.stringify([...seen, ...fresh.map((one) => one.id)].slice(-KEPT)));
     for (const message of fresh) {
-      if (!message.over && !location.pathname.startsWith("/escalations/")) show(message);
+      if (!message.over && !location.pathname.startsWith(message.page)) show(message);
       fetch(`/notices/messages/${uuid(message.id)}/seen/`, { method: "POST", headers: { "X-CSRFToken": token() } }).catch(() => {});
     }
   }

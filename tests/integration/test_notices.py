@@ -9,6 +9,7 @@ import hmac
 import http.server
 import json
 import os
+import re
 import signal
 import socketserver
 import subprocess
@@ -27,10 +28,11 @@ from django.utils import timezone
 from coordination.config import Config
 from coordination.domain import ErrorInfo, EscalationSnapshot, EscalationState, Reason
 from coordination.errors import BadRequest
-from dashboard import accounts, mirror
+from dashboard import accounts, approvals, decisions, mirror, policy
 from dashboard.models import AuditEntry, Escalation
 from dashboard.notices import chain, delivery, jobs, manage
 from dashboard.notices.models import Channel, Incident, Level, Message, Policy
+from dashboard.work_models import Approval
 from tests.stack import ROOT
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -358,3 +360,33 @@ def test_open_pages_show_a_message_and_say_so(config: Config) -> None:
     Message.objects.filter(state="waiting").update(created_at=timezone.now() - 61 * MINUTE)
     jobs.notify()
     assert Message.objects.get(state="failed").error == "No page of the console was open."
+
+
+def test_a_request_for_approval_is_told_once_and_only_to_those_who_may_give_it(receiver: Receiver) -> None:
+    asker, other = admin(), accounts.create_user("ann", "approver", "tests")
+    manage.add_channel(asker, "hook", "webhook", receiver.url, approvals=True)
+    manage.add_channel(asker, "pages", "browser", "", approvals=True)
+    manage.add_channel(asker, "elsewhere", "webhook", receiver.url)
+    decisions.submit(open_escalations(1)[0], version=1, action="skip", user=asker)
+    assert not Message.objects.exists(), "nothing to approve yet"
+    policy.change(asker, four_eyes=["skip"], bulk_limit=0, undo_s=0, approval_minutes=60)
+    decision = decisions.submit(open_escalations(1, "other")[0], version=1, action="skip", user=asker)
+    assert decision.state == "pending"
+    assert [jobs.notify()["delivered"], jobs.notify()["delivered"]] == [1, 0]
+    told = json.loads(receiver.bodies[0][1])
+    assert told["type"] == "approval.waiting"
+    assert told["data"]["requested_by"] == "admin"
+    assert told["data"]["url"].endswith("/approvals/")
+    shown = {}
+    for user in (asker, other, accounts.create_user("vic", "operator", "tests")):
+        browser = Browser()
+        browser.force_login(user)
+        shown[user.username] = len(browser.get("/notices/fresh.json").json()["messages"])
+        counted = re.search(r'data-approvals data-n="(\d)"', browser.get("/notices/").content.decode())
+        assert counted
+        assert int(counted[1]) == shown[user.username]
+    assert shown == {"admin": 0, "ann": 1, "vic": 0}
+    approvals.refuse(Approval.objects.get().pk, other)
+    assert set(Message.objects.values_list("channel__kind", "state")) == {
+        ("webhook", "delivered"), ("browser", "withdrawn"),
+    }  # fmt: skip
