@@ -55,6 +55,7 @@ MIDDLEWARE = [
     "config.static_files.StaticFilesMiddleware",
     "django.middleware.gzip.GZipMiddleware",  # adds random bytes, and tokens are masked anew in each answer
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "dashboard.language.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -79,6 +80,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
             ],
+            "builtins": ["django.templatetags.i18n"],
         },
     }
 ]
@@ -164,6 +166,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_NAME = "ganglion_language"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True

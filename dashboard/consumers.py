@@ -3,7 +3,7 @@
 A reader's session, role and object are checked on connect, with every frame that comes in, and at
 least every ten seconds in between; who lost them is sent to the login and cut off. Every connect
 gets a full snapshot, so that nothing has to be caught up from a log. Readers who see the same
-share one rendering in each process.
+in the same language share one rendering in each process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from asgiref.sync import sync_to_async
@@ -24,10 +24,11 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 from django.http import Http404, QueryDict
 from django.urls import Resolver404, resolve, reverse
+from django.utils import translation
 
 from coordination.errors import GanglionError
-from dashboard import live, pages, presence, queries
-from dashboard.freshness import REDIS_AWAY, UNREADABLE, Late, late
+from dashboard import language, live, pages, presence, queries
+from dashboard.freshness import Late, late, redis_away, unreadable
 from dashboard.relay_status import RelayLag
 from dashboard.views.frame import connected
 
@@ -99,6 +100,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.page: pages.LivePage | None = None
         self.rendering = Rendering()
         self.visit = pages.Visit({}, QueryDict(), frozenset())
+        self.language = language.of_socket(self.scope)
         await self.accept()
         query = self.scope["query_string"].decode(errors="replace")
         try:
@@ -116,7 +118,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self._join(set())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """A page tells its new address (``path``), that it missed a frame (``resync``), or what its reader does."""
+        """A page tells its address and language, that it missed a frame (``resync``), or what its reader does."""
         try:
             message = json.loads(text_data or "{}")
         except (ValueError, RecursionError):
@@ -124,6 +126,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.authorised_at = 0.0
         try:
             if isinstance(message, dict) and isinstance(message.get("path"), str):
+                if language.known(message.get("language")):  # the rest of the page is in it, whatever is chosen by now
+                    self.language = message["language"]
                 await self._open(message["path"])
             else:
                 await self._authorise()
@@ -151,7 +155,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         except Resolver404:
             match = None
         self.page = None  # nothing of the new page is shown before its reader is known
-        visit = pages.Visit(match.kwargs if match else {}, QueryDict(query), frozenset())
+        visit = pages.Visit(match.kwargs if match else {}, QueryDict(query), frozenset(), None, self.language)
         self.sent.clear()
         self.page, self.visit = await self._admitted(pages.find(match.view_name) if match else None, visit)
         topics = self.page.topics(self.visit) if self.page else set()
@@ -177,7 +181,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             raise _Refused(FORBIDDEN)
         self.authorised_at = time.monotonic()
         personal = page is not None and page.personal
-        return page, pages.Visit(visit.kwargs, visit.query, verbs, user.pk if personal else None)
+        reader = user.pk if personal else None
+        return page, pages.Visit(visit.kwargs, visit.query, verbs, reader, visit.language)
 
     async def _present(self) -> None:
         """Say, every few seconds, that this reader has this page open."""
@@ -257,7 +262,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                     await asyncio.sleep(max(FLUSH_S, min(5.0, 4 * self.rendering.took_s)))
                 elif time.monotonic() - beat_at >= HEARTBEAT_S:
                     beat_at = time.monotonic()
-                    await self._frame(**await _vital_signs())
+                    await self._frame(**await self._vital_signs())
         except _Refused as refusal:
             await self._cut(refusal.code)
         except Http404:
@@ -278,31 +283,49 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 fragments = await self.rendering.since(self.changed_at, lambda: threaded(page.fragments)(visit))
             except (DatabaseError, GanglionError) as error:
                 log.warning("The live page %s was not read: %s", page.name, error)
-                said = _said(UNREADABLE if isinstance(error, DatabaseError) else REDIS_AWAY)
-                await self._frame(**{**await _vital_signs(), **said})
+                away = unreadable if isinstance(error, DatabaseError) else redis_away
+                await self._frame(**{**await self._vital_signs(), **_said(away, self.language)})
                 return
             for name, html in fragments.items():
                 if self.sent.get(name) != hash(html):
                     self.sent[name] = hash(html)
                     content += f'<hx-partial hx-target="#{name}" hx-swap="innerMorph">{html}</hx-partial>'
-        signs = await _vital_signs()
+        signs = await self._vital_signs()
         await self._frame(**signs, **({"content": content} if content else {}))
+
+    async def _vital_signs(self) -> dict[str, Any]:
+        """The count of open escalations and what the top bar warns of."""
+        signs = await _read_lately()
+        return {"count": signs.count, **_said(signs.late, self.language)}
 
     async def _frame(self, **fields: Any) -> None:
         self.seq += 1
         await self.send(json.dumps({"seq": self.seq, "at": int(time.time() * 1000), **fields}))
 
 
-_signs: tuple[float, dict[str, Any]] = (0.0, {})
+class _Signs(NamedTuple):
+    """What every page shows beside itself."""
+
+    count: int = 0  # of open escalations
+    connected: bool = True
+    lag: RelayLag = RelayLag()
+    readable: bool = True
+
+    def late(self) -> Late | None:
+        """Why pages may not show the present state."""
+        return late(self.connected, self.lag) if self.readable else unreadable()
+
+
+_signs: tuple[float, _Signs] = (0.0, _Signs())
 
 
 def connected_lately() -> bool:
     """Whether Redis answered when this process last asked."""
-    return not _signs[1].get("note", "").startswith("Redis")
+    return _signs[1].connected
 
 
-async def _vital_signs() -> dict[str, Any]:
-    """The count of open escalations and what the top bar warns of; read once a second for all readers."""
+async def _read_lately() -> _Signs:
+    """The signs, read once a second for all readers."""
     global _signs
     read_at, signs = _signs
     if time.monotonic() - read_at >= 1.0:
@@ -310,16 +333,18 @@ async def _vital_signs() -> dict[str, Any]:
         try:
             signs = await threaded(_read_signs)()
         except DatabaseError:
-            signs = {**signs, **_said(UNREADABLE)}
+            signs = signs._replace(readable=False)
         _signs = (time.monotonic(), signs)
     return _signs[1]
 
 
-def _read_signs() -> dict[str, Any]:
+def _read_signs() -> _Signs:
     there = connected()
-    return {"count": queries.open_escalations()[0], **_said(late(there, queries.relay_lag() if there else RelayLag()))}
+    return _Signs(queries.open_escalations()[0], there, queries.relay_lag() if there else RelayLag())
 
 
-def _said(found: Late | None) -> dict[str, str]:
-    """What the top bar and the banner say; empty words take them away."""
-    return {"note": found.short, "title": found.title, "words": found.words} if found else {"note": ""}
+def _said(find: Callable[[], Late | None], reader: str) -> dict[str, str]:
+    """What the top bar and the banner say in a reader's language; empty words take them away."""
+    with translation.override(reader):
+        found = find()
+        return {"note": found.short, "title": found.title, "words": found.words} if found else {"note": ""}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from django.utils.translation import gettext as _
+
 from dashboard.relay_status import RelayLag
+from dashboard.retelling import retold
 
 SILENT_MS = 4_000  # a relay reports every second
 BEHIND_MS = 5_000
@@ -18,17 +21,25 @@ class Late(NamedTuple):
     words: str
 
 
-REDIS_AWAY = Late(
-    "Redis does not answer",
-    "Redis does not answer.",
-    "You see what the history last knew. Running work is safe and goes on when Redis is back; decisions you send now"
-    " are kept and delivered then.",
-)
-UNREADABLE = Late(
-    "the history cannot be read",
-    "The database does not answer.",
-    "This page shows what it last read. Workflows do not need the database and go on.",
-)
+def redis_away() -> Late:
+    """What pages say while Redis does not answer."""
+    return Late(
+        _("Redis does not answer"),
+        _("Redis does not answer."),
+        _(
+            "You see what the history last knew. Running work is safe and goes on when Redis is back; decisions you"
+            " send now are kept and delivered then."
+        ),
+    )
+
+
+def unreadable() -> Late:
+    """What pages say while the database does not answer."""
+    return Late(
+        _("the history cannot be read"),
+        _("The database does not answer."),
+        _("This page shows what it last read. Workflows do not need the database and go on."),
+    )
 
 
 def late(connected: bool, lag: RelayLag) -> Late | None:
@@ -39,20 +50,30 @@ def late(connected: bool, lag: RelayLag) -> Late | None:
         lag: The relays' last report.
     """
     if not connected:
-        return REDIS_AWAY
+        return redis_away()
     if not lag.at_ms:
-        return Late("no relay runs", "Lists stand still.", "No relay runs, so they show what the history last knew.")
+        words = _("No relay runs, so they show what the history last knew.")
+        return Late(_("no relay runs"), _("Lists stand still."), words)
     if lag.silent_ms > SILENT_MS:
-        age = spelled(lag.silent_ms + lag.lag_ms)
-        words = "The relay has stopped reporting: lists show what the history last knew. Workflows go on without it."
-        return Late(f"data {age} old", f"Data {age} old.", words)
+        words = _("The relay has stopped reporting: lists show what the history last knew. Workflows go on without it.")
+        return _old(lag.silent_ms + lag.lag_ms, words)
     if lag.lag_ms > BEHIND_MS:
-        age = spelled(lag.lag_ms)
-        why = f"{lag.note[:1].upper()}{lag.note[1:]}." if lag.note else "The relay is behind and catches up."
-        return Late(f"data {age} old", f"Data {age} old.", f"{why} Workflows go on without it.")
+        why = _begun(lag.note) if lag.note else _("The relay is behind and catches up.")
+        return _old(lag.lag_ms, _("%(why)s Workflows go on without it.") % {"why": why})
     if lag.note:
-        return Late("history is late", "Lists may be incomplete.", f"{lag.note[:1].upper()}{lag.note[1:]}.")
+        return Late(_("history is late"), _("Lists may be incomplete."), _begun(lag.note))
     return None
+
+
+def _old(ms: int, words: str) -> Late:
+    age = {"age": spelled(ms)}
+    return Late(_("data %(age)s old") % age, _("Data %(age)s old.") % age, words)
+
+
+def _begun(note: str) -> str:
+    """A relay's remark as a sentence."""
+    said = retold(note)
+    return f"{said[:1].upper()}{said[1:]}."
 
 
 def spelled(ms: int) -> str:

@@ -2,7 +2,7 @@
 
 A page names the partials of its template that change while it is open; each is swapped into the
 element of the same id. Partials hold no token and nothing personal, because readers with the same
-permissions share one rendering.
+permissions and language share one rendering.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils import translation
 
 from dashboard.roles import PERMISSIONS, allowed
 
@@ -27,11 +28,12 @@ class Visit:
     query: QueryDict
     verbs: frozenset[str]
     user_id: int | None = None  # only for pages marked personal
+    language: str = "en"
 
     @property
     def key(self) -> tuple[Any, ...]:
         """Equal for visits that see the same."""
-        return (tuple(sorted(self.kwargs.items())), self.query.urlencode(), self.verbs, self.user_id)
+        return (tuple(sorted(self.kwargs.items())), self.query.urlencode(), self.verbs, self.user_id, self.language)
 
 
 Context = Callable[[Visit], dict[str, Any]]
@@ -63,8 +65,11 @@ class LivePage:
 
     def fragments(self, visit: Visit) -> tuple[dict[str, str], bool]:
         """Each live partial's HTML by the id of the element that it fills, and whether time alone changes nothing."""
-        context = self.read(visit)
-        made: dict[str, str] = {name: render_to_string(f"{self.template}#{name}", context) for name in self.partials}
+        with translation.override(visit.language):
+            context = self.read(visit)
+            made: dict[str, str] = {
+                name: render_to_string(f"{self.template}#{name}", context) for name in self.partials
+            }
         return made, bool(context.get("settled"))
 
     def respond(self, request: HttpRequest, more: Mapping[str, Any] | None = None, **kwargs: Any) -> HttpResponse:
@@ -102,7 +107,7 @@ def verbs_of(user: Any) -> frozenset[str]:
 def visit_of(request: HttpRequest, kwargs: Mapping[str, Any], personal: bool = False) -> Visit:
     """The visit that a request makes."""
     user_id = request.user.pk if personal else None
-    return Visit(dict(kwargs), request.GET, verbs_of(request.user), user_id)
+    return Visit(dict(kwargs), request.GET, verbs_of(request.user), user_id, translation.get_language() or "en")
 
 
 def _can(verbs: frozenset[str]) -> dict[str, bool]:
