@@ -25,7 +25,7 @@ from dashboard.wording import plural
 PER_SECOND, MOST_PER_SECOND = 10.0, 50.0
 MOST_FAILING = 0.2
 _CANARY_MAKES_NO_SENSE = ("cancel", "terminate", "pause", "resume", *dispositions.BY_HAND)
-_NEEDS_VALUE = (Action.EDIT, Action.SUPPLY)
+_NEEDS_VALUE = (Action.EDIT, Action.SUPPLY, Action.REROUTE, Action.RESTART)
 State = BulkAction.State
 
 

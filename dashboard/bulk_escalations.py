@@ -11,15 +11,16 @@ from django.utils import timezone
 
 from coordination.domain import Action, EscalationSnapshot, EscalationState, Reason
 from coordination.errors import BadRequest, DecisionConflict, EscalationNotFound
-from dashboard import decisions, dispositions, queries
+from dashboard import bulk_redirects, decisions, dispositions, queries
 from dashboard.bulk_models import BulkAction, BulkItem
 from dashboard.bulk_plan import MOST, Candidate, Selection, TooMany
 from dashboard.models import Decision, Escalation
 from dashboard.queries.escalations import narrow
 
-DECISIONS = ("retry", "edit", "supply", "skip", "fail")
+DECISIONS = ("retry", "edit", "supply", "skip", "reroute", "restart", "fail")
 ACTIONS = (*DECISIONS, *dispositions.BY_HAND)
-MOST_EDITED = 1_000  # every one's input is checked against its schema
+MOST_READ = 1_000  # of an edit or a restart: every one's input is checked, every one's journal is read
+_RUN_AGAIN = (Action.RETRY, Action.EDIT, Action.REROUTE)
 _BROKEN = (Reason.WORKFLOW_CODE_CHANGED, Reason.COORDINATOR_CRASHED)  # no step runs again, the workflow goes on
 
 
@@ -51,15 +52,20 @@ def candidates(selection: Selection, action: str, payload: Any, user: Any) -> li
     if action not in ACTIONS:
         raise BadRequest(f"{action!r} is nothing that can be done to escalations. Use one of: {', '.join(ACTIONS)}.")
     rows = list(select(selection, user))
-    if action == Action.EDIT and len(rows) > MOST_EDITED:
-        raise TooMany(f"More than {MOST_EDITED:,} inputs cannot be edited at once: narrow the filter.")
+    if action in (Action.EDIT, Action.RESTART) and len(rows) > MOST_READ:
+        raise TooMany(f"More than {MOST_READ:,} cannot be edited or restarted at once: narrow the filter.")
     if action in dispositions.BY_HAND:
         return [_disposed(row) for row in rows]
     ids = [row.pk for row in rows]
     held = queries.in_bulk_actions(ids)
     sent = queries.decided(ids)
     checked: dict[bytes, str] = {}
-    return [_candidate(row, action, payload, user, row.pk in held, row.pk in sent, checked) for row in rows]
+    found = [_candidate(row, action, payload, user, row.pk in held, row.pk in sent, checked) for row in rows]
+    if action == Action.REROUTE:
+        return bulk_redirects.rerouted(rows, found, payload)
+    if action == Action.RESTART:
+        return bulk_redirects.restarted(rows, found, payload)
+    return found
 
 
 def _disposed(row: Escalation) -> Candidate:
@@ -85,17 +91,16 @@ def _candidate(
         refusal = f"claimed by {holder.get_username()}"
     else:
         refusal = _misfit(row, action, payload, checked)
-    again = action in (Action.RETRY, Action.EDIT) and row.reason not in _BROKEN
-    return Candidate(
-        row.pk, row.version, row.headline, _kind(row), steps=int(again), refusal=refusal,
-        risk=_risk(row) if again else "",
-    )  # fmt: skip
+    again = {_kind(row): 1} if action in _RUN_AGAIN and row.reason not in _BROKEN else {}
+    return Candidate(row.pk, row.version, row.headline, _kind(row), again, refusal, _risk(row) if again else "")
 
 
 def _misfit(row: Escalation, action: str, payload: Any, checked: dict[bytes, str]) -> str:
     """Why the action or its payload does not fit; the same schema and payload are checked once."""
     snapshot = msgspec.convert(row.detail, EscalationSnapshot)
     value = merged(snapshot.input, payload) if action == Action.EDIT else payload
+    if action == Action.RESTART:
+        value = bulk_redirects.step_of(row, payload)
     schema = snapshot.input_schema if action == Action.EDIT else snapshot.output_schema
     key = msgspec.json.encode([snapshot.reason, schema, value if action == Action.EDIT else None])
     if key not in checked:
@@ -148,6 +153,8 @@ def send(bulk: BulkAction, item: BulkItem, payload: Any, user: Any) -> tuple[str
     if bulk.action == Action.EDIT:
         detail = Escalation.objects.filter(pk=item.object_id).values_list("detail", flat=True).first() or {}
         value = merged(detail.get("input"), payload)
+    elif bulk.action == Action.RESTART:
+        value = bulk_redirects.step_of(Escalation.objects.only("step").get(pk=item.object_id), payload)
     try:
         decision = decisions.submit(
             item.object_id,

@@ -90,7 +90,7 @@ class Candidate:
     version: int
     label: str
     kind: str  # task type or workflow type
-    steps: int = 0  # that will run again
+    again: Mapping[str, int] = field(default_factory=dict)  # steps that will run again, by kind
     refusal: str = ""  # why it is left out
     risk: str = ""  # what may have happened outside already
 
@@ -109,7 +109,7 @@ class Plan:
     @property
     def digest(self) -> str:
         """Names the items, their versions, the action and its payload; with the count and the moment for messages."""
-        rows = sorted([item.id, item.version] for item in self.eligible)
+        rows = sorted([item.id, item.version, sorted(item.again.items())] for item in self.eligible)
         covered = msgspec.json.encode([self.selection.target, self.action, self.payload, rows], order="sorted")
         return f"{len(rows)}.{int(self.at.timestamp() * 1000)}.{hashlib.sha256(covered).hexdigest()[:40]}"
 
@@ -127,7 +127,7 @@ class Plan:
         """The steps that will run again, by kind."""
         counts: Counter[str] = Counter()
         for item in self.eligible:
-            counts[item.kind] += item.steps
+            counts.update(item.again)
         return [(kind, count) for kind, count in counts.most_common() if count]
 
     @property

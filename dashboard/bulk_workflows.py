@@ -125,9 +125,9 @@ def candidates(selection: Selection, action: str, payload: Any, user: Any) -> li
 
 def _candidate(row: Workflow, action: str, refusal: str) -> Candidate:
     """A workflow's version is its generation: progress between preview and confirm is no drift, its end is."""
-    again = row.steps_total if action == "rerun" else 0
+    again = {row.type: row.steps_total} if action == "rerun" and row.steps_total else {}
     risk = "run from the beginning under new idempotency keys: effects outside are repeated" if again else ""
-    return Candidate(row.pk, row.generation, row.summary or row.pk, row.type, steps=again, refusal=refusal, risk=risk)
+    return Candidate(row.pk, row.generation, row.summary or row.pk, row.type, again, refusal, risk)
 
 
 def send(bulk: BulkAction, item: BulkItem, payload: Any, user: Any) -> tuple[str, str]:

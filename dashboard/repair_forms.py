@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from django.utils.translation import gettext as _
+
 from coordination import client as core
 from coordination.domain import Action, EscalationSnapshot, Reason
 from coordination.errors import GanglionError
@@ -110,9 +112,14 @@ def first_choice(snapshot: EscalationSnapshot) -> str:
 
 
 def form_for(
-    snapshot: EscalationSnapshot, action: str, data: Mapping[str, Any] | None = None, more_rows: str = ""
+    snapshot: EscalationSnapshot,
+    action: str,
+    data: Mapping[str, Any] | None = None,
+    more_rows: str = "",
+    *,
+    many: bool = False,
 ) -> SchemaForm | None:
-    """The fields of an action; nothing for one that needs none."""
+    """The fields of an action, on one escalation or on many like it; nothing for one that needs none."""
     start: Any = MISSING
     match action:
         case "edit":
@@ -121,6 +128,8 @@ def form_for(
             schema = snapshot.output_schema
         case "reroute":
             schema = _reroute_schema(snapshot)
+        case "restart" if many:
+            schema = _restart_schema(snapshot, own=_("the one that failed, in each"))
         case "restart":
             schema, start = _restart_schema(snapshot), {"step": snapshot.step}
         case _:
@@ -182,17 +191,18 @@ def _reroute_schema(snapshot: EscalationSnapshot) -> dict[str, Any]:
     }
 
 
-def _restart_schema(snapshot: EscalationSnapshot) -> dict[str, Any]:
-    """The steps that the workflow has asked for up to this one."""
+def _restart_schema(snapshot: EscalationSnapshot, own: str = "") -> dict[str, Any]:
+    """The steps that the workflow has asked for up to this one; with ``own`` none need be chosen."""
     try:
         steps = core.sync().inspect.steps(snapshot.workflow_id)
     except GanglionError:
         steps = []
     known = [view.id for view in steps] or [snapshot.step]
+    hint = "It and all later ones run again."
     return {
         "type": "object",
-        "required": ["step"],
+        "required": [] if own else ["step"],
         "properties": {
-            "step": {"title": "From step", "enum": known, "description": "It and all later ones run again."}
+            "step": {"title": "From step", "enum": known, "description": f"{hint} Empty: {own}." if own else hint}
         },
     }

@@ -29,7 +29,11 @@ class BulkIn(Body):
     ids: list[str] = Field([], max_length=10_000, description="These items, or:")
     filter: dict[str, str] = Field({}, description="everything that matches: the query parameters of the list.")
     before: dt.datetime | None = Field(None, description="Leave out what came later.")
-    payload: Any = Field(None, description="Fields to change (edit), a result (supply), a default (skip), {other_id}.")
+    payload: Any = Field(
+        None,
+        description="Fields to change (edit), a result (supply), a default (skip), {other_id}, "
+        "{agent} or {requires} (reroute), {step} or {} for each its own (restart).",
+    )
 
     @property
     def selection(self) -> Selection:

@@ -12,17 +12,17 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
 
-from coordination.domain import Action
 from coordination.errors import BadRequest, DecisionConflict
 from dashboard import accounts, bulk, queries
 from dashboard.bulk_models import BulkAction, BulkItem
 from dashboard.bulk_plan import Drifted, Plan, Selection
-from dashboard.forms import MISSING, SchemaForm
 from dashboard.models import Escalation
 from dashboard.pages import LivePage, Visit, register
 from dashboard.roles import operator_required, viewer_required
+from dashboard.views.bulk_form import Asked, read
 from dashboard.views.posting import post_only
 
 ITEM_STATES = tuple(BulkItem.State)
@@ -42,6 +42,10 @@ VERBS = {
     "edit": Verb("Edit and retry", "The fields you name are changed in every input; the rest stays.", "edit"),
     "supply": Verb("Supply the result", "Every step counts as done with the same result.", "send"),
     "skip": Verb("Skip", "Every step returns the same default, or nothing.", "player-skip-forward"),
+    "reroute": Verb(_("Reroute"), _("Every step is tried again by another agent, with the same input."), "route"),
+    "restart": Verb(
+        _("Restart"), _("Every workflow begins anew from the step; what came before it is kept."), "history"
+    ),
     "fail": Verb("Let fail", "Every step raises an error in run().", "circle-x", True),
     "cancel": Verb("Cancel", "Running tasks are told, compensations run.", "ban", True),
     "terminate": Verb("Terminate", "They end at once, and no compensation runs.", "circle-x", True),
@@ -52,7 +56,6 @@ VERBS = {
     "duplicate": Verb("Mark as duplicate", "The ledger names the failure that stands for them.", "copy"),
     "superseded": Verb("Mark as superseded", "The ledger names what has taken their place.", "arrow-right"),
 }
-_SCHEMAS = {Action.SUPPLY: "output_schema", Action.SKIP: "output_schema"}
 
 
 def verb(action: str) -> Verb:
@@ -63,75 +66,7 @@ def verb(action: str) -> Verb:
 # --- the dry run --------------------------------------------------------------------------
 
 
-class _Asked(NamedTuple):
-    """What the form holds."""
-
-    selection: Selection
-    action: str
-    payload: Any
-    complete: bool  # the payload that the action needs is there and has the right shape
-    form: SchemaForm | None = None
-    fault: str = ""
-
-
-def _asked(request: HttpRequest) -> _Asked:
-    params = request.POST if request.method == "POST" else request.GET
-    selection = Selection.from_params(params)
-    action = params.get("action", "")
-    if action not in bulk.actions(selection.target):
-        raise BadRequest("Choose what to do.")
-    if "payload" in params:
-        return _Asked(selection, action, _json(params.get("payload", "")), True)
-    if action == Action.EDIT:
-        return _edited(selection, params)
-    if action in _SCHEMAS:
-        return _filled(request, selection, action, params)
-    if action in ("duplicate", "superseded"):
-        other = params.get("other_id", "").strip()
-        complete = bool(other) or (action == "superseded" and "previewed" in params)
-        return _Asked(selection, action, {"other_id": other} if complete else None, complete)
-    return _Asked(selection, action, None, True)
-
-
-def _json(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise BadRequest(f"This is no JSON: {error}.") from None
-
-
-def _edited(selection: Selection, params: QueryDict) -> _Asked:
-    if "patch" not in params:
-        return _Asked(selection, Action.EDIT, None, False)
-    try:
-        patch = _json(params.get("patch", ""))
-        if not isinstance(patch, dict) or not patch:
-            raise BadRequest("Name the fields to change as a JSON object, as in the example.")
-    except BadRequest as error:
-        return _Asked(selection, Action.EDIT, None, False, fault=str(error))
-    return _Asked(selection, Action.EDIT, patch, True)
-
-
-def _filled(request: HttpRequest, selection: Selection, action: str, params: QueryDict) -> _Asked:
-    one = bulk.example(selection, request.user)
-    schema = one.detail.get(_SCHEMAS[Action(action)]) if one else None
-    if "previewed" not in params:
-        return _Asked(selection, action, None, False, SchemaForm(schema, initial=MISSING))
-    data = {name: params.get(name, "") for name in params}
-    typed = [text for name, text in data.items() if name.partition(".")[0] == "value" and not name.endswith(".rows")]
-    more_rows = params.get("add", "")
-    form = SchemaForm(schema, initial=MISSING, data=data, more_rows=more_rows)
-    if more_rows:
-        form.errors.clear()
-        return _Asked(selection, action, None, False, form)
-    if action == Action.SKIP and not any(text.strip() for text in typed):
-        return _Asked(selection, action, None, True, form)
-    if not form.is_valid():
-        return _Asked(selection, action, None, False, form, "Some fields need another look.")
-    return _Asked(selection, action, form.value(), True, form)
-
-
-def _preview(request: HttpRequest, asked: _Asked, status: int = 200, **more: Any) -> HttpResponse:
+def _preview(request: HttpRequest, asked: Asked, status: int = 200, **more: Any) -> HttpResponse:
     made = bulk.plan(asked.selection, asked.action, asked.payload, request.user) if asked.complete else None
     params = request.POST if request.method == "POST" else request.GET
     context = {
@@ -193,7 +128,7 @@ def _call(made: Plan, params: QueryDict) -> dict[str, Any]:
 def new(request: HttpRequest) -> HttpResponse:
     """The dry run: what exactly would be touched, what not and why. A POST only carries what does not fit a link."""
     try:
-        asked = _asked(request)
+        asked = read(request)
         return _preview(request, asked, 422 if asked.fault or (asked.form and asked.form.errors) else 200)
     except BadRequest as error:
         messages.error(request, str(error))
@@ -206,7 +141,7 @@ def new(request: HttpRequest) -> HttpResponse:
 def start(request: HttpRequest) -> HttpResponse:
     """Begin it, on exactly what was previewed, after the password when the login is old."""
     try:
-        asked = _asked(request)
+        asked = read(request)
     except BadRequest as error:
         messages.error(request, str(error))
         return redirect("bulk")

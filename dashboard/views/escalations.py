@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
 from coordination.domain import Reason
-from dashboard import queries
+from dashboard import bulk_escalations, queries
 from dashboard.pages import LivePage, Visit, register
 from dashboard.queries import EscalationFilter, EscalationGroup
 from dashboard.queries.escalations import COLUMNS
@@ -58,7 +58,7 @@ def _context(visit: Visit) -> dict[str, Any]:
         "bulk_filter": {"state": wanted.state, **wanted.params(hide=(), newest_first=False)},
         "bulk_total": page.total if wanted.state == "open" else 0,
         "bulk_capped": page.capped,
-        "bulk_verbs": [(name, verb(name)) for name in ("retry", "edit", "supply", "skip", "fail")],
+        "bulk_verbs": [(name, verb(name)) for name in bulk_escalations.DECISIONS],
         "next_href": f"?{query}{joint}page={page.page + 1}" if page.has_next else "",
         "previous_href": f"?{query}{joint}page={page.page - 1}" if page.page > 1 else "",
     }

@@ -98,3 +98,25 @@ def test_on_a_phone_a_cause_is_one_pane_with_a_way_back(page: Page, stack: Cause
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
     page.get_by_role("link", name=re.compile("All causes")).last.click()
     expect(page.locator("li.cause")).to_have_count(1)
+
+
+def test_a_cause_is_rerouted_or_restarted_after_a_look_at_what_would_happen(page: Page, stack: Causes) -> None:
+    choose(page, stack, "customs service")
+    page.locator("#cause-panel button[value=reroute]").click()
+    page.locator("[data-primary]").click()
+    expect(page.locator(".bulk-form [role=alert]")).to_contain_text("Name an agent")
+    page.locator("input[name='value.requires.0.capability']").fill("gpu")
+    page.locator("input[name='value.requires.0.value']").fill("yes")
+    page.locator("[data-primary]").click()
+    expect(page.locator("main")).to_contain_text(f"{EACH} wait until an agent comes that has what is required")
+    stack.fixed.write_text("0 1")
+    choose(page, stack, "customs service")
+    page.locator("#cause-panel button[value=restart]").click()
+    page.locator("[data-primary]").click()  # each from its own step
+    expect(page.locator("h1")).to_have_text(f"Restart: {EACH} escalations")
+    expect(page.locator("main")).to_contain_text(f"{EACH} steps of price_parcel run again")
+    expect(page.locator("main")).to_contain_text("what those did outside they may do again")
+    page.locator("#pace").fill("50")
+    page.locator("[data-primary]").click()
+    expect(page.locator("#bulk-progress")).to_contain_text("Done", timeout=SLOW)
+    expect(page.locator("#bulk-items tbody .tone-done")).to_have_count(EACH)

@@ -20,6 +20,7 @@ from dashboard import (
     accounts,
     approvals,
     bulk,
+    bulk_redirects,
     bulk_run,
     dispositions,
     policy,
@@ -375,3 +376,39 @@ async def test_workflows_are_held_let_go_ended_and_run_again_in_bulk(config: Con
         item = await sql(rerun.items.get)
         assert (await sql(Workflow.objects.get, pk=item.other_id)).state == "completed"
         assert (await sql(queries.ledger)).workflows == 0
+
+
+@pytest.mark.once
+async def test_a_cause_is_restarted_and_rerouted_with_a_dry_run_a_canary_and_the_rules(config: Config) -> None:
+    user = await sql(_user)
+    async with mirrored.host_and_worker(config) as client, mirrored.relay(config):
+        await _failed(client)
+        first = await sql(lambda: Escalation.objects.earliest("opened_at"))
+        plan = await sql(bulk.plan, EVERYTHING, "restart", {}, user)
+        assert (plan.again, plan.refused) == ([("mirrored_shout_task", 5)], [])
+        assert plan.risks == [(bulk_redirects._RUN_ALREADY, 5)]
+        nowhere = await sql(bulk.plan, EVERYTHING, "restart", {"step": "9"}, user)
+        assert [words for words, _, _ in nowhere.refusals] == ["There is no step '9' to restart from"]
+        stranger = await sql(bulk.plan, EVERYTHING, "reroute", {"agent": "nobody"}, user)
+        assert [words for words, _, _ in stranger.refusals] == [
+            "“nobody” takes no tasks of type mirrored_shout_task now"
+        ]
+        unmet = await sql(bulk.plan, EVERYTHING, "reroute", {"requires": {"gpu": "yes"}}, user)
+        assert (len(unmet.eligible), unmet.risks) == (5, [(bulk_redirects._UNMET, 5)])
+
+        stopped = await _worked(await sql(_begin, user, "restart", {}), "stopped")
+        assert await sql(_states, stopped) == {"failed_again": 1, "waiting": 4}
+        assert (await client.get(first.workflow_id)).epoch > 1, "the canary's workflow began anew"
+        await sql(bulk.cancel, user, str(stopped.pk))
+        await until(lambda: Escalation.objects.filter(state="open").count() == 5)
+
+        mirrored.REPAIRED.update(WORDS)
+        await sql(lambda: Decision.objects.filter(action="restart").get(state="accepted"))
+        name = (await client.inspect.agents())[0].name
+        rerouted = await sql(_begin, user, "reroute", {"agent": name}, canary=False)
+        await sql(lambda: BulkItem.objects.filter(bulk=rerouted, place__gte=2).delete())
+        done = await _worked(rerouted, "done")
+        assert await sql(_states, done) == {"succeeded": 2}
+        rest = await _worked(await sql(_begin, user, "restart", {"step": first.step}), "done")
+        assert await sql(_states, rest) == {"succeeded": 3}
+        await until(lambda: Workflow.objects.filter(state="completed").count() == 5)
