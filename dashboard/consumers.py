@@ -27,7 +27,7 @@ from django.urls import Resolver404, resolve, reverse
 from django.utils import translation
 
 from coordination.errors import GanglionError
-from dashboard import language, live, pages, presence, queries
+from dashboard import approvals, language, live, pages, presence, queries
 from dashboard.freshness import Late, late, redis_away, unreadable
 from dashboard.relay_status import RelayLag
 from dashboard.views.frame import connected
@@ -96,6 +96,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.changed_at = time.monotonic()
         self.task: asyncio.Task[None] | None = None
         self.authorised_at = 0.0
+        self.user: Any = None
+        self.approves = False
         self.tab, self.mode, self.present_at, self.present_in = uuid.uuid4().hex[:8], "viewing", 0.0, ""
         self.page: pages.LivePage | None = None
         self.rendering = Rendering()
@@ -179,7 +181,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         verbs = await threaded(pages.verbs_of)(user)
         if (page.verb if page else "view") not in verbs:
             raise _Refused(FORBIDDEN)
-        self.authorised_at = time.monotonic()
+        self.authorised_at, self.user = time.monotonic(), user
+        self.approves = "approve" in verbs
         personal = page is not None and page.personal
         reader = user.pk if personal else None
         return page, pages.Visit(visit.kwargs, visit.query, verbs, reader, visit.language)
@@ -294,9 +297,10 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self._frame(**signs, **({"content": content} if content else {}))
 
     async def _vital_signs(self) -> dict[str, Any]:
-        """The count of open escalations and what the top bar warns of."""
+        """What waits, and what the top bar warns of."""
         signs = await _read_lately()
-        return {"count": signs.count, **_said(signs.late, self.language)}
+        waiting = approvals.count_for(self.user, signs.askers) if self.approves else 0
+        return {"count": signs.opened, "approvals": waiting, **_said(signs.late, self.language)}
 
     async def _frame(self, **fields: Any) -> None:
         self.seq += 1
@@ -306,7 +310,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 class _Signs(NamedTuple):
     """What every page shows beside itself."""
 
-    count: int = 0  # of open escalations
+    opened: int = 0  # escalations
+    askers: list[approvals.Asker] = []  # of approvals
     connected: bool = True
     lag: RelayLag = RelayLag()
     readable: bool = True
@@ -340,7 +345,9 @@ async def _read_lately() -> _Signs:
 
 def _read_signs() -> _Signs:
     there = connected()
-    return _Signs(queries.open_escalations()[0], there, queries.relay_lag() if there else RelayLag())
+    return _Signs(
+        queries.open_escalations()[0], approvals.askers(), there, queries.relay_lag() if there else RelayLag()
+    )
 
 
 def _said(find: Callable[[], Late | None], reader: str) -> dict[str, str]:

@@ -75,7 +75,7 @@ def test_the_other_one_approves(page: Page, second: BrowserContext, stack: Stack
         expect(page.locator("#needs-approval")).to_contain_text("You asked for this")
         expect(page.get_by_role("button", name="Approve")).to_have_count(0)
         expect(approver.locator(badge)).to_have_text("1 wait for your approval")  # without a reload
-        expect(approver.locator(".toast")).to_contain_text("Needs approval: Supply the result", timeout=20_000)
+        expect(approver.locator(".toast", has_text="Needs approval: Supply the result")).to_be_visible(timeout=20_000)
         expect(page.locator(badge)).to_be_hidden()  # it is one's own
         expect(page.locator(".toast", has_text="Needs approval")).to_have_count(0)
         approver.goto(f"{stack.url}/approvals/")
