@@ -1,7 +1,7 @@
 """Sentences that were written before their reader was known, told in the reader's language.
 
 The core speaks English, and so does what is stored for everybody: the headline of an escalation, why a bulk
-action has stopped, what the relay reports. Here stands every such sentence; one that is not known here is
+action has stopped, what the relay reports. ``dashboard.sentences`` holds them; one that is not among them is
 shown as it was written.
 """
 
@@ -11,20 +11,9 @@ import functools
 import re
 
 from django.utils.translation import get_language, gettext
-from django.utils.translation import gettext_noop as _
 
-_SENTENCES: tuple[str, ...] = (
-    # why the history is late
-    _("Redis does not answer"),
-    _("the history database does not answer"),
-    _("the history is being rebuilt, because %(why)s"),
-    _("the history was emptied"),
-    _("the history has no mark of this Redis yet"),
-    _("Redis was emptied"),
-    _("%(which)s was restored from an older copy"),
-    _("%(count)s event streams were deleted"),
-    _("the server was restarted or replaced"),
-)
+from dashboard.sentences import SENTENCES
+
 _PLACE = re.compile(r"%\((\w+)\)s")
 
 
@@ -32,7 +21,7 @@ _PLACE = re.compile(r"%\((\w+)\)s")
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
     """Each sentence as what it looks like once it is filled in; the most certain first."""
     made = []
-    for sentence in sorted(_SENTENCES, key=lambda one: -len(_PLACE.sub("", one))):
+    for sentence in sorted(SENTENCES, key=lambda one: -len(_PLACE.sub("", one))):
         parts = _PLACE.split(sentence)  # text, name, text, ...
         pattern = "".join(f"(?P<{part}>.+?)" if i % 2 else re.escape(part) for i, part in enumerate(parts))
         made.append((re.compile(pattern, re.DOTALL), sentence))
@@ -47,5 +36,5 @@ def retold(text: str) -> str:
     for pattern, sentence in _patterns():
         found = pattern.fullmatch(text)
         if found is not None:
-            return gettext(sentence) % {name: retold(part) for name, part in found.groupdict().items()}
+            return str(gettext(sentence) % {name: retold(part) for name, part in found.groupdict().items()})
     return text

@@ -6,6 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from django.utils.formats import number_format
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_noop as _
+
+from dashboard.names import NAMES as _NAMES
+
 
 class Look(NamedTuple):
     """A state as people see it."""
@@ -17,44 +23,44 @@ class Look(NamedTuple):
 
 _LOOKS = {
     # workflows and steps
-    "queued": Look("Queued", "idle", "circle-dashed"),
-    "running": Look("Running", "running", "loader-2"),
-    "waiting": Look("Waiting", "waiting", "clock"),
-    "needs_human": Look("Needs a human", "human", "user-exclamation"),
-    "completed": Look("Completed", "done", "circle-check"),
-    "failed": Look("Failed", "failed", "circle-x"),
-    "cancelled": Look("Cancelled", "idle", "ban"),
-    "backoff": Look("Retrying", "waiting", "refresh"),
-    "escalated": Look("Needs a human", "human", "user-exclamation"),
-    "succeeded": Look("Succeeded", "done", "circle-check"),
-    "skipped": Look("Skipped", "idle", "player-skip-forward"),
-    "timed_out": Look("Timed out", "failed", "hourglass-high"),
-    "superseded": Look("Superseded", "idle", "circle-minus"),
+    "queued": Look(_("Queued"), "idle", "circle-dashed"),
+    "running": Look(_("Running"), "running", "loader-2"),
+    "waiting": Look(_("Waiting"), "waiting", "clock"),
+    "needs_human": Look(_("Needs a human"), "human", "user-exclamation"),
+    "completed": Look(_("Completed"), "done", "circle-check"),
+    "failed": Look(_("Failed"), "failed", "circle-x"),
+    "cancelled": Look(_("Cancelled"), "idle", "ban"),
+    "backoff": Look(_("Retrying"), "waiting", "refresh"),
+    "escalated": Look(_("Needs a human"), "human", "user-exclamation"),
+    "succeeded": Look(_("Succeeded"), "done", "circle-check"),
+    "skipped": Look(_("Skipped"), "idle", "player-skip-forward"),
+    "timed_out": Look(_("Timed out"), "failed", "hourglass-high"),
+    "superseded": Look(_("Superseded"), "idle", "circle-minus"),
     # escalations and decisions
-    "open": Look("Open", "human", "user-exclamation"),
-    "resolved": Look("Resolved", "done", "circle-check"),
-    "withdrawn": Look("Withdrawn", "idle", "ban"),
-    "submitted": Look("Submitted", "waiting", "send"),
-    "accepted": Look("Accepted", "running", "check"),
-    "conflict": Look("Refused", "failed", "alert-triangle"),
-    "pending": Look("Needs approval", "waiting", "hourglass-high"),
-    "approved": Look("Approved", "done", "check"),
-    "undone": Look("Undone", "idle", "history"),
-    "refused": Look("Not approved", "failed", "ban"),
-    "expired": Look("Expired", "idle", "clock"),
-    "dispatched": Look("Running again", "running", "loader-2"),
-    "failed_again": Look("Failed again", "failed", "circle-x"),
+    "open": Look(_("Open"), "human", "user-exclamation"),
+    "resolved": Look(_("Resolved"), "done", "circle-check"),
+    "withdrawn": Look(_("Withdrawn"), "idle", "ban"),
+    "submitted": Look(_("Submitted"), "waiting", "send"),
+    "accepted": Look(_("Accepted"), "running", "check"),
+    "conflict": Look(_("Refused"), "failed", "alert-triangle"),
+    "pending": Look(_("Needs approval"), "waiting", "hourglass-high"),
+    "approved": Look(_("Approved"), "done", "check"),
+    "undone": Look(_("Undone"), "idle", "history"),
+    "refused": Look(_("Not approved"), "failed", "ban"),
+    "expired": Look(_("Expired"), "idle", "clock"),
+    "dispatched": Look(_("Running again"), "running", "loader-2"),
+    "failed_again": Look(_("Failed again"), "failed", "circle-x"),
     # agents and hosts
-    "works": Look("Works", "done", "heartbeat"),
-    "idle": Look("Ready", "idle", "circle-check"),
-    "frozen": Look("Beats but finishes nothing", "waiting", "alert-triangle"),
-    "silent": Look("Silent", "failed", "wifi-off"),
-    "draining": Look("Draining", "idle", "logout"),
-    "paused": Look("Paused", "idle", "player-pause"),
-    "alive": Look("Alive", "done", "heartbeat"),
-    "started": Look("Started", "done", "power"),
-    "stopped": Look("Stopped", "idle", "player-stop"),
-    "lost": Look("Lost, taken over", "takeover", "arrows-exchange"),
+    "works": Look(_("Works"), "done", "heartbeat"),
+    "idle": Look(_("Ready"), "idle", "circle-check"),
+    "frozen": Look(_("Beats but finishes nothing"), "waiting", "alert-triangle"),
+    "silent": Look(_("Silent"), "failed", "wifi-off"),
+    "draining": Look(_("Draining"), "idle", "logout"),
+    "paused": Look(_("Paused"), "idle", "player-pause"),
+    "alive": Look(_("Alive"), "done", "heartbeat"),
+    "started": Look(_("Started"), "done", "power"),
+    "stopped": Look(_("Stopped"), "idle", "player-stop"),
+    "lost": Look(_("Lost, taken over"), "takeover", "arrows-exchange"),
 }
 
 
@@ -65,23 +71,27 @@ def states() -> list[str]:
 
 def look(state: str) -> Look:
     """The look of any state; one that is not known is shown as it is called."""
-    return _LOOKS.get(state) or Look(state.replace("_", " ").capitalize() or "–", "idle", "circle-dot")
+    found = _LOOKS.get(state)
+    if found is None:
+        return Look(state.replace("_", " ").capitalize() or "–", "idle", "circle-dot")
+    return found._replace(words=gettext(found.words))
 
 
 _VERBS = {
-    "retry": "Retry",
-    "edit": "Edit input and retry",
-    "supply": "Supply the result",
-    "skip": "Skip the step",
-    "fail": "Let the step fail",
-    "reroute": "Send to another agent",
-    "restart": "Restart from a step",
+    "retry": _("Retry"),
+    "edit": _("Edit input and retry"),
+    "supply": _("Supply the result"),
+    "skip": _("Skip the step"),
+    "fail": _("Let the step fail"),
+    "reroute": _("Send to another agent"),
+    "restart": _("Restart from a step"),
 }
 
 
 def action_verb(action: str) -> str:
     """A decision's action as its button says it."""
-    return _VERBS.get(action) or action.replace("_", " ").capitalize()
+    words = _VERBS.get(action)
+    return gettext(words) if words else action.replace("_", " ").capitalize()
 
 
 def period(seconds: int) -> str:
@@ -89,11 +99,15 @@ def period(seconds: int) -> str:
     if seconds < 60:
         return f"{seconds} s"
     parts, rest = [], seconds
-    for unit, words in ((86_400, "days"), (3_600, "h"), (60, "min"), (1, "s")):
+    for unit, words in ((86_400, ""), (3_600, "h"), (60, "min"), (1, "s")):
         count, rest = divmod(rest, unit)
         if count:
-            parts.append(f"{count} {'day' if words == 'days' and count == 1 else words}")
+            parts.append(f"{count} {words}" if words else _days(count))
     return " ".join(parts[:2])
+
+
+def _days(count: int) -> str:
+    return ngettext("%(count)s day", "%(count)s days", count) % {"count": count}
 
 
 def duration(ms: Any) -> str:
@@ -105,21 +119,21 @@ def duration(ms: Any) -> str:
         return f"{value:.0f} ms"
     seconds = value / 1000
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{number(seconds, 1)} s"
     minutes, rest = divmod(int(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     if hours < 48:
         return f"{hours} h {minutes:02d} min"
-    return f"{hours // 24} days {hours % 24} h"
+    return f"{_days(hours // 24)} {hours % 24} h"
 
 
 def brief_duration(ms: float) -> str:
     """Milliseconds for a scale, in one unit: 500 ms, 2 s, 3 min, 1.5 h."""
     for unit, many in (("h", 3_600_000), ("min", 60_000), ("s", 1000)):
         if ms >= many:
-            return f"{ms / many:.3g} {unit}"
+            return f"{number_format(f'{ms / many:.3g}')} {unit}"
     return f"{ms:.0f} ms"
 
 
@@ -130,7 +144,7 @@ def size(count: Any) -> str:
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000 or unit == "GB":
-            return f"{value:.0f} {unit}" if unit in ("B", "kB") else f"{value:.1f} {unit}"
+            return f"{number(value, 0 if unit in ('B', 'kB') else 1)} {unit}"
         value /= 1000
     return ""
 
@@ -140,9 +154,38 @@ def shortened(ident: str) -> str:
     return ident if len(ident) <= 18 else f"{ident[:8]}…{ident[-6:]}"
 
 
-def plural(count: int, one: str, many: str = "") -> str:
-    """``1 workflow``, ``3 workflows``."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+def number(value: float, places: int = 0) -> str:
+    """A number as the reader's language writes it: 12,040 or 1.5."""
+    return number_format(f"{value:.{places}f}", force_grouping=True)
+
+
+def plural(count: int, one: str) -> str:
+    """``1 workflow``, ``3 workflows``, in English for everybody: for what is stored."""
+    return f"{count:,} {one}{'' if count == 1 else 's'}"
+
+
+def counted(count: int, what: str) -> str:
+    """``1 workflow``, ``3 workflows``, in the reader's language."""
+    one, many = _COUNTED[what]
+    return ngettext(one, many, count) % {"count": number(count)}
+
+
+_COUNTED = {
+    "agent": (_("%(count)s agent"), _("%(count)s agents")),
+    "escalation": (_("%(count)s escalation"), _("%(count)s escalations")),
+    "event": (_("%(count)s event"), _("%(count)s events")),
+    "item": (_("%(count)s item"), _("%(count)s items")),
+    "step": (_("%(count)s step"), _("%(count)s steps")),
+    "finished step": (_("%(count)s finished step"), _("%(count)s finished steps")),
+    "task": (_("%(count)s task"), _("%(count)s tasks")),
+    "workflow": (_("%(count)s workflow"), _("%(count)s workflows")),
+}
+
+
+def named(name: object) -> str:
+    """A name that programs use, as people say it: ``final_error`` becomes ``final error``."""
+    text = str(name)
+    return gettext(_NAMES[text]) if text in _NAMES else text.replace("_", " ").strip()
 
 
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|\btrue\b|\bfalse\b|\bnull\b)')

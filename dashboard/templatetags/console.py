@@ -10,12 +10,15 @@ from django import template
 from django.apps import apps
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import dateformat, timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from dashboard import wording
 from dashboard.charts import sparkline as draw_sparkline
+from dashboard.retelling import retold as retell
 
 register = template.Library()
 
@@ -74,9 +77,31 @@ def sentence(name: Any) -> str:
 
 
 @register.filter
+def named(name: Any) -> str:
+    """A name that programs use (a reason, a kind, a role) as people say it."""
+    return wording.named(name)
+
+
+@register.filter
+def retold(text: Any) -> str:
+    """What was written in English for everybody, in the reader's language."""
+    return retell(text)
+
+
+@register.filter
+def counted(count: Any, what: str) -> str:
+    """``3 workflows``."""
+    return wording.counted(int(count), what)
+
+
+@register.filter
 def claim_holds(row: Any) -> bool:
     """Whether somebody holds an unexpired claim on an escalation."""
     return bool(row.claimed_by_id and row.claimed_until and row.claimed_until > timezone.now())
+
+
+_BRIEF = gettext_noop("d M H:i")
+_PRECISE = gettext_noop("d M H:i:s")
 
 
 def _moment(value: Any) -> dt.datetime | None:
@@ -96,27 +121,27 @@ def _time(value: Any, mode: str, shown: str) -> SafeString:
         '<time datetime="{}" data-time="{}" title="{} UTC">{}</time>',
         iso,
         mode,
-        moment.astimezone(dt.UTC).strftime("%d %b %Y %H:%M:%S"),
-        moment.astimezone(dt.UTC).strftime(shown),
+        dateformat.format(moment.astimezone(dt.UTC), _("d M Y H:i:s")),
+        f"{dateformat.format(moment.astimezone(dt.UTC), _(shown))} UTC",
     )
 
 
 @register.filter
 def when(value: Any) -> SafeString:
     """A moment as the reader says it (“4 min ago”), with the exact one on hover. Takes a datetime or ms."""
-    return _time(value, "relative", "%d %b %H:%M UTC")
+    return _time(value, "relative", _BRIEF)
 
 
 @register.filter
 def age(value: Any) -> SafeString:
     """How long ago a moment is, ticking: “4 min”."""
-    return _time(value, "age", "%d %b %H:%M UTC")
+    return _time(value, "age", _BRIEF)
 
 
 @register.filter
 def clock(value: Any) -> SafeString:
     """A moment with date and time in the reader's zone."""
-    return _time(value, "exact", "%d %b %H:%M:%S UTC")
+    return _time(value, "exact", _PRECISE)
 
 
 @register.filter
@@ -141,7 +166,7 @@ def size(count: Any) -> str:
 def grouped(number: Any) -> str:
     """A whole number with groups of three: 12,040."""
     try:
-        return f"{int(number):,}"
+        return wording.number(int(number))
     except (TypeError, ValueError):
         return str(number)
 
@@ -159,10 +184,10 @@ def copy_id(ident: Any) -> SafeString:
     if not text:
         return format_html('<span class="muted">{}</span>', "–")
     return format_html(
-        '<button type="button" class="id" data-copy="{}" title="{}" aria-label="Copy {}">{}</button>',
+        '<button type="button" class="id" data-copy="{}" title="{}" aria-label="{}">{}</button>',
         text,
         text,
-        text,
+        _("Copy %(what)s") % {"what": text},
         wording.shortened(text),
     )
 
@@ -195,23 +220,24 @@ def _token(kind: str, part: str) -> SafeString:
 def action_words(action: str, kind: str = "step") -> str:
     """What an operator did, in words."""
     if kind == "question":
-        return {"supply": "answered", "fail": "refused to answer", "skip": "skipped"}.get(action, action)
+        return {"supply": _("answered"), "fail": _("refused to answer"), "skip": _("skipped")}.get(action, action)
     done = {
-        "retry": "retry",
-        "edit": "input edited, retry",
-        "supply": "result supplied",
-        "skip": "skipped",
-        "reroute": "sent to another agent",
-        "restart": "restarted from a step",
+        "retry": _("retry"),
+        "edit": _("input edited, retry"),
+        "supply": _("result supplied"),
+        "skip": _("skipped"),
+        "reroute": _("sent to another agent"),
+        "restart": _("restarted from a step"),
     }
-    return done.get(action, "let it fail")
+    return done.get(action, _("let it fail"))
 
 
 @register.filter
 def verb(action: Any, kind: str = "step") -> str:
     """An action as its button says it: ``edit`` becomes ``Edit input and retry``."""
     if kind == "question":
-        return {"supply": "Send the answer", "fail": "Refuse to answer", "skip": "Skip the question"}.get(action, "")
+        words = {"supply": _("Send the answer"), "fail": _("Refuse to answer"), "skip": _("Skip the question")}
+        return words.get(action, "")
     return wording.action_verb(str(action))
 
 
@@ -263,31 +289,31 @@ def bar(value: float, of: float, tone: str = "", label: str = "") -> SafeString:
         '<svg class="bar {}" role="img" aria-label="{}" viewBox="0 0 100 6" preserveAspectRatio="none">'
         '<rect class="track" width="100" height="6"/><rect class="fill" width="{}" height="6"/></svg>',
         f"tone-{tone}" if tone else "",
-        label or f"{value} of {of}",
+        label or _("%(value)s of %(of)s") % {"value": value, "of": of},
         round(share * 100, 1),
     )
 
 
 _ITEMS = {
-    "succeeded": wording.Look("Succeeded", "done", "circle-check"),
-    "failed_again": wording.Look("Failed again", "failed", "circle-x"),
-    "sent": wording.Look("Under way", "running", "loader-2"),
-    "refused": wording.Look("Left out", "idle", "circle-minus"),
-    "waiting": wording.Look("Untouched", "idle", "circle-dashed"),
+    "succeeded": wording.Look(gettext_noop("Succeeded"), "done", "circle-check"),
+    "failed_again": wording.Look(gettext_noop("Failed again"), "failed", "circle-x"),
+    "sent": wording.Look(gettext_noop("Under way"), "running", "loader-2"),
+    "refused": wording.Look(gettext_noop("Left out"), "idle", "circle-minus"),
+    "waiting": wording.Look(gettext_noop("Untouched"), "idle", "circle-dashed"),
 }
 
 
 @register.filter
 def bulk_item_words(state: str) -> str:
     """The state of a bulk action's item as people say it."""
-    return _ITEMS[state].words
+    return _(_ITEMS[state].words)
 
 
 @register.simple_tag
 def bulk_item_chip(state: str) -> SafeString:
     """The chip of a bulk action's item."""
     look = _ITEMS[state]
-    return chip(look.tone, look.icon, look.words)
+    return chip(look.tone, look.icon, _(look.words))
 
 
 @register.simple_tag
@@ -301,7 +327,7 @@ def bulk_bar(counts: dict[str, int], total: int) -> SafeString:
     return format_html(
         '<svg class="bulk-bar" role="img" aria-label="{}" viewBox="0 0 100 6" preserveAspectRatio="none">'
         '<rect class="track" width="100" height="6"/>{}</svg>',
-        ", ".join(f"{counts[state]} {_ITEMS[state].words.lower()}" for state in _ITEMS if counts.get(state)),
+        ", ".join(f"{counts[state]} {_(_ITEMS[state].words).lower()}" for state in _ITEMS if counts.get(state)),
         format_html_join("", '<rect class="fill-{}" x="{}" width="{}" height="6"/>', parts),
     )
 
@@ -326,9 +352,8 @@ def ticks(done: int, total: int, state: str = "running", retrying: int = 0) -> S
         "", '<rect class="{}" x="{}" width="5" height="10" rx="1"/>', ((k, i * 7) for i, k in enumerate(kinds))
     )
     return format_html(
-        '<svg class="ticks" role="img" aria-label="{} of {} steps done" width="{}" height="10">{}</svg>',
-        done,
-        total,
+        '<svg class="ticks" role="img" aria-label="{}" width="{}" height="10">{}</svg>',
+        _("%(done)s of %(total)s steps done") % {"done": done, "total": total},
         shown * 7 - 2,
         bars,
     )
