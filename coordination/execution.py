@@ -116,17 +116,20 @@ class Execution(Mending):
 
     # --- the loop ----------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Replay the journal, then go on from there; tasks that may have been lost are queued again."""
+    def start(self) -> asyncio.Task[None]:
+        """Replay the journal, then go on from there; tasks that may have been lost are queued again.
+
+        Returns:
+            The first turn, as the other ways to begin do.
+        """
         replayed = bool(self._buffer)
         asked = j.about_program(self._buffer.values())
         if asked and (isinstance(asked[-1], j.Escalated) or asked[-1].action == "fail"):
-            await self.ask(WorkflowCodeChanged("People have not answered yet, or ended it."))
-        else:
-            self._start_machine()
-            await self._alone(functools.partial(self._turn, readd=replayed))
+            return self.ask(WorkflowCodeChanged("People have not answered yet, or ended it."))
+        self._start_machine()
+        return self._begin(functools.partial(self._turn, readd=replayed))
 
-    async def end_at_once(self, entry: j.Terminated) -> None:
+    def end_at_once(self, entry: j.Terminated) -> asyncio.Task[None]:
         """End a workflow without running any of it: what is open is withdrawn, children are cancelled."""
         counting = [item for item in self._buffer.values() if item.seq not in self._gone]
         self.seq = max(self._buffer, default=0)
@@ -136,7 +139,7 @@ class Execution(Mending):
         self.machine.steps_total = int(self._fields.get("steps_total", b"0"))
         self.machine.steps_done = int(self._fields.get("steps_done", b"0"))
         self.machine.end(terminated(entry))
-        await self._alone(self._turn)
+        return self._begin(self._turn)
 
     def unsettled(self) -> list[Any]:
         """Fields that tell agents to stop what a workflow that is ended at once leaves under way."""
@@ -145,19 +148,19 @@ class Execution(Mending):
         records = ((name, value.decode().split(":", 6)) for name, value in self._fields.items() if name[:2] == "t:")
         return [part for name, record in records for part in (name, f"{record[0]}:{record[1]}:x:0:0:0:")]
 
-    async def ask(self, error: ProgramError) -> None:
+    def ask(self, error: ProgramError) -> asyncio.Task[None]:
         """Ask people instead of running a workflow that cannot be run."""
-        await self._alone(functools.partial(self._broken_turn, error))
+        return self._begin(functools.partial(self._broken_turn, error))
 
     async def _broken_turn(self, error: ProgramError) -> None:
         await self._break(error)
         await self._turn()
 
-    async def _alone(self, turn: Turn) -> None:
+    def _begin(self, turn: Turn) -> asyncio.Task[None]:
         """Run the first turn in a task of its own, which may be ended without its caller."""
         self._begun = True
         self._pump_task = self._host.loop.create_task(self._pump(turn), name=f"start-{self.workflow_id}")
-        await asyncio.wait([self._pump_task])
+        return self._pump_task
 
     def _start_machine(self) -> None:
         self._host.executing = self.workflow_id

@@ -35,6 +35,7 @@ from coordination.lost import Lost
 from coordination.machine import Machine
 from coordination.reading import Reader
 from coordination.registry import Registry
+from coordination.rescue import Rescue
 from coordination.rewind import missing
 from coordination.sweeper import Sweeper
 from coordination.watchdog import Watchdog
@@ -86,10 +87,11 @@ class Host:
         self._skew_ms = 0.0
         self._beat_skew_ms = 0.0
         self.suspects = Suspects(self)
+        self.rescue = Rescue(self)
         self._sweeper = Sweeper(self)
         self._reader = Reader(self, self._sweeper)
         self._lost = Lost(self)
-        self._starting: set[asyncio.Task[Lease | None]] = set()
+        self._starting: set[asyncio.Task[Any]] = set()  # claims and first turns
         self._claiming: set[str] = set()  # workflows whose claim is under way
         self._missed: set[str] = set()  # those of them that were told of an entry meanwhile
         self._new_life()
@@ -181,6 +183,7 @@ class Host:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await self.rescue.stop()
         if self._starting:
             await asyncio.wait(self._starting, timeout=self.config.drain_s)
         await asyncio.gather(*(e.stop() for e in list(self.executions.values())), return_exceptions=True)
@@ -248,7 +251,7 @@ class Host:
         return Machine(definition(workflow_id), args, self.config.backoff_s, self.config.backoff_max_s)
 
     async def take_up(self, workflow_id: str, entry: str, previous: str = "", crashed: bool = False) -> Lease | None:
-        """Claim a workflow and run it; a failure leaves its entry pending, to be taken up again.
+        """Claim a workflow and begin to run it; a failure leaves its entry pending, to be taken up again.
 
         Args:
             workflow_id: The workflow.
@@ -293,7 +296,10 @@ class Host:
 
     def take_up_soon(self, workflow_id: str, entry: str) -> None:
         """Take a workflow up beside what runs; it counts as one in memory from now on."""
-        task = self.loop.create_task(self.take_up(workflow_id, entry), name=f"take-up-{workflow_id}")
+        self._count(self.loop.create_task(self.take_up(workflow_id, entry), name=f"take-up-{workflow_id}"))
+
+    def _count(self, task: asyncio.Task[Any]) -> None:
+        """Let a task count as a workflow that is being taken up until it ends."""
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
 
@@ -305,7 +311,7 @@ class Host:
         if ended := j.terminated(lease.entries):
             bare = Machine(DistributedCoordinator(lease.workflow_id), (), 0, 0)
             execution = self.executions[lease.workflow_id] = Execution(self, lease, bare)
-            await execution.end_at_once(ended)
+            self._count(execution.end_at_once(ended))
             return
         trouble: ProgramError | None = crash_error(lease.workflow_id) if crashed else None
         try:
@@ -320,13 +326,23 @@ class Host:
         if lease.workflow_id in self._missed:
             execution.reread()
         if trouble is not None:
-            await execution.ask(trouble)
+            self._count(execution.ask(trouble))
         elif previous_stalls(lease):
-            async with self.suspects.marked(lease.workflow_id):
-                if self.executions.get(lease.workflow_id) is execution:  # not abandoned while it waited for its turn
-                    await execution.start()
+            self._count(self.loop.create_task(self._run_alone(execution), name=f"alone-{lease.workflow_id}"))
         else:
-            await execution.start()
+            self._count(execution.start())
+
+    async def _run_alone(self, execution: Execution) -> None:
+        """Run the first turn of a workflow that may end this process, beside no other such."""
+        try:
+            async with self.suspects.marked(execution.workflow_id):
+                if (
+                    self.executions.get(execution.workflow_id) is execution
+                ):  # not abandoned while it waited for its turn
+                    await asyncio.wait([execution.start()])
+        except (ServerUnavailable, ResponseError) as error:  # Sweeper.rescue_own finds the pending entry
+            log.debug(str(error), action="not_marked", workflow=execution.workflow_id)
+            execution.abandon()
 
     async def _without_code(self, lease: Lease, error: CodeMissing) -> bool:
         """Leave a workflow to a host that has its code; False when none has appeared for too long."""
@@ -354,7 +370,7 @@ class Host:
         while True:
             if self.healthy and not self.stopping:
                 try:
-                    await self._watchdog.rescue()
+                    await self.rescue.run()
                     await self._sweeper.rescue_own()
                     await self._lost.look()
                 except (ServerUnavailable, ResponseError) as error:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _BLOCK_MS = 2_000
+_PATIENCE_MS = 50  # while a rescue keeps new work waiting
 _MOST_READ = 64  # entries of one stream in one read
 _MOST_STARTING = 512  # workflows taken up at once, so that a backlog does not keep the loop from the others
 _AT_ONCE = 3  # vanished groups are made anew so often in a row before a pause
@@ -53,21 +54,25 @@ class Reader:
             read.cancel()
 
     async def fetch(self) -> None:
-        """Take up resumed and new workflows while there is room, until cancelled."""
+        """Take up resumed and new workflows while there is room, until cancelled.
+
+        As long as entries of a dead host are taken over, new workflows wait.
+        """
         host, keys, tries = self._host, self._host.connection.keys, 0
         shards = range(keys.shards)
         streams = [keys.resumes(shard) for shard in shards] + [keys.workflows(shard) for shard in shards]
-        ids = [">"] * len(streams)
         while True:
             room, reader = min(host.room(), _MOST_STARTING - host.starting), host.id
             if room <= 0:
                 await asyncio.sleep(0.01)
                 continue
+            held_up = host.rescue.under_way
+            wanted, block_ms = (streams[: keys.shards], _PATIENCE_MS) if held_up else (streams, _BLOCK_MS)
             count = max(1, min(_MOST_READ, room // len(streams)))
             try:
                 answer = await self._read(
-                    "XREADGROUP", "GROUP", COORDINATORS_GROUP, reader, "COUNT", count, "BLOCK", _BLOCK_MS,
-                    "STREAMS", *streams, *ids,
+                    "XREADGROUP", "GROUP", COORDINATORS_GROUP, reader, "COUNT", count, "BLOCK", block_ms,
+                    "STREAMS", *wanted, *[">"] * len(wanted),
                 )  # fmt: skip
             except (ServerUnavailable, ResponseError) as error:
                 await self._heal(error, tries)

@@ -1,4 +1,4 @@
-"""The watchdog: every host watches its peers, and takes over the workflows of one that died.
+"""The watchdog: every host watches its peers, and has the workflows of one that died taken over.
 
 Suspicion counts the observer's own successful heartbeats during which a peer's count stood still;
 it starts again after a gap of the observer's own. So a stalled server, a stalled observer or a
@@ -12,8 +12,6 @@ Invariant 11: safety never depends on time.
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -23,18 +21,13 @@ from redis.exceptions import ResponseError
 
 from coordination.errors import ServerUnavailable
 from coordination.heart import Beat, Heart
-from coordination.leases import Lease
 
 if TYPE_CHECKING:
     from coordination.host import Host
 
 log = structlog.get_logger(__name__)
 
-_SLICE = 100  # entries taken over by one script
-_LISTED = 100  # workflows named in the event of a takeover
 _PROMPT_S = 1.0  # a slower beat tells nothing of the server's clock
-
-Taken = tuple[str, int, int]  # workflow, its new epoch, ms since its last checkpoint (-1: it had none)
 
 
 class _Peer:
@@ -88,7 +81,7 @@ class Suspicion:
 
 
 class Watchdog:
-    """Beats for one host, and takes over from peers that stopped."""
+    """Beats for one host, and declares peers dead that stopped."""
 
     def __init__(self, host: Host, sign: Callable[[], float]) -> None:
         config = host.config
@@ -98,7 +91,6 @@ class Watchdog:
         self._heart = Heart(config, host.id, sign, self._describe, self._seen)
         self._beats: asyncio.Queue[Beat] = asyncio.Queue()
         self._said = msgspec.json.encode(host.describe())
-        self._rescue: asyncio.Task[None] | None = None
         self._generation = 0
         self.first_beat = asyncio.Event()
 
@@ -141,7 +133,7 @@ class Watchdog:
             host.recovered(queues_lost=anew)
         counts = {name: count for name, count in beat.counts.items() if name != host.id}
         if not host.peers <= counts.keys():  # one has stopped, or another declared it dead: see what it leaves
-            self.rescue_soon()
+            host.rescue.soon()
         host.peers = set(counts)
         self.first_beat.set()
         for name, count, silent_s in self._suspicion.observe(counts, beat.at):
@@ -160,84 +152,4 @@ class Watchdog:
         if won == 1:
             log.warning("host lost", action="host_lost", host=name, silent_ms=int(silent_s * 1000))
             self._host.peers.discard(name)
-            self.rescue_soon()
-
-    def rescue_soon(self) -> None:
-        """Take over whatever no live host holds, without delaying a beat."""
-        if self._rescue is None or self._rescue.done():
-            self._rescue = asyncio.create_task(self._rescue_once(), name="rescue")
-
-    async def _rescue_once(self) -> None:
-        try:
-            await self.rescue()
-        except (ServerUnavailable, ResponseError) as error:
-            log.debug(str(error), action="rescue_failed")  # the host's own round comes soon
-
-    async def rescue(self) -> None:
-        """Take over the pending entries of every consumer that is not a live host."""
-        host = self._host
-        if host.stopping:
-            return
-        started = time.monotonic()
-        taken: dict[str, list[Taken]] = {}
-        shards = list(range(host.connection.keys.shards))
-        random.shuffle(shards)  # so that peers do not queue for the same shard
-        for shard in shards:
-            for mark, stream in (
-                ("r", host.connection.keys.resumes(shard)),
-                ("w", host.connection.keys.workflows(shard)),
-            ):
-                for dead in await self._orphaned(stream):
-                    taken.setdefault(dead, []).extend(await self._take(stream, mark, dead))
-        for dead, workflows in taken.items():
-            await host.suspects.clear(dead)
-            if workflows:
-                host.takeovers += len(workflows)
-                await self._tell(dead, workflows, int((time.monotonic() - started) * 1000))
-
-    async def _orphaned(self, stream: str) -> list[str]:
-        answer = await self._host.connection.call("XPENDING", stream, "coordinators")
-        consumers = [row[0].decode() for row in answer[3] or []]
-        strangers = [name for name in consumers if name != self._host.id and name not in self._host.peers]
-        if not strangers:
-            return []
-        beats = await self._host.connection.call("HMGET", self._host.connection.keys.beats, *strangers)
-        return [name for name, beat in zip(strangers, beats, strict=True) if beat is None]
-
-    async def _take(self, stream: str, mark: str, dead: str) -> list[Taken]:
-        host, taken = self._host, list[Taken]()
-        suspect = await host.suspects.of(dead)
-        while room := host.room():
-            found = await host.connection.script("take_over", [stream], [dead, host.id, min(room, _SLICE)])
-            entries = [
-                (mark + entry.decode(), workflow.decode(errors="replace"))
-                for entry, workflow in zip(found[::2], found[1::2], strict=True)
-            ]
-            leases = await asyncio.gather(
-                *(host.take_up(workflow, entry, dead, workflow == suspect) for entry, workflow in entries),
-                return_exceptions=True,
-            )
-            taken += [
-                _taken(workflow, lease if isinstance(lease, Lease) else None)
-                for (_, workflow), lease in zip(entries, leases, strict=True)
-            ]
-            if len(entries) < min(room, _SLICE):
-                break
-        return taken
-
-    async def _tell(self, dead: str, workflows: list[Taken], took_ms: int) -> None:
-        now_ms, count = self._host.now_ms(), len(workflows)
-        log.info("took over", action="takeover", host=dead, workflows=count, took_ms=took_ms)
-        await self._host.connection.call(
-            "XADD", self._host.connection.keys.host_events, "MAXLEN", "~", 10_000, "*", "k", "lost", "host", dead,
-            "by", self._host.id, "workflows", count, "silent_ms", 0, "took_ms", took_ms, "t", now_ms,
-            "taken", msgspec.json.encode(workflows[:_LISTED]),
-        )  # fmt: skip
-
-
-def _taken(workflow_id: str, lease: Lease | None) -> Taken:
-    """What is told of a workflow that was taken over; the last entry of its journal is the takeover itself."""
-    if lease is None:
-        return workflow_id, 0, -1
-    before = lease.entries[-2].at_ms if len(lease.entries) > 1 else lease.now_ms + 1
-    return workflow_id, lease.epoch, lease.now_ms - before
+            self._host.rescue.soon()

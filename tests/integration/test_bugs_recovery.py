@@ -65,7 +65,7 @@ async def test_bug_20_a_host_that_starts_adopts_nothing_that_another_runs(core: 
     await until(lambda: len(first.executions) == 20)
     second = await core.host("second")
     await until(lambda: first.id in second.peers)
-    await second._watchdog.rescue()
+    await second.rescue.run()
     await second._sweeper.rescue_own()
     assert second.takeovers == 0 and not second.executions
     for snapshot in await core.client.inspect.snapshots(identities):

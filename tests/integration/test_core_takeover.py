@@ -239,13 +239,13 @@ async def test_a_dead_hosts_mark_stays_until_its_workflow_is_taken_over(
     with monkeypatch.context() as full:
         full.setattr(Host, "room", lambda self: 0)
         host = await core.host("peer")
-        await host._watchdog.rescue()
+        await host.rescue.run()
         assert await host.suspects.of("fallen") == identity
 
     found = await core.escalation(identity)
     assert found.reason is Reason.COORDINATOR_CRASHED
     await until(lambda: host.takeovers == 1)
-    await host._watchdog.rescue()
+    await host.rescue.run()
     assert await host.suspects.of("fallen") == ""
 
 

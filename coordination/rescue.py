@@ -1,0 +1,153 @@
+"""Takes over what hosts that died hold: every stream at once, a fair share at a time, before any new work.
+
+A peer's entries are moved to this host and claimed under the next epoch. All streams are asked side by
+side, because a busy host pays for each exchange with a turn of its event loop. Each host asks for its
+share of what is left, so that peers work beside each other; who is slow leaves the rest to the others.
+
+Invariant 6: nothing strands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+from redis.exceptions import ResponseError
+
+from coordination.errors import ServerUnavailable
+from coordination.keys import COORDINATORS_GROUP
+from coordination.leases import Lease
+
+if TYPE_CHECKING:
+    from coordination.host import Host
+
+log = structlog.get_logger(__name__)
+
+_SLICE = 100  # entries moved by one script
+_LEAST = 10  # a smaller share is not worth a round
+_LISTED = 100  # workflows named in the event of a takeover
+
+Taken = tuple[str, int, int]  # workflow, its new epoch, ms since its last checkpoint (-1: it had none)
+Held = dict[tuple[str, str], int]  # the stream's mark and key, and how many of its entries a dead host holds
+
+
+class Rescue:
+    """Takes over for one host.
+
+    Attributes:
+        under_way: Whether entries of a dead host are being taken over now; new work waits meanwhile.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._one = asyncio.Lock()
+        self._wanted = False
+        self._task: asyncio.Task[None] | None = None
+        self.under_way = False
+
+    def soon(self) -> None:
+        """Take over whatever no live host holds, beside what else is done; once more when one is under way."""
+        self._wanted = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._while_wanted(), name="rescue")
+
+    async def stop(self) -> None:
+        """Begin no further round; what was moved here and not claimed is found by the peers."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _while_wanted(self) -> None:
+        while self._wanted:
+            self._wanted = False
+            try:
+                await self.run()
+            except (ServerUnavailable, ResponseError) as error:
+                log.debug(str(error), action="rescue_failed")  # the host's own round comes soon
+
+    async def run(self) -> None:
+        """Take over the pending entries of every consumer that is not a live host."""
+        async with self._one:
+            for dead, held in (await self._orphaned()).items():
+                self.under_way = True
+                try:
+                    await self._take_over(dead, held)
+                finally:
+                    self.under_way = False
+
+    async def _orphaned(self) -> dict[str, Held]:
+        """What consumers hold that are no live hosts, by consumer."""
+        host, keys = self._host, self._host.connection.keys
+        streams = [("r", keys.resumes(shard)) for shard in range(keys.shards)]
+        streams += [("w", keys.workflows(shard)) for shard in range(keys.shards)]
+        answers = await asyncio.gather(
+            *(host.connection.call("XPENDING", stream, COORDINATORS_GROUP) for _, stream in streams)
+        )
+        found: dict[str, Held] = {}
+        for place, answer in zip(streams, answers, strict=True):
+            for consumer, count in answer[3] or []:
+                found.setdefault(consumer.decode(), {})[place] = int(count)
+        strangers = [name for name in found if name != host.id and name not in host.peers]
+        if not strangers:
+            return {}
+        beats = await host.connection.call("HMGET", keys.beats, *strangers)
+        return {name: found[name] for name, beat in zip(strangers, beats, strict=True) if beat is None}
+
+    async def _take_over(self, dead: str, held: Held) -> None:
+        host, began, taken = self._host, time.monotonic(), list[Taken]()
+        suspect = await host.suspects.of(dead)
+        while shares := self._shares(held):
+            moved = await asyncio.gather(*(self._move(place, dead, most) for place, most in shares.items()))
+            for (place, most), entries in zip(shares.items(), moved, strict=True):
+                held[place] -= len(entries)
+                if len(entries) < most:
+                    del held[place]
+            found = [entry for entries in moved for entry in entries]
+            leases = await asyncio.gather(
+                *(host.take_up(workflow, entry, dead, workflow == suspect) for entry, workflow in found)
+            )
+            taken += [_taken(workflow, lease) for (_, workflow), lease in zip(found, leases, strict=True)]
+        await host.suspects.clear(dead)
+        if taken:
+            host.takeovers += len(taken)
+            await self._tell(dead, taken, int((time.monotonic() - began) * 1000))
+
+    def _shares(self, held: Held) -> dict[tuple[str, str], int]:
+        """How many entries to move now from each stream; nothing when all is taken, or there is no room."""
+        host, hosts, shares = self._host, len(self._host.peers) + 1, dict[tuple[str, str], int]()
+        room = 0 if host.stopping else host.room()
+        for place, count in held.items():
+            if most := min(room, _SLICE, max(_LEAST, math.ceil(count / hosts))):
+                shares[place] = most
+                room -= most
+        return shares
+
+    async def _move(self, place: tuple[str, str], dead: str, most: int) -> list[tuple[str, str]]:
+        """Move entries of a dead host here; gives each with its mark, and its workflow."""
+        mark, stream = place
+        found = await self._host.connection.script("take_over", [stream], [dead, self._host.id, most])
+        return [
+            (mark + entry.decode(), workflow.decode(errors="replace"))
+            for entry, workflow in zip(found[::2], found[1::2], strict=True)
+        ]
+
+    async def _tell(self, dead: str, workflows: list[Taken], took_ms: int) -> None:
+        now_ms, count = self._host.now_ms(), len(workflows)
+        log.info("took over", action="takeover", host=dead, workflows=count, took_ms=took_ms)
+        await self._host.connection.call(
+            "XADD", self._host.connection.keys.host_events, "MAXLEN", "~", 10_000, "*", "k", "lost", "host", dead,
+            "by", self._host.id, "workflows", count, "silent_ms", 0, "took_ms", took_ms, "t", now_ms,
+            "taken", msgspec.json.encode(workflows[:_LISTED]),
+        )  # fmt: skip
+
+
+def _taken(workflow_id: str, lease: Lease | None) -> Taken:
+    """What is told of a workflow that was taken over; the last entry of its journal is the takeover itself."""
+    if lease is None:
+        return workflow_id, 0, -1
+    before = lease.entries[-2].at_ms if len(lease.entries) > 1 else lease.now_ms + 1
+    return workflow_id, lease.epoch, lease.now_ms - before
