@@ -10,7 +10,8 @@ from django import template
 from django.apps import apps
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.urls import reverse
-from django.utils import dateformat, timezone
+from django.utils import timezone
+from django.utils.dates import MONTHS_3
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
@@ -100,8 +101,7 @@ def claim_holds(row: Any) -> bool:
     return bool(row.claimed_by_id and row.claimed_until and row.claimed_until > timezone.now())
 
 
-_BRIEF = gettext_noop("d M H:i")
-_PRECISE = gettext_noop("d M H:i:s")
+_BRIEF, _PRECISE = "%H:%M", "%H:%M:%S"
 
 
 def _moment(value: Any) -> dt.datetime | None:
@@ -112,17 +112,23 @@ def _moment(value: Any) -> dt.datetime | None:
     return None
 
 
+def _stamp(moment: dt.datetime, clock: str) -> str:
+    there = moment.astimezone(dt.UTC)
+    day = _("%(day)s %(month)s") % {"day": f"{there:%d}", "month": str(MONTHS_3[there.month]).capitalize()}
+    return f"{day} {there:{clock}} UTC"
+
+
 def _time(value: Any, mode: str, shown: str) -> SafeString:
     moment = _moment(value)
     if moment is None:
         return format_html('<span class="muted">{}</span>', "–")
     iso = moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return format_html(
-        '<time datetime="{}" data-time="{}" title="{} UTC">{}</time>',
+        '<time datetime="{}" data-time="{}" title="{}">{}</time>',
         iso,
         mode,
-        dateformat.format(moment.astimezone(dt.UTC), _("d M Y H:i:s")),
-        f"{dateformat.format(moment.astimezone(dt.UTC), _(shown))} UTC",
+        _stamp(moment, "%Y %H:%M:%S"),
+        _stamp(moment, shown),
     )
 
 

@@ -10,6 +10,8 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import get_language, gettext_noop
+from django.utils.translation import gettext as _
 
 from coordination import client as core
 from coordination.errors import ServerUnavailable
@@ -41,6 +43,7 @@ class Frame(NamedTuple):
     """Everything that the base template shows around a page."""
 
     theme: str
+    language: str
     links: list[Link]
     shortcuts: list[Link]
     open_escalations: int
@@ -51,21 +54,53 @@ class Frame(NamedTuple):
     live_url: str
     late: Late | None
     undoable: list[Decision]
+    words: dict[str, str]  # that scripts say
 
 
 _SECTIONS = (
-    ("overview", "Overview", "layout-dashboard", False),
-    ("workflows", "Workflows", "git-branch", False),
-    ("escalations", "Escalations", "user-exclamation", False),
-    ("approvals", "Approvals", "shield-check", True),
-    ("agents", "Agents", "robot", False),
-    ("coordinators", "Coordinators", "sitemap", True),
-    ("runs", "Runs", "rocket", True),
-    ("lab", "Lab", "flask", True),
-    ("notices", "Notices", "bell", True),
-    ("audit", "Audit", "clipboard-list", True),
-    ("settings", "Settings", "settings", True),
+    ("overview", gettext_noop("Overview"), "layout-dashboard", False),
+    ("workflows", gettext_noop("Workflows"), "git-branch", False),
+    ("escalations", gettext_noop("Escalations"), "user-exclamation", False),
+    ("approvals", gettext_noop("Approvals"), "shield-check", True),
+    ("agents", gettext_noop("Agents"), "robot", False),
+    ("coordinators", gettext_noop("Coordinators"), "sitemap", True),
+    ("runs", gettext_noop("Runs"), "rocket", True),
+    ("lab", gettext_noop("Lab"), "flask", True),
+    ("notices", gettext_noop("Notices"), "bell", True),
+    ("audit", gettext_noop("Audit"), "clipboard-list", True),
+    ("settings", gettext_noop("Settings"), "settings", True),
 )
+
+
+def script_words() -> dict[str, str]:
+    """What the scripts of every page say, in the reader's language; they fill in the braces."""
+    return {
+        "days": _("{n} days"),
+        "in": _("in {time}"),
+        "ago": _("{time} ago"),
+        "now": _("just now"),
+        "live": _("live"),
+        "connecting": _("connecting"),
+        "reconnecting": _("reconnecting"),
+        "old": _("data {time} old"),
+        "Old": _("Data {time} old."),
+        "lost": _("This page has lost its connection and tries to get it back."),
+        "search": _("Search workflows for “{text}”"),
+        "close": _("Close"),
+        "all": _("All {total} that match"),
+        "selected": _("{n} selected"),
+        "kept": _("Draft kept"),
+        "kept_here": _("Draft kept in this browser"),
+        "draft_back": _("Your draft of this browser is back in the form"),
+        "dismissed": _("Nothing was shown. Try again when you are ready."),
+        "refuses": _("The browser refuses: {error}"),
+        "nothing": _("nothing measured"),
+        "finished": _("finished a minute"),
+        "median": _("median"),
+        "p95": _("95th percentile"),
+        "tasks": _("tasks waiting"),
+        "open": _("open"),
+    }
 
 
 def theme_of(request: HttpRequest | None) -> str:
@@ -98,18 +133,18 @@ def links(path: str, role: str) -> list[Link]:
         href = reverse(name)
         active = path == href if href == "/" else path.startswith(href)
         counts = name if name in ("escalations", "approvals") else ""
-        found.append(Link(href, words, icon, active, secondary, counts, gap=name == "settings"))
+        found.append(Link(href, _(words), icon, active, secondary, counts, gap=name == "settings"))
     return found
 
 
 def _shortcuts() -> list[Link]:
     workflows, escalations, agents = reverse("workflows"), reverse("escalations"), reverse("agents")
     return [
-        Link(f"{workflows}?state=running", "Running workflows", "loader-2"),
-        Link(f"{workflows}?needs=retrying", "Workflows that retry", "refresh"),
-        Link(f"{workflows}?state=failed", "Failed workflows", "circle-x"),
-        Link(f"{escalations}?claim=mine", "Escalations claimed by me", "user-check"),
-        Link(f"{agents}#register", "Register a remote agent", "plug"),
+        Link(f"{workflows}?state=running", _("Running workflows"), "loader-2"),
+        Link(f"{workflows}?needs=retrying", _("Workflows that retry"), "refresh"),
+        Link(f"{workflows}?state=failed", _("Failed workflows"), "circle-x"),
+        Link(f"{escalations}?claim=mine", _("Escalations claimed by me"), "user-check"),
+        Link(f"{agents}#register", _("Register a remote agent"), "plug"),
     ]
 
 
@@ -133,14 +168,16 @@ def frame(request: HttpRequest | None) -> Frame:
     full = request.get_full_path() if request is not None else "/"
     return Frame(
         theme=theme_of(request),
+        language=get_language() or "en",
         links=links(path, role),
         shortcuts=_shortcuts(),
         open_escalations=count,
         approvals=waiting,
-        person=person or "Nobody",
+        person=person or _("Nobody"),
         initials="".join(part[0] for part in person.replace(".", " ").split()[:2]) or "?",
         role=role,
         live_url=f"/live{quote(full, safe='/?&=%,:@-._~+')}",
         late=late(there, queries.relay_lag() if there else RelayLag()),
         undoable=undoable,
+        words=script_words(),
     )
