@@ -57,7 +57,8 @@ def main() -> int:
         folder = choice.keep or temporary
         folder.mkdir(parents=True, exist_ok=True)
         has_console = any(name in faults.GROUPS["console"] for name in names)
-        crew = Crew(folder, choice.hosts, choice.agents, console=has_console, settings=settings)
+        proxied = any(name in faults.GROUPS["network"] for name in names)
+        crew = Crew(folder, choice.hosts, choice.agents, console=has_console, proxied=proxied, settings=settings)
         for name in ("REDIS_URL", "GANGLION_HOME", ledger.VARIABLE):
             os.environ[name] = crew.environ[name]
         os.environ["GANGLION_APPS"] = "tests.chaos.app"

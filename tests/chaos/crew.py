@@ -115,28 +115,38 @@ class Member:
 
 
 class Crew:
-    """Server, hosts, agents, relay and ledger, in one folder; hosts and agents reach the server by TCP.
+    """Server, hosts, agents, relay and ledger, in one folder.
+
+    Behind the proxy hosts and agents reach the server by TCP, all others by a Unix socket; without it, all do.
 
     Args:
         folder: Holds everything; its path must be short enough for sockets.
         hosts: Coordinator hosts.
         agents: Agent workers.
         console: Whether the web process and the periodic jobs run too.
+        proxied: Whether a proxy stands in front of the server, as faults of the network need it.
         settings: Further variables of the environment.
     """
 
     def __init__(
-        self, folder: Path, hosts: int, agents: int, *, console: bool = False, settings: dict[str, str] | None = None
+        self,
+        folder: Path,
+        hosts: int,
+        agents: int,
+        *,
+        console: bool = False,
+        proxied: bool = True,
+        settings: dict[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.server = RedisServer(folder / "redis", path=folder / "redis.sock", appendonly="yes")
         self.proxy = Proxy(folder / "proxy.sock", folder / "redis.sock")
         self.environ = {
             **os.environ,
-            "REDIS_URL": f"unix://{folder / 'proxy.sock'}",
+            "REDIS_URL": f"unix://{folder / ('proxy.sock' if proxied else 'redis.sock')}",
             "GANGLION_HOME": str(folder / "home"),
             "GANGLION_EXTRA_APPS": "tests.chaos.app",
-            ledger.VARIABLE: str(folder / "ledger.sock"),
+            ledger.VARIABLE: str(folder / "ledger.pipe"),
             "GANGLION_BACKOFF_S": "0.1",
             "GANGLION_PARK_AFTER_S": "2",
             "GANGLION_RESULT_TTL_S": "120",
@@ -144,14 +154,14 @@ class Crew:
             "PYTHONPATH": str(ROOT),
             **(settings or {}),
         }
-        by_tcp = {"REDIS_URL": f"redis://127.0.0.1:{self.proxy.port}/0", **(settings or {})}
+        by_tcp = {"REDIS_URL": f"redis://127.0.0.1:{self.proxy.port}/0", **(settings or {})} if proxied else {}
         manage = [sys.executable, str(ROOT / "manage.py")]
         witness = [sys.executable, "-m", "tests.chaos.witness", "run_coordinator"]
         self.hosts = [self._member(f"host-{n}", [*witness, "--name", f"host-{n}"], by_tcp) for n in range(hosts)]
         work = [*manage, "run_agent", "--module", "tests.chaos.app"]
         self.agents = [self._member(f"agent-{n}", [*work, "--name", f"agent-{n}"], by_tcp) for n in range(agents)]
         self.relay = self._member("relay", [*manage, "run_relay"])
-        receive = [sys.executable, "-m", "tests.chaos.ledger", str(folder / "ledger.sock"), str(self.ledger_path)]
+        receive = [sys.executable, "-m", "tests.chaos.ledger", str(folder / "ledger.pipe"), str(self.ledger_path)]
         self.ledger = self._member("ledger", receive)
         self.web: Member | None = None
         self.jobs: Member | None = None

@@ -29,7 +29,7 @@ class Driver:
     """Keeps a number of workflows in flight, and records every acknowledgement.
 
     Args:
-        client: To the server, through the proxy.
+        client: To the server, as the processes reach it.
         record: Takes every acknowledgement.
         seed: Makes the plans.
         in_flight: Workflows at once.
@@ -55,7 +55,7 @@ class Driver:
         self.client = client
         self._record = record
         self._seed = seed
-        self._rng = random.Random(seed)
+        self._patience = random.Random(f"{seed}/patience")
         self._in_flight = in_flight
         self._most = most
         self.console = console
@@ -88,8 +88,12 @@ class Driver:
         while not self.stopping and not (self._most and self._number >= self._most):
             number = self._number
             self._number += 1
-            plan = plans.make(self._seed, number)
-            await self.one(f"c{self._seed}-{number}", plan, completed(plans.total(plan)), self._rng.random() < _TWICE)
+            plan, name = plans.make(self._seed, number), f"c{self._seed}-{number}"
+            await self.one(name, plan, completed(plans.total(plan)), self._chance("twice", name).random() < _TWICE)
+
+    def _chance(self, purpose: str, name: str) -> random.Random:
+        """What a run's seed holds for one thing of one workflow, in whichever order they come."""
+        return random.Random(f"{self._seed}/{purpose}/{name}")
 
     async def one(self, name: str, plan: plans.Node, outcome: str, twice: bool = False) -> str:
         """Run one workflow to its end and note whether it was the right one; gives its id."""
@@ -117,9 +121,9 @@ class Driver:
         return identity
 
     async def _signal(self, identity: str, signal: plans.Signal) -> None:
-        await asyncio.sleep(self._rng.random() * 1.5)
-        name = signal.name
-        for _ in range(2 if self._rng.random() < _TWICE else 1):
+        name, chance = signal.name, self._chance("signal", signal.name)
+        await asyncio.sleep(chance.random() * 1.5)
+        for _ in range(2 if chance.random() < _TWICE else 1):
             try:
                 await self._insist(lambda: self.client.signal(identity, name, signal.value, signal_id=name))
             except BadRequest:  # it ended, which it can only by an earlier try of this signal
@@ -137,7 +141,7 @@ class Driver:
             found = f"{type(error).__name__}: {error}"
         if found != outcome:
             self.wrong.append(f"{identity}: {found}, not {outcome}")
-        if self.on_end is not None and self._rng.random() < _LOOKED_AT:
+        if self.on_end is not None and self._chance("look", identity).random() < _LOOKED_AT:
             await self.on_end(identity)
         del self.living[identity]
         self.ended += 1
@@ -148,7 +152,7 @@ class Driver:
             try:
                 return await call()
             except TryAgain:
-                await asyncio.sleep(self._rng.uniform(0.05, 0.3))
+                await asyncio.sleep(self._patience.uniform(0.05, 0.3))
 
     # --- people -----------------------------------------------------------------------
 

@@ -14,9 +14,8 @@ A note is one line: event, key, number, pid, milliseconds.
 
 from __future__ import annotations
 
+import fcntl
 import os
-import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -24,16 +23,16 @@ from pathlib import Path
 
 VARIABLE = "GANGLION_CHAOS_LEDGER"
 Row = tuple[str, str, int, int, int]
-_sender: socket.socket | None = None
+_PIPE_BYTES = 1 << 20  # a writer waits only when the ledger is so far behind
+_sender: int | None = None
 
 
 def write(event: str, key: str, number: int, at_ms: int = 0) -> None:
     """Note an event, of now unless a time is given; returns once it is with the ledger's process."""
     global _sender
     if _sender is None:
-        _sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        _sender.connect(os.environ[VARIABLE])
-    _sender.send(f"{event} {key} {number} {os.getpid()} {at_ms or int(time.time() * 1000)}\n".encode())
+        _sender = os.open(os.environ[VARIABLE], os.O_WRONLY)
+    os.write(_sender, f"{event} {key} {number} {os.getpid()} {at_ms or int(time.time() * 1000)}\n".encode())
 
 
 def read(path: Path) -> Iterator[Row]:
@@ -45,18 +44,14 @@ def read(path: Path) -> Iterator[Row]:
 
 
 def main() -> None:
-    """Receive on a socket, append to a file, until SIGTERM."""
+    """Carry what is written into a pipe to a file, until it is ended; a line goes into the pipe whole or not at all."""
     address, target = sys.argv[1:]
-    receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-    receiver.bind(address)
-    signal.signal(signal.SIGTERM, lambda *_: receiver.close())
+    os.mkfifo(address)
+    pipe = os.open(address, os.O_RDWR)  # a writer of its own: the pipe never ends
+    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     with open(target, "ab", buffering=0) as file:
         while True:
-            try:
-                file.write(receiver.recv(4096))
-            except OSError:
-                return
+            file.write(os.read(pipe, _PIPE_BYTES))
 
 
 if __name__ == "__main__":

@@ -89,6 +89,7 @@ class Measures:
         report.takeovers = spread.count
         report.takeover_p50_s, report.takeover_p99_s, report.takeover_max_s = spread.p50_s, spread.p99_s, spread.max_s
         report.next_step = Spread.of(self._next_step)
+        report.next_step_p99_s = report.next_step.p99_s
         report.next_entry = Spread.of(self._next_entry)
         report.hand_over = Spread.of(self._hand_over)
         report.each_takeover = [

@@ -89,6 +89,7 @@ class Report(msgspec.Struct):
     takeover_p99_s: float = 0.0
     takeover_max_s: float = 0.0
     next_step: Spread = Spread()
+    next_step_p99_s: float = 0.0
     next_entry: Spread = Spread()
     host_back: Spread = Spread()
     hand_over: Spread = Spread()
@@ -114,14 +115,17 @@ class Report(msgspec.Struct):
             self.broken.append(message)
 
 
-_PAGE_ONLY = {"broken", "missed", "fired", "each_takeover", "throughput", "gauges", "recovery", "began_ms", "ended_ms"}
+_NOT_LISTED = {
+    "broken", "missed", "fired", "each_takeover", "throughput", "gauges", "recovery", "began_ms", "ended_ms",
+    "next_step_p99_s",
+}  # fmt: skip
 
 
 def show(report: Report, console: Console) -> None:
     """The report in words and figures."""
     table = Table(show_header=False, box=None)
     for name, value in msgspec.to_builtins(report).items():
-        if name not in _PAGE_ONLY:
+        if name not in _NOT_LISTED:
             table.add_row(name.replace("_", " "), _words(value))
     for name, spread in report.recovery.items():
         table.add_row(f"recovery after {name}", _words(msgspec.to_builtins(spread)))

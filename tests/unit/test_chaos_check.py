@@ -7,14 +7,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from coordination import journal as j
+from coordination.async_client import Client
 from coordination.domain import ErrorInfo
 from tests.chaos import faults, plans
 from tests.chaos.check import check
+from tests.chaos.drive import Driver
 from tests.chaos.record import Record, completed
 from tests.chaos.report import Report
 from tests.chaos.samples import Samples
@@ -229,3 +231,14 @@ def test_a_seed_makes_the_same_workflows_in_any_order() -> None:
     back = [plans.make(7, number) for number in reversed(range(50))]
     assert there == back[::-1]
     assert there != [plans.make(8, number) for number in range(50)]
+
+
+def test_a_seed_makes_the_same_chances_in_any_order(tmp_path: Path) -> None:
+    """What is sent again, and when a signal is sent, depends on nothing but the workflow."""
+
+    def drawn(seed: int, *names: str) -> dict[str, float]:
+        driver = Driver(cast(Client, None), Record(tmp_path / "record"), seed, 1)
+        return {f"{use}/{name}": driver._chance(use, name).random() for name in names for use in ("twice", "signal")}
+
+    assert drawn(7, "a", "b") == drawn(7, "b", "a")
+    assert len({*drawn(7, "a", "b").values(), *drawn(8, "a", "b").values()}) == 8
