@@ -17,6 +17,7 @@ from django.utils import timezone
 from coordination.errors import DecisionConflict, EscalationNotFound
 from dashboard import audit, live
 from dashboard.models import Escalation
+from dashboard.notices.models import Incident
 
 LEASE = dt.timedelta(minutes=5)
 
@@ -38,6 +39,7 @@ def claim(escalation_id: str, user: Any, request: HttpRequest | None = None) -> 
                 claimed_by_id=user.pk, claimed_until=now + LEASE, claim_fence=F("claim_fence") + 1
             )
             if won:
+                _look(escalation_id, user, now)
                 audit.record(user, "escalation.claim", ("escalation", escalation_id), request=request)
     row = Escalation.objects.select_related("claimed_by").filter(pk=escalation_id).first()
     if row is None:
@@ -48,6 +50,13 @@ def claim(escalation_id: str, user: Any, request: HttpRequest | None = None) -> 
         raise DecisionConflict(f"{row.claimed_by} has claimed this escalation.")
     live.publish_on_commit(f"escalation.{escalation_id}", "escalations")
     return row
+
+
+def _look(escalation_id: str, user: Any, now: dt.datetime) -> None:
+    """Who claims looks at the cause, so that its clock goes on to resolving."""
+    row = Escalation.objects.filter(pk=escalation_id).values("fingerprint")
+    incidents = Incident.objects.filter(fingerprint__in=row, closed_at=None, acknowledged_at=None)
+    incidents.update(acknowledged_at=now, acknowledged_by=user.get_username()[:150])
 
 
 def renew(escalation_id: str, user: Any, fence: int) -> dt.datetime:

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from coordination.domain import Reason
 from coordination.errors import BadRequest
 from dashboard import accounts, audit
+from dashboard.models import Escalation
 from dashboard.notices import chain, manage, sending
 from dashboard.notices.models import Channel, Incident, Level, Message, Policy
 from dashboard.pages import LivePage, Visit, register
@@ -71,6 +72,9 @@ def acknowledge(request: HttpRequest, incident_id: str) -> HttpResponse:
     chain.acknowledge(incident, str(request.user))
     audit.record(request.user, "incident.acknowledge", ("incident", str(incident.pk)), request=request)
     messages.success(request, "You are on it: nobody further is told for now.")
+    seen = request.POST.get("escalation", "").replace("\x00", "")
+    if Escalation.objects.filter(pk=seen, fingerprint=incident.fingerprint).exists():
+        return redirect("escalation", escalation_id=seen)
     return redirect("notices")
 
 

@@ -10,6 +10,7 @@ from dashboard.queries.bulk import (
     decided,
     in_bulk_actions,
 )
+from dashboard.queries.clocks import Clock, clocks
 from dashboard.queries.courses import Courses, Span, courses, span
 from dashboard.queries.detail import WorkflowDetail, archives, duration, workflow
 from dashboard.queries.escalations import (
@@ -40,6 +41,7 @@ __all__ = [
     "AuditFilter",
     "AuditPage",
     "BulkProgress",
+    "Clock",
     "Courses",
     "EscalationDetail",
     "EscalationFilter",
@@ -61,6 +63,7 @@ __all__ = [
     "bulk_items",
     "bulk_of_cause",
     "children",
+    "clocks",
     "count_workflows",
     "courses",
     "decided",

@@ -21,7 +21,7 @@ from dashboard.rows import frame
 
 COUNT_CAP = 10_000
 PAGE_ROWS = 50
-COLUMNS = ("workflow", "reason")  # those that can be hidden
+COLUMNS = ("workflow", "reason", "clock")  # those that can be hidden
 TREND_HOURS = 12
 
 

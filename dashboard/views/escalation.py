@@ -57,6 +57,7 @@ def _context(visit: Visit) -> dict[str, Any]:
         "holder": row.claimed_by if detail.claimed_until else None,
         "mine": bool(detail.claimed_until) and row.claimed_by_id == reader,
         "lapsed": not detail.claimed_until and row.claimed_by_id == reader,
+        "clock": queries.clocks([row.fingerprint]).get(row.fingerprint) if row.state == "open" else None,
         "queue": queue.rows,
         "queue_total": queue.total,
         "others": [one for one in presence.people(row.pk) if one.user_id != reader],

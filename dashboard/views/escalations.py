@@ -45,6 +45,7 @@ def _context(visit: Visit) -> dict[str, Any]:
         "more_groups": len(groups) == MOST_GROUPS,
         "chosen": chosen,
         "bulk": queries.bulk_of_cause(wanted.fingerprint) if wanted.fingerprint else None,
+        "clocks": queries.clocks({row.fingerprint for row in page.rows} | {group.fingerprint for group in groups}),
         "idle_types": queries.without_agents(under_way),
         "all_href": f"?{wanted.query(fingerprint='')}",
         "states": [Pill(words, f"?{wanted.query(state=name)}", wanted.state == name) for name, words in STATES],

@@ -28,7 +28,7 @@ from django.utils import timezone
 from coordination.config import Config
 from coordination.domain import ErrorInfo, EscalationSnapshot, EscalationState, Reason
 from coordination.errors import BadRequest
-from dashboard import accounts, approvals, decisions, mirror, policy
+from dashboard import accounts, approvals, claims, decisions, mirror, policy
 from dashboard.models import AuditEntry, Escalation
 from dashboard.notices import chain, delivery, jobs, manage
 from dashboard.notices.models import Channel, Incident, Level, Message, Policy
@@ -390,3 +390,45 @@ def test_a_request_for_approval_is_told_once_and_only_to_those_who_may_give_it(r
     assert set(Message.objects.values_list("channel__kind", "state")) == {
         ("webhook", "delivered"), ("browser", "withdrawn"),
     }  # fmt: skip
+
+
+def test_the_clock_stands_on_the_list_and_on_the_page_until_somebody_looks(config: Config) -> None:
+    channel = manage.add_channel(admin(), "pages", "browser", "")
+    policy_with((0, channel), (600, channel), priority="high", acknowledge_s=900, resolve_s=3600)
+    first, other = open_escalations(2)
+    now = timezone.now()
+    chain.advance(now)
+    browser, viewer = Browser(), Browser()
+    browser.force_login(accounts.create_user("ann", "operator", "tests"))
+    viewer.force_login(accounts.create_user("vic", "viewer", "tests"))
+
+    def shown(path: str, who: Browser = browser) -> str:
+        found = re.search(
+            r'id="clock">(.*?)</p>' if "~" in path else r"<tbody>(.*?)</tbody>", _text(who, path), re.DOTALL
+        )
+        assert found
+        return " ".join(re.sub(r"<[^>]+>", " ", found[1]).split())
+
+    page = shown(f"/escalations/{first}/")
+    assert "High priority Nobody has looked at it yet; somebody has to" in page
+    assert "Level 1 of 2 is told. The next" in page
+    assert "I look at it" in page
+    assert "I look at it" not in shown(f"/escalations/{first}/", viewer)
+    assert shown("/escalations/").count("level 1 of 2") == 2
+    Incident.objects.update(acknowledge_by=now - MINUTE)
+    assert "Late Nobody has looked" in shown(f"/escalations/{other}/")
+    assert "Nobody looks due" in shown("/escalations/")
+    incident = Incident.objects.get()
+    answer = browser.post(f"/notices/incidents/{incident.pk}/acknowledge/", {"escalation": other})
+    assert answer["Location"] == f"/escalations/{other}/"
+    assert "ann looks at it. To be resolved" in shown(f"/escalations/{first}/")
+    Incident.objects.update(acknowledged_at=None, acknowledged_by="")
+    claims.claim(first, User.objects.get(username="admin"))
+    assert "admin looks at it" in shown(f"/escalations/{other}/")
+    assert "admin looks, due" in shown("/escalations/")
+    resolve([first])
+    assert 'id="clock"' not in _text(browser, f"/escalations/{first}/")
+
+
+def _text(browser: Browser, path: str) -> str:
+    return browser.get(path).content.decode()
