@@ -72,6 +72,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/verify/", audit.verify, name="audit-verify"),
     path("settings/", settings.settings, name="settings"),
     path("settings/theme/", settings.theme, name="theme"),
+    path("settings/language/", settings.language, name="language"),
     path("settings/password/", settings.password, name="password"),
     path("settings/policy/", settings.change_policy, name="policy-change"),
     path("settings/tokens/", settings.create_token, name="token-create"),

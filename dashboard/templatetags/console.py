@@ -8,17 +8,19 @@ from typing import Any
 import msgspec
 from django import template
 from django.apps import apps
+from django.conf import settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dates import MONTHS_3
-from django.utils.html import conditional_escape, format_html, format_html_join
+from django.utils.html import conditional_escape, format_html, format_html_join, json_script
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from dashboard import wording
 from dashboard.charts import sparkline as draw_sparkline
+from dashboard.language import known
 from dashboard.retelling import retold as retell
 
 register = template.Library()
@@ -384,6 +386,22 @@ def console_frame(context: template.Context) -> Any:
     from dashboard.views.frame import frame
 
     return frame(context.get("request"))
+
+
+@register.simple_tag(takes_context=True)
+def console_languages(context: template.Context) -> dict[str, Any]:
+    """The languages of the console by their own names, and the one that the reader has chosen, if any."""
+    request = context.get("request")
+    chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "") if request is not None else ""
+    return {"languages": settings.LANGUAGES, "chosen": chosen if known(chosen) else ""}
+
+
+@register.simple_tag
+def script_words() -> SafeString:
+    """The words that the page's scripts say, for them to read."""
+    from dashboard.views.frame import script_words
+
+    return json_script(script_words(), "words")
 
 
 @register.filter

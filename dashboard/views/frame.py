@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.translation import get_language, gettext_noop
+from django.utils.translation import get_language, gettext_noop, pgettext
 from django.utils.translation import gettext as _
 
 from coordination import client as core
@@ -54,7 +54,6 @@ class Frame(NamedTuple):
     live_url: str
     late: Late | None
     undoable: list[Decision]
-    words: dict[str, str]  # that scripts say
 
 
 _SECTIONS = (
@@ -76,6 +75,7 @@ def script_words() -> dict[str, str]:
     """What the scripts of every page say, in the reader's language; they fill in the braces."""
     return {
         "days": _("{n} days"),
+        "days_of": pgettext("after “in” or before “ago”", "{n} days"),
         "in": _("in {time}"),
         "ago": _("{time} ago"),
         "now": _("just now"),
@@ -179,5 +179,4 @@ def frame(request: HttpRequest | None) -> Frame:
         live_url=f"/live{quote(full, safe='/?&=%,:@-._~+')}",
         late=late(there, queries.relay_lag() if there else RelayLag()),
         undoable=undoable,
-        words=script_words(),
     )

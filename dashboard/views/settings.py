@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from django.conf import settings as configured
 from django.contrib import messages
 from django.contrib.auth import password_validation, update_session_auth_hash
 from django.contrib.auth.models import User
@@ -16,6 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from coordination.errors import BadRequest
 from dashboard import accounts, audit, policy, tokens
+from dashboard.language import known
 from dashboard.models import ApiToken
 from dashboard.people import factors
 from dashboard.roles import ROLES, admin_required, allowed, role_of, viewer_required
@@ -74,15 +76,33 @@ def settings(request: HttpRequest) -> HttpResponse:
 @require_POST
 def theme(request: HttpRequest) -> HttpResponse:
     """Choose light, dark, or as the system says."""
-    wanted = request.POST.get("next", "")
-    back = wanted if url_has_allowed_host_and_scheme(wanted, {request.get_host()}) else "/"
-    response = redirect(back)
+    response = _back(request)
     chosen = request.POST.get("theme", "")
     if chosen in THEMES:
-        response.set_cookie(
-            THEME_COOKIE, chosen, max_age=YEAR_S, samesite="Lax", httponly=True, secure=request.is_secure()
-        )
+        _keep(request, response, THEME_COOKIE, chosen)
     return response
+
+
+@require_POST
+def language(request: HttpRequest) -> HttpResponse:
+    """Choose a language, or to follow the browser again; strangers choose at the door."""
+    response = _back(request)
+    chosen = request.POST.get("language", "")
+    if known(chosen):
+        _keep(request, response, configured.LANGUAGE_COOKIE_NAME, chosen)
+    elif not chosen:
+        response.delete_cookie(configured.LANGUAGE_COOKIE_NAME, samesite="Lax")
+    return response
+
+
+def _back(request: HttpRequest) -> HttpResponse:
+    """To the page that the form was on, only ever one of this console."""
+    wanted = request.POST.get("next", "")
+    return redirect(wanted if url_has_allowed_host_and_scheme(wanted, {request.get_host()}) else "/")
+
+
+def _keep(request: HttpRequest, response: HttpResponse, name: str, value: str) -> None:
+    response.set_cookie(name, value, max_age=YEAR_S, samesite="Lax", httponly=True, secure=request.is_secure())
 
 
 @post_only("settings")

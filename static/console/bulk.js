@@ -12,7 +12,7 @@
     }
     const words = document.querySelector("[data-pick-words]");
     if (!words) return;
-    const said = every?.checked ? `All ${every.dataset.total} that match` : `${count} selected`;
+    const said = every?.checked ? ganglion.word("all", every.dataset) : ganglion.word("selected", { n: count });
     if (words.textContent !== said) words.textContent = said;
   }
 

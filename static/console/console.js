@@ -3,18 +3,25 @@
 (() => {
   "use strict";
 
+  /* --- words and numbers in the page's language; the reader's own form of it where their browser names one ---- */
+  const spoken = document.documentElement.lang;
+  const locale = navigator.languages.find((one) => one.split("-")[0] === spoken) || spoken;
+  const words = JSON.parse(document.getElementById("words").textContent);
+  const word = (name, parts = {}) => words[name].replace(/\{(\w+)\}/g, (place, part) => parts[part] ?? place);
+  window.ganglion = { locale, word };
+
   /* --- times ---------------------------------------------------------------- */
-  const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
-  const brief = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
-  const precise = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const exact = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
+  const brief = new Intl.DateTimeFormat(locale, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+  const precise = new Intl.DateTimeFormat(locale, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
   let skew = 0; // server's clock minus ours, in ms
 
-  function spell(ms) {
+  function spell(ms, days = "days") {
     const s = Math.max(0, Math.floor(ms / 1000));
     if (s < 60) return `${s} s`;
     if (s < 3600) return `${Math.floor(s / 60)} min`;
     if (s < 172800) return `${Math.floor(s / 3600)} h`;
-    return `${Math.floor(s / 86400)} days`;
+    return word(days, { n: Math.floor(s / 86400) });
   }
 
   function tell(element) {
@@ -25,9 +32,9 @@
     let text = brief.format(at);
     if (mode === "exact") text = precise.format(at);
     else if (mode === "age") text = spell(Math.abs(past));
-    else if (past < -1000) text = `in ${spell(-past)}`;
-    else if (past < 3000) text = "just now";
-    else if (past < 7 * 86400000) text = `${spell(past)} ago`;
+    else if (past < -1000) text = word("in", { time: spell(-past, "days_of") });
+    else if (past < 3000) text = word("now");
+    else if (past < 7 * 86400000) text = word("ago", { time: spell(past, "days_of") });
     if (element.textContent !== text) element.textContent = text;
     const full = exact.format(at);
     if (element.title !== full) element.title = full;
@@ -77,19 +84,20 @@
   function showLive() {
     if (!state || !document.getElementById("live")) return;
     const silent = lastHeard ? Date.now() - lastHeard : 0;
-    if (lastHeard && (closed || silent > 6000)) showBanner(`Data ${spell(silent)} old.`, "This page has lost its connection and tries to get it back.");
+    if (lastHeard && (closed || silent > 6000)) showBanner(word("Old", { time: spell(silent) }), word("lost"));
     else if (said) showBanner(said.title, said.words);
-    let kind = "live", text = "live";
-    if (closed) { kind = "reconnecting"; text = lastHeard ? `reconnecting · data ${spell(silent)} old` : "reconnecting"; }
-    else if (!lastHeard) { kind = "connecting"; text = "connecting"; }
-    else if (silent > 6000) { kind = "stale"; text = `data ${spell(silent)} old`; }
+    let kind = "live", text = word("live");
+    if (closed) { kind = "reconnecting"; text = word("reconnecting") + (lastHeard ? ` · ${word("old", { time: spell(silent) })}` : ""); }
+    else if (!lastHeard) { kind = "connecting"; text = word("connecting"); }
+    else if (silent > 6000) { kind = "stale"; text = word("old", { time: spell(silent) }); }
     else if (note) { kind = "stale"; text = note; }
     state.dataset.live = kind;
-    const word = state.querySelector(".live-word");
-    if (word.textContent !== text) word.textContent = text;
+    const shown = state.querySelector(".live-word");
+    if (shown.textContent !== text) shown.textContent = text;
     state.title = text;
   }
 
+  const here = () => ({ path: location.pathname + location.search, language: spoken });
   function say(message) {
     if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
   }
@@ -98,7 +106,7 @@
   document.addEventListener("htmx:ws:after:connection", (event) => {
     socket = event.detail.connection.socket;
     closed = false; lastSeq = 0;
-    say({ path: location.pathname + location.search });
+    say(here());
     showLive();
   });
   document.addEventListener("htmx:ws:close", () => { closed = true; showLive(); });
@@ -118,8 +126,8 @@
     if (frame.leave) { location.assign(frame.leave); return; }
     showLive();
   });
-  document.addEventListener("htmx:after:history:push", () => say({ path: location.pathname + location.search }));
-  document.addEventListener("htmx:after:history:replace", () => say({ path: location.pathname + location.search }));
+  document.addEventListener("htmx:after:history:push", () => say(here()));
+  document.addEventListener("htmx:after:history:replace", () => say(here()));
 
   /* --- what a live update must leave alone ------------------------------------------ */
   htmx.registerExtension("console", {
@@ -163,7 +171,7 @@
     const until = bar?.querySelector("[data-until]");
     if (!until) return;
     const left = Math.ceil((Date.parse(until.dateTime) - Date.now() - skew) / 1000);
-    if (left <= 0) bar.remove(); else until.textContent = `in ${left} s`;
+    if (left <= 0) bar.remove(); else until.textContent = word("in", { time: `${left} s` });
   }
   tellUndo();
   setInterval(tellUndo, 500);

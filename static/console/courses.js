@@ -5,13 +5,14 @@
   const box = document.querySelector("[data-courses]");
   if (!box || !window.uPlot) return;
 
-  const NAMES = { throughput: ["finished a minute"], latency: ["median", "95th percentile"], lag: ["tasks waiting"], escalations: ["open"] };
+  const { locale, word } = ganglion;
+  const NAMES = { throughput: [word("finished")], latency: [word("median"), word("p95")], lag: [word("tasks")], escalations: [word("open")] };
   const TONES = { throughput: ["done"], latency: ["done", "running"], lag: ["waiting"], escalations: ["human"] };
-  const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
-  const ofDay = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
-  const ofTwoDays = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" });
-  const ofWeeks = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
-  const exact = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
+  const ofDay = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" });
+  const ofTwoDays = new Intl.DateTimeFormat(locale, { weekday: "short", hour: "numeric", minute: "2-digit" });
+  const ofWeeks = new Intl.DateTimeFormat(locale, { month: "short", day: "numeric" });
+  const exact = new Intl.DateTimeFormat(locale, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const drawn = new Map(); // the name of a chart -> its plot
   let seen = null, timer = 0;
 
@@ -19,7 +20,7 @@
     for (const [unit, many] of [["h", 3600000], ["min", 60000], ["s", 1000]]) if (ms >= many) return `${whole.format(ms / many)} ${unit}`;
     return `${Math.round(ms)} ms`;
   }
-  const value = (name, number) => (number == null ? "nothing measured" : name === "latency" ? spell(number) : whole.format(number));
+  const value = (name, number) => (number == null ? word("nothing") : name === "latency" ? spell(number) : whole.format(number));
   const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
   function said(name, index) {

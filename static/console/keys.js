@@ -128,7 +128,7 @@
     }
     if (search) {
       search.href = `${search.dataset.href}?q=${encodeURIComponent(input.value.trim())}`;
-      search.querySelector("span").textContent = `Search workflows for “${input.value.trim()}”`;
+      search.querySelector("span").textContent = ganglion.word("search", { text: input.value.trim() });
     }
     first?.toggleAttribute("data-chosen", true);
   }

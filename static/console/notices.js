@@ -17,7 +17,7 @@
     link.textContent = message.title;
     if (message.href) link.href = message.href;
     const close = document.createElement("button");
-    close.className = "button button-quiet button-small"; close.type = "button"; close.textContent = "Close";
+    close.className = "button button-quiet button-small"; close.type = "button"; close.textContent = ganglion.word("close");
     close.addEventListener("click", () => note.remove());
     note.append(link, close);
     let stack = document.querySelector(".toasts");

@@ -11,6 +11,7 @@
     const place = form.querySelector("[data-passkey-fault]");
     if (place) { place.textContent = words; place.hidden = false; }
   }
+  const words = JSON.parse(document.getElementById("words").textContent);
   async function show(options) {
     return navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options.publicKey ?? options) });
   }
@@ -31,7 +32,7 @@
           send(form, await show(await (await fetch(form.action)).json()));
         }
       } catch (error) {
-        say(form, error.name === "NotAllowedError" ? "Nothing was shown. Try again when you are ready." : `The browser refuses: ${error.message}`);
+        say(form, error.name === "NotAllowedError" ? words.dismissed : words.refuses.replace("{error}", error.message));
       }
     });
   }

@@ -36,9 +36,9 @@
     if (answer?.ok && !answer.redirected) {
       const changes = await answer.text();
       document.getElementById("esc-diff").innerHTML = changes;
-      if (!dirty) { try { localStorage.removeItem(place); } catch { /* storage is off */ } word.textContent = "Draft kept"; }
+      if (!dirty) { try { localStorage.removeItem(place); } catch { /* storage is off */ } word.textContent = ganglion.word("kept"); }
     } else {
-      word.textContent = "Draft kept in this browser";
+      word.textContent = ganglion.word("kept_here");
     }
   }
 
@@ -68,7 +68,7 @@
         if (field.type === "checkbox") field.checked = kept.fields[field.name]; else field.value = kept.fields[field.name];
       }
       dirty = true;
-      word.textContent = "Your draft of this browser is back in the form";
+      word.textContent = ganglion.word("draft_back");
       timer = setTimeout(save, 500);
     }
   } catch { /* storage is off, or holds something else */ }
