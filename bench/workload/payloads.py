@@ -26,6 +26,12 @@ class Findings(msgspec.Struct, frozen=True):
     issues: Finding
 
 
+class Walk(msgspec.Struct, frozen=True):
+    """How many steps a workflow takes one after another."""
+
+    steps: int
+
+
 def _filled(size: int) -> str:
     return ("the quick brown fox jumps over the lazy dog " * 8)[: size - len('{"text":""}')]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.workload.payloads import Document, Finding, Findings
+from bench.workload.payloads import DOCUMENT, Document, Finding, Findings, Walk
 from coordination import DistributedCoordinator
 
 
@@ -40,3 +40,22 @@ class BenchWaiting(DistributedCoordinator):
         """Wait."""
         await self.dispatch_task("bench_classify", document, returns=Document)
         await self.wait_for_signal("go on")
+
+
+class BenchWalk(DistributedCoordinator):
+    """So many steps one after another, then nothing until a signal: a journal of any length."""
+
+    async def run(self, walk: Walk) -> None:
+        """Walk, and wait."""
+        for _ in range(walk.steps):
+            await self.dispatch_task("bench_classify", DOCUMENT, returns=Document)
+        await self.wait_for_signal("go on")
+
+
+class BenchProbe(DistributedCoordinator):
+    """One step; somebody watches for it on a page."""
+
+    async def run(self, document: Document) -> Document:
+        """Do it."""
+        found: Document = await self.dispatch_task("bench_classify", document, returns=Document)
+        return found

@@ -1,0 +1,1 @@
+"""How speed depends on size: one curve for each thing that grows in production."""
