@@ -46,6 +46,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("escalations/<str:escalation_id>/comment/", escalation_work.comment, name="escalation-comment"),
     path("escalations/<str:escalation_id>/draft/", escalation.draft, name="escalation-draft"),
     path("escalations/<str:escalation_id>/resolve/", escalation.resolve, name="escalation-resolve"),
+    path("escalations/<str:escalation_id>/end/", escalation_work.record_end, name="escalation-end"),
     path("escalations/<str:escalation_id>/<str:part>.json", escalation.download, name="escalation-download"),
     path("decisions/<uuid:decision_id>/undo/", escalation_work.undo, name="decision-undo"),
     path("decisions/<uuid:decision_id>/send/", escalation_work.send_now, name="decision-send"),

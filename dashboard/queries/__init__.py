@@ -24,7 +24,15 @@ from dashboard.queries.escalations import (
     open_escalations,
     workflow_escalations,
 )
-from dashboard.queries.ledger import Ledger, dispositions, ledger, undisposed_escalations, undisposed_workflows
+from dashboard.queries.ledger import (
+    Ledger,
+    disposition_of,
+    dispositions,
+    ended_undisposed,
+    ledger,
+    undisposed_escalations,
+    undisposed_workflows,
+)
 from dashboard.queries.needs import Need, Needs, needs
 from dashboard.queries.overview import Live, Overview, host_events, live, overview, relay_lag, samples, without_agents
 from dashboard.queries.workflows import (
@@ -67,8 +75,10 @@ __all__ = [
     "count_workflows",
     "courses",
     "decided",
+    "disposition_of",
     "dispositions",
     "duration",
+    "ended_undisposed",
     "escalation",
     "escalation_groups",
     "escalations",

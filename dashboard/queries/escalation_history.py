@@ -5,7 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, NamedTuple
 
+from django.utils.translation import gettext as _
+
 from dashboard import differences
+from dashboard.bulk_models import Disposition
 from dashboard.models import AuditEntry, Escalation
 from dashboard.wording import action_verb, look
 
@@ -67,8 +70,16 @@ def _told(entry: AuditEntry) -> Happening:
         if "payload" in after and after["payload"] is not None:
             changed = differences.lines(before.get("input"), after["payload"])
         return Happening(entry.at, entry.actor, "send", "running", words, str(after.get("comment", "")), tuple(changed))
+    if entry.action == "failure.dispose":
+        words = _("recorded how it ends: %(outcome)s") % {"outcome": _outcome(str(after.get("outcome", "")))}
+        return Happening(entry.at, entry.actor, "clipboard-list", "idle", words, str(after.get("note", "")))
     icon, tone, words = _WORDS.get(entry.action, ("circle-dot", "idle", entry.action.replace(".", " ")))
     return Happening(entry.at, entry.actor, icon, tone, words, str(after.get("note", "")))
+
+
+def _outcome(name: str) -> str:
+    known = {one.value: str(one.label) for one in Disposition.Outcome}
+    return known.get(name, name).lower()
 
 
 def _table(value: Any) -> dict[str, Any]:

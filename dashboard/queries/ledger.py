@@ -54,6 +54,18 @@ def ledger() -> Ledger:
     return Ledger(opened, pending, undisposed_workflows().order_by().values("pk")[:CAP].count())
 
 
+def ended_undisposed(limit: int) -> list[Escalation]:
+    """Escalations that are over, without a recorded end, oldest first."""
+    return list(undisposed_escalations().exclude(state="open")[:limit])
+
+
+def disposition_of(row: Escalation) -> Disposition | None:
+    """What was recorded of an escalation's end."""
+    if not row.disposition:
+        return None
+    return Disposition.objects.filter(object_type="escalation", object_id=row.pk).first()
+
+
 def dispositions(limit: int = 50) -> list[Disposition]:
     """What was recorded last."""
     return list(Disposition.objects.order_by("-at", "-pk")[:limit])

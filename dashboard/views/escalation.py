@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 
 from coordination.domain import EscalationSnapshot
 from coordination.errors import DecisionConflict, EscalationNotFound, ServerUnavailable
-from dashboard import decisions, differences, drafts, policy, presence, queries, repair_forms
+from dashboard import decisions, differences, dispositions, drafts, policy, presence, queries, repair_forms
 from dashboard.forms import SchemaForm
 from dashboard.models import Decision
 from dashboard.pages import LivePage, Visit, register
@@ -57,6 +57,8 @@ def _context(visit: Visit) -> dict[str, Any]:
         "holder": row.claimed_by if detail.claimed_until else None,
         "mine": bool(detail.claimed_until) and row.claimed_by_id == reader,
         "lapsed": not detail.claimed_until and row.claimed_by_id == reader,
+        "end": queries.disposition_of(row),
+        "may_end": "operate" in visit.verbs and not dispositions.refusal(row),
         "clock": queries.clocks([row.fingerprint]).get(row.fingerprint) if row.state == "open" else None,
         "queue": queue.rows,
         "queue_total": queue.total,
@@ -138,6 +140,7 @@ def respond(
         "decision_id": str(uuid.uuid4()),
         "comment": request.POST.get("comment", draft.fields.get("comment", "") if draft else ""),
         "needs_approval": asks,
+        "ends": [(one, dispositions.Outcome(one).label) for one in dispositions.BY_HAND],
         **more,
     }
     response = PAGE.respond(request, context, escalation_id=escalation_id)

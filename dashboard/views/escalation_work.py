@@ -7,12 +7,13 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from coordination.errors import BadRequest, DecisionConflict, EscalationNotFound
-from dashboard import claims, comments, decisions, outbox
+from dashboard import claims, comments, decisions, dispositions, outbox
 from dashboard.roles import operator_required
-from dashboard.views.escalation import PAGE, respond
+from dashboard.views.escalation import PAGE, detail_of, respond
 from dashboard.views.posting import post_only
 from dashboard.wording import action_verb
 
@@ -71,6 +72,21 @@ def comment(request: HttpRequest, escalation_id: str) -> HttpResponse:
     response = redirect("escalation", escalation_id=escalation_id)
     response["Location"] += "#comments"
     return response
+
+
+@post_only("escalation", "escalation_id")
+@operator_required
+def record_end(request: HttpRequest, escalation_id: str) -> HttpResponse:
+    """Record how a failure ends that is over, and of which no machine can tell."""
+    said = request.POST
+    outcome, other, note = said.get("outcome", ""), said.get("other_id", ""), said.get("note", "")
+    row = detail_of(escalation_id).row
+    try:
+        dispositions.record(request.user, row, outcome, other_id=other, note=note, request=request)
+    except BadRequest as error:
+        return respond(request, escalation_id, status=422, end_fault=str(error), ended=said)
+    messages.success(request, _("The end of this failure is recorded."))
+    return redirect("escalation", escalation_id=escalation_id)
 
 
 @post_only("escalations")

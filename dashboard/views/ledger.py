@@ -20,6 +20,7 @@ def _context(visit: Visit) -> dict[str, Any]:
     return {
         "ledger": queries.ledger(),
         "workflows": list(left[:ROWS]),
+        "escalations": queries.ended_undisposed(ROWS),
         "recorded": queries.dispositions(),
         "bulk_target": "workflows",
         "bulk_verbs": [(name, verb(name)) for name in dispositions.BY_HAND],

@@ -412,3 +412,29 @@ async def test_a_cause_is_restarted_and_rerouted_with_a_dry_run_a_canary_and_the
         rest = await _worked(await sql(_begin, user, "restart", {"step": first.step}), "done")
         assert await sql(_states, rest) == {"succeeded": 3}
         await until(lambda: Workflow.objects.filter(state="completed").count() == 5)
+
+
+def test_the_end_of_a_decided_escalation_is_recorded_on_its_page(config: Config) -> None:
+    _stored(1)
+    _stored(2, state="resolved", action="retry", outcome="dispatched", resolved_at="2026-01-01T00:00:00Z")
+    browser, viewer = Http(), Http()
+    browser.force_login(_user())
+    viewer.force_login(_user("vic", "viewer"))
+    page = "/escalations/w2~1~1/"
+    assert 'id="end-wanted"' not in browser.get("/escalations/w1~1~1/").content.decode(), "still open"
+    assert 'id="end-wanted"' in browser.get(page).content.decode()
+    assert "end-form" not in viewer.get(page).content.decode()
+    assert f'href="{page}"' in viewer.get("/ledger/").content.decode()
+    assert viewer.post(f"{page}end/", {"outcome": "accepted"}).status_code == 403
+    for said, words in (({"outcome": "duplicate"}, "duplicate of"), ({"outcome": "retried"}, "nothing to record")):
+        answer = browser.post(f"{page}end/", said)
+        assert (answer.status_code, words in answer.content.decode()) == (422, True)
+    assert "still open" in browser.post("/escalations/w1~1~1/end/", {"outcome": "accepted"}).content.decode()
+    assert (queries.ledger().pending, Disposition.objects.count()) == (1, 0)
+    assert browser.post(f"{page}end/", {"outcome": "accepted", "note": "a <b>test</b>"}).status_code == 302
+    shown = browser.get(page).content.decode()
+    assert "<strong>Accepted as is</strong>" in shown
+    assert "a &lt;b&gt;test&lt;/b&gt;" in shown
+    assert "recorded how it ends: accepted as is" in shown
+    assert (queries.ledger().pending, AuditEntry.objects.get(action="failure.dispose").actor) == (0, "ann")
+    assert "recorded already" in browser.post(f"{page}end/", {"outcome": "accepted"}).content.decode()
