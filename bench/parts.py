@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.history import store
 from bench.stack import ROOT, START_S, Bare, StackFailed
 
 MANAGE = (sys.executable, str(ROOT / "manage.py"))
@@ -23,7 +24,7 @@ class Parts(Bare):
 
     Args:
         settings: Further environment of every process.
-        history: A SQLite file that the history begins with.
+        history: A SQLite file that the history begins with; what lives in it is ended, because nothing runs it.
     """
 
     def __init__(self, settings: dict[str, str] | None = None, history: Path | None = None) -> None:
@@ -35,6 +36,7 @@ class Parts(Bare):
         """Start the server and the relay."""
         if self._history is not None:
             shutil.copy(self._history, self.home / "ganglion.sqlite3")
+            store.only_ended(self.home / "ganglion.sqlite3")
         super().start()
         self.manage("migrate", "-v0")
         self.begin("run_relay")

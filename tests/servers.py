@@ -191,8 +191,11 @@ def postgresql_programs() -> Path:
 
 
 @contextlib.contextmanager
-def postgresql() -> Iterator[str]:
+def postgresql(kept: Path | None = None) -> Iterator[str]:
     """PostgreSQL on a socket and a spare port; as root it runs as the user ``postgres``, because it refuses root.
+
+    Args:
+        kept: A folder whose data stay for the next time; without one they are gone with the server.
 
     Yields:
         Its ``DATABASE_URL``.
@@ -203,13 +206,15 @@ def postgresql() -> Iterator[str]:
         if os.getuid() == 0:
             as_user = {"user": "postgres", "group": "postgres"}
             account = pwd.getpwnam("postgres")
-            os.chown(path, account.pw_uid, account.pw_gid)
-        data, port = path / "data", spare_port()
+            for owned in (path, kept) if kept else (path,):
+                os.chown(owned, account.pw_uid, account.pw_gid)
+        data, port = (kept or path) / "data", spare_port()
         options = {"check": True, "capture_output": True, "cwd": path, "extra_groups": [] if as_user else None}
-        subprocess.run(
-            [programs / "initdb", "-D", data, "-U", "ganglion", "--auth=trust", "--no-sync", "-E", "UTF8"],
-            **options, **as_user,
-        )  # fmt: skip
+        if not data.exists():
+            subprocess.run(
+                [programs / "initdb", "-D", data, "-U", "ganglion", "--auth=trust", "--no-sync", "-E", "UTF8"],
+                **options, **as_user,
+            )  # fmt: skip
         settings = [
             "fsync=off", "full_page_writes=off", "listen_addresses=127.0.0.1", f"unix_socket_directories={path}"
         ]  # fmt: skip
