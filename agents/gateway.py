@@ -13,6 +13,7 @@ import msgspec
 import structlog
 from redis.exceptions import RedisError
 
+from agents import trials
 from agents.caller import Caller
 from agents.handlers import Handler, InvalidResult
 from agents.outage import Outage, heard
@@ -97,7 +98,7 @@ async def try_call(config: Config, remote: RemoteAgent, task_type: str, payload:
 
 
 class Gateway:
-    """Keeps one instance in the pool for each registered remote agent.
+    """Keeps one instance in the pool for each registered remote agent, and makes trial calls of others.
 
     Args:
         config: Settings.
@@ -111,6 +112,7 @@ class Gateway:
         self._ready = ready
         self._stop = asyncio.Event()
         self._serving: dict[str, tuple[RemoteAgent, AgentWorker, asyncio.Task[None]]] = {}
+        self._trials: set[asyncio.Task[None]] = set()
 
     def stop(self) -> None:
         """Stop every instance in order."""
@@ -128,6 +130,9 @@ class Gateway:
                     outage.failed(error, 0)
                     await self._pause()
             await asyncio.gather(*(self._end(name) for name in list(self._serving)))
+            for trial in self._trials:
+                trial.cancel()
+            await asyncio.gather(*self._trials, return_exceptions=True)
 
     async def _follow(self, connection: Connection, caller: Caller, outage: Outage) -> None:
         while not self._stop.is_set():
@@ -139,10 +144,19 @@ class Gateway:
             for name, remote in wanted.items():
                 if name not in self._serving:
                     self._begin(remote, caller)
+            await self._try(connection)
             if self._ready is not None:
                 self._ready()
                 self._ready = None
             await self._pause()
+
+    async def _try(self, connection: Connection) -> None:
+        """Take trial calls that are asked for, as many as there is room for."""
+        for trial in await trials.take(connection, trials.AT_ONCE - len(self._trials)):
+            work = trials.carry_out(connection, trial, self._name, functools.partial(try_call, self._config))
+            job = asyncio.get_running_loop().create_task(work, name=f"trial of {trial.remote.name}")
+            self._trials.add(job)
+            job.add_done_callback(self._trials.discard)
 
     def _begin(self, remote: RemoteAgent, caller: Caller) -> None:
         try:

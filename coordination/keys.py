@@ -179,6 +179,15 @@ class Keys:
         return f"{self.prefix}{{agents}}:remote"
 
     @property
+    def remote_trials(self) -> str:
+        """List, expiring: trial calls of remote agents that no gateway has taken yet, JSON."""
+        return f"{self.prefix}{{agents}}:trials"
+
+    def trial_answer(self, trial_id: str) -> str:
+        """List of one, expiring: what came of a trial call, JSON."""
+        return f"{self.prefix}{{agents}}:trial:{trial_id}"
+
+    @property
     def task_types(self) -> str:
         """Set: every task type that was ever queued."""
         return f"{self.prefix}{{agents}}:types"

@@ -7,18 +7,18 @@ registered, over what, for whom, and which call it has answered; so what is acti
 from __future__ import annotations
 
 import hashlib
-import time
 from typing import Any
 
 import msgspec
 from asgiref.sync import async_to_sync
 from django.core import signing
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
-from agents import addresses, cards
-from agents.gateway import try_call
+from agents import addresses, cards, trials
 from coordination import client as core
 from coordination.config import current
+from coordination.connection import Connection
 from coordination.domain import RemoteAgent
 from coordination.errors import AgentError, BadRequest
 from dashboard import audit, operations
@@ -91,7 +91,7 @@ def propose(
 
 
 def attempt(user: Any, draft: str, task_type: str, payload: Any, request: HttpRequest | None = None) -> Tried:
-    """Call the agent of a draft once, as the gateway calls it; the draft of the answer can be activated.
+    """Let a gateway call the agent of a draft once; the draft of the answer can be activated.
 
     Raises:
         CardFault: It failed; says how.
@@ -101,18 +101,24 @@ def attempt(user: Any, draft: str, task_type: str, payload: Any, request: HttpRe
     limits.check(f"submit:{user.pk}", operations.SUBMITS_PER_MINUTE)
     held = _load(user, draft)
     if task_type not in held.remote.types:
-        raise CardFault(f"{held.remote.name} has no task type {task_type!r}.")
+        raise CardFault(
+            _("%(remote)s has no task type %(task_type)s.") % {"remote": held.remote.name, "task_type": repr(task_type)}
+        )
     audit.record(
         user, "remote_agent.try", ("remote_agent", held.remote.name), after={"type": task_type}, request=request
     )
     limited = msgspec.structs.replace(held.remote, timeout_s=min(held.remote.timeout_s, LONGEST_TRY_S))
-    began = time.monotonic()
     try:
-        output = async_to_sync(try_call)(current(), limited, task_type, payload)
-    except (AgentError, TimeoutError) as error:
-        raise CardFault(str(error) or f"{held.remote.name} did not answer in time.") from None
-    took_ms = int((time.monotonic() - began) * 1000)
-    return Tried(redact(output), took_ms, _proposal(user, held.remote, tried=task_type))
+        answer = async_to_sync(_tried)(limited, task_type, payload)
+    except AgentError as error:
+        raise CardFault(str(error)) from None
+    output = msgspec.json.decode(answer.output)
+    return Tried(redact(output), answer.took_ms, _proposal(user, held.remote, tried=task_type))
+
+
+async def _tried(remote: RemoteAgent, task_type: str, payload: Any) -> trials.Answer:
+    async with await Connection.open(current()) as connection:
+        return await trials.ask(connection, remote, task_type, payload)
 
 
 def reopen(user: Any, draft: str) -> Proposal:
@@ -134,7 +140,7 @@ def activate(user: Any, draft: str, request: HttpRequest | None = None) -> Remot
     """
     held = _load(user, draft)
     if not held.tried:
-        raise DraftRefused(f"{held.remote.name} has answered no call yet. Try it first.")
+        raise DraftRefused(_("%(remote)s has answered no call yet. Try it first.") % {"remote": held.remote.name})
     operations.register_remote(user, held.remote, request)
     return held.remote
 
@@ -155,14 +161,15 @@ def _proposal(user: Any, remote: RemoteAgent, card: cards.Card | None = None, tr
 def _warnings(remote: RemoteAgent, card: cards.Card | None) -> list[str]:
     found = []
     if card is not None and card.wants_credentials:
-        found.append("The card asks for credentials. A gateway sends none; the agent may refuse every call.")
+        found.append(_("The card asks for credentials. A gateway sends none; the agent may refuse every call."))
     others = {
         name: agent.name
         for agent in core.sync().inspect.agents()
         for name in agent.types
         if name in remote.types and agent.remote != remote.name
     }
-    found += [f"{name} is also done by {who}: both take tasks from its queue." for name, who in sorted(others.items())]
+    words = _("%(type)s is also done by %(who)s: both take tasks from its queue.")
+    found += [words % {"type": name, "who": who} for name, who in sorted(others.items())]
     return found
 
 
@@ -184,9 +191,11 @@ def _load(user: Any, draft: str) -> _Draft:
     try:
         held = msgspec.convert(signing.loads(draft, salt=_SALT, max_age=DRAFT_S), _Draft)
     except (signing.BadSignature, msgspec.ValidationError):
-        raise DraftRefused("This draft is older than 15 minutes, or not one of ours. Read the card again.") from None
+        raise DraftRefused(_("This draft is older than 15 minutes, or not one of ours. Read the card again.")) from None
     if held.user != user.pk:
-        raise DraftRefused("This draft was made for somebody else. Read the card yourself.")
+        raise DraftRefused(_("This draft was made for somebody else. Read the card yourself."))
     if held.over != _digest(_registered(held.remote.name)):
-        raise DraftRefused(f"{held.remote.name} was registered or changed meanwhile. Read the card again.")
+        raise DraftRefused(
+            _("%(remote)s was registered or changed meanwhile. Read the card again.") % {"remote": held.remote.name}
+        )
     return held

@@ -122,7 +122,7 @@ def read_card(request: HttpRequest, body: shapes.CardIn) -> Any:
 
 @router.post("/agent-cards/try", auth=may("administer"), response=dict[str, Any], summary="Try a card's agent")
 def try_card(request: HttpRequest, body: shapes.CardTryIn) -> Any:
-    """One real call, as a gateway makes it; the draft of the answer can be activated."""
+    """One real call, which a gateway makes; the draft of the answer can be activated."""
     confirmed(request)
     tried = onboarding.attempt(caller(request), body.draft, body.task_type, body.input, request)
     return {**_proposed(tried.proposal), "output": tried.output, "took_ms": tried.took_ms}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from agents import cards
+from agents import cards, trials
 from agents.addresses import AddressRefused
 from agents.caller import Caller
 from agents.gateway import Gateway, try_call
@@ -187,13 +188,34 @@ def admin(debug_settings: None, transactional_db: None) -> User:
 
 
 @pytest.fixture
+def gateway(debug: Config) -> Iterator[None]:
+    """A gateway worker in a thread of its own."""
+    made: list[Gateway] = []
+    loops: list[asyncio.AbstractEventLoop] = []
+    ready = threading.Event()
+
+    async def run() -> None:
+        made.append(Gateway(debug, ready=ready.set))
+        loops.append(asyncio.get_running_loop())
+        await made[0].run()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    assert ready.wait(20)
+    yield
+    loops[0].call_soon_threadsafe(made[0].stop)
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+@pytest.fixture
 def debug_settings(config: Config, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("GANGLION_DEBUG", "1")
     coordination_config.current.cache_clear()
     yield
 
 
-def test_an_agent_is_active_only_after_it_has_answered(admin: User, peer: Peer) -> None:
+def test_an_agent_is_active_only_after_it_has_answered(admin: User, peer: Peer, gateway: None) -> None:
     browser = Client()
     browser.force_login(admin)
     peer.card = peer.old_card()
@@ -245,7 +267,18 @@ def test_a_card_may_not_lead_elsewhere(admin: User, peer: Peer) -> None:
             onboarding.propose(admin, peer.url)
 
 
-def test_the_same_by_the_api(admin: User, peer: Peer) -> None:
+def test_without_a_gateway_nobody_calls_it(admin: User, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "TAKEN_S", 0.3)
+    peer.card = peer.old_card()
+    draft = onboarding.propose(admin, peer.url).draft
+    with pytest.raises(onboarding.CardFault, match="No gateway worker is there"):
+        onboarding.attempt(admin, draft, "sum", [1])
+    assert not peer.asked
+    connection = core.sync().connection
+    assert core.sync().call("EXISTS", connection.keys.remote_trials) == 0, "nobody makes it later"
+
+
+def test_the_same_by_the_api(admin: User, peer: Peer, gateway: None) -> None:
     _, raw = tokens.create(admin, "cards", "admin")
     peer.card = peer.new_card()
 
