@@ -15,6 +15,7 @@ from django.db import transaction
 from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from coordination.errors import BadRequest, TryAgain
 from dashboard import audit
@@ -94,7 +95,9 @@ def brake(keys: dict[str, int]) -> None:
             first = failures.values_list("at", flat=True)[0]
             wait_s = max(1.0, (first + WINDOW - timezone.now()).total_seconds())
             minutes = -(-int(wait_s) // 60)
-            raise LoginRefused(f"Too many failed logins. Try again in {minutes} min.", retry_after_s=wait_s)
+            raise LoginRefused(
+                _("Too many failed logins. Try again in %(minutes)s min.") % {"minutes": minutes}, retry_after_s=wait_s
+            )
 
 
 def count_failure(keys: dict[str, int]) -> None:
@@ -160,13 +163,15 @@ def confirm(request: HttpRequest, password: str = "") -> None:
     assert isinstance(user, User)
     if not user.has_usable_password():
         raise ConfirmationNeeded(
-            "You signed in more than 15 minutes ago. Set a password under Settings and give it here, or sign in by a"
-            " new link."
+            _(
+                "You signed in more than 15 minutes ago. Set a password under Settings and give it here, or sign in by"
+                " a new link."
+            )
         )
     if not password:
-        raise ConfirmationNeeded("You signed in more than 15 minutes ago. Give your password again.")
+        raise ConfirmationNeeded(_("You signed in more than 15 minutes ago. Give your password again."))
     if log_in(request, user.get_username(), password) is None:
-        raise ConfirmationNeeded("This is not your password. Nothing was changed.")
+        raise ConfirmationNeeded(_("This is not your password. Nothing was changed."))
     request.session[_SIGNED_IN] = int(time.time())
 
 
@@ -200,13 +205,15 @@ def create_user(username: str, role: str, actor: Any, *, email: str = "", reques
     """
     username = username.strip()
     if not username or len(username) > 150:
-        raise BadRequest("Give a name of 1 to 150 characters.")
+        raise BadRequest(_("Give a name of 1 to 150 characters."))
     if role not in ROLES:
-        raise BadRequest(f"{role!r} is no role. Use one of: {', '.join(ROLES)}.")
+        raise BadRequest(
+            _("%(role)s is no role. Use one of: %(names)s.") % {"role": repr(role), "names": ", ".join(ROLES)}
+        )
     with transaction.atomic():
         user, created = User.objects.get_or_create(username=username, defaults={"email": email.strip()})
         if not created:
-            raise BadRequest(f"There is already somebody with the name {username!r}.")
+            raise BadRequest(_("There is already somebody with the name %(username)s.") % {"username": repr(username)})
         user.set_unusable_password()
         user.save()
         user.groups.set([Group.objects.get(name=role)])
@@ -222,7 +229,9 @@ def set_role(user: User, role: str, actor: Any, request: HttpRequest | None = No
         BadRequest: The role is unknown, or this would leave nobody to administer.
     """
     if role and role not in ROLES:
-        raise BadRequest(f"{role!r} is no role. Use one of: {', '.join(ROLES)}.")
+        raise BadRequest(
+            _("%(role)s is no role. Use one of: %(names)s.") % {"role": repr(role), "names": ", ".join(ROLES)}
+        )
     with transaction.atomic():
         before = role_of(User.objects.get(pk=user.pk))
         if before == ADMIN and role != ADMIN:
@@ -253,4 +262,6 @@ def _keep_an_admin(leaving: User) -> None:
         not others.exists()
         and not User.objects.filter(is_active=True, is_superuser=True).exclude(pk=leaving.pk).exists()
     ):
-        raise BadRequest(f"{leaving.get_username()} is the last administrator. Make somebody else one first.")
+        raise BadRequest(
+            _("%(who)s is the last administrator. Make somebody else one first.") % {"who": leaving.get_username()}
+        )

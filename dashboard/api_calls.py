@@ -7,6 +7,7 @@ import shlex
 from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from coordination.domain import StepView
 from dashboard.models import Workflow
@@ -33,20 +34,22 @@ def curl(path: str, body: Any = None, method: str = "") -> str:
 def api_calls(row: Workflow, step: StepView | None) -> list[ApiCall]:
     """What can be read and done of a workflow now."""
     path = f"/workflows/{row.pk}"
-    calls = [ApiCall("Read it", curl(path))]
+    calls = [ApiCall(_("Read it"), curl(path))]
     if row.finished_at is None:
         calls += [
-            ApiCall("Why does it wait?", curl(f"{path}/why")),
-            ApiCall("Resume it", curl(f"{path}/resume", {}))
+            ApiCall(_("Why does it wait?"), curl(f"{path}/why")),
+            ApiCall(_("Resume it"), curl(f"{path}/resume", {}))
             if row.state == "paused"
-            else ApiCall("Pause it", curl(f"{path}/pause", {"reason": ""})),
-            ApiCall("Send it a signal", curl(f"{path}/signal", {"name": "NAME", "payload": None})),
-            ApiCall("Cancel it", curl(f"{path}/cancel", {"reason": ""})),
-            ApiCall("Terminate it", curl(f"{path}/terminate", {"reason": ""})),
+            else ApiCall(_("Pause it"), curl(f"{path}/pause", {"reason": ""})),
+            ApiCall(_("Send it a signal"), curl(f"{path}/signal", {"name": "NAME", "payload": None})),
+            ApiCall(_("Cancel it"), curl(f"{path}/cancel", {"reason": ""})),
+            ApiCall(_("Terminate it"), curl(f"{path}/terminate", {"reason": ""})),
         ]
     else:
-        calls.append(ApiCall("Read its result", curl(f"{path}/result")))
+        calls.append(ApiCall(_("Read its result"), curl(f"{path}/result")))
     if step is not None:
-        calls.append(ApiCall(f"Restart it from step {step.id}", curl(f"{path}/restart", {"step": step.id})))
-    calls.append(ApiCall("Run it again with the same input", curl(f"{path}/rerun", {})))
+        calls.append(
+            ApiCall(_("Restart it from step %(step)s") % {"step": step.id}, curl(f"{path}/restart", {"step": step.id}))
+        )
+    calls.append(ApiCall(_("Run it again with the same input"), curl(f"{path}/rerun", {})))
     return calls

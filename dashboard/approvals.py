@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from coordination.errors import BadRequest, DecisionConflict, GanglionError
 from dashboard import audit, live, policy
@@ -22,6 +23,7 @@ from dashboard.models import Escalation
 from dashboard.notices import asking
 from dashboard.redaction import redact, redact_text
 from dashboard.roles import allowed
+from dashboard.wording import named
 from dashboard.work_models import Approval
 
 
@@ -173,7 +175,9 @@ def _end(approval_id: UUID, state: str, user: Any, request: HttpRequest | None, 
         approval = Approval.objects.select_for_update().filter(pk=approval_id).first()
         own = approval is not None and is_own(approval, user)
         if approval is None or (state == "withdrawn" and not own):
-            raise ApprovalNotFound(f"There is no request {approval_id} for approval.")
+            raise ApprovalNotFound(
+                _("There is no request %(approval_id)s for approval.") % {"approval_id": approval_id}
+            )
         if state != "withdrawn" and (own or not allowed(user, "approve")):
             raise OwnRequest
         now = timezone.now()
@@ -200,9 +204,11 @@ _VERBS = {"approved": "approve", "refused": "refuse", "withdrawn": "withdraw"}
 
 def _ended_words(approval: Approval) -> str:
     if approval.state == "waiting":
-        return "This request has expired. Whoever asked can ask again."
-    by = f" by {approval.decided_by}" if approval.decided_by else ""
-    return f"This request is already {approval.state}{by}."
+        return _("This request has expired. Whoever asked can ask again.")
+    said = {"state": named(approval.state), "who": approval.decided_by}
+    if approval.decided_by:
+        return _("This request is already %(state)s by %(who)s.") % said
+    return _("This request is already %(state)s.") % said
 
 
 def _target(approval: Approval) -> tuple[str, str]:

@@ -16,6 +16,7 @@ import msgspec
 from django.db import connection, models, transaction
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from dashboard import live
 from dashboard.models import AuditEntry
@@ -138,8 +139,8 @@ def verify() -> Verdict:
     for entry in AuditEntry.objects.order_by("pk").iterator(chunk_size=2_000):
         count += 1
         if entry.previous_hash != expected:
-            return Verdict(count, entry.pk, "a row before it is missing or was changed")
+            return Verdict(count, entry.pk, _("a row before it is missing or was changed"))
         if entry.hash != _digest(entry):
-            return Verdict(count, entry.pk, "it was changed after it was written")
+            return Verdict(count, entry.pk, _("it was changed after it was written"))
         expected = entry.hash
     return Verdict(count)

@@ -12,6 +12,7 @@ import msgspec
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from coordination.domain import Action
 from coordination.errors import BadRequest, DecisionConflict, GanglionError
@@ -20,7 +21,7 @@ from dashboard.bulk_models import BulkAction, BulkItem
 from dashboard.bulk_plan import Drifted, Plan, Selection, drift, same
 from dashboard.models import Escalation
 from dashboard.redaction import redact_json
-from dashboard.wording import plural
+from dashboard.wording import named, plural
 
 PER_SECOND, MOST_PER_SECOND = 10.0, 50.0
 MOST_FAILING = 0.2
@@ -52,7 +53,7 @@ def plan(selection: Selection, action: str, payload: Any, user: Any) -> Plan:
         BadRequest: The action does not exist, or too much matches.
     """
     if action == Action.EDIT and payload is not None and not isinstance(payload, dict):
-        raise BadRequest("An edit names the fields to change: give a JSON object.")
+        raise BadRequest(_("An edit names the fields to change: give a JSON object."))
     if action in _NEEDS_VALUE and payload is None:
         return Plan(selection, action, None, [], [])
     module = bulk_escalations if selection.target == "escalations" else bulk_workflows
@@ -105,17 +106,20 @@ def start(
     earlier = BulkAction.objects.filter(pk=identity).first()
     if earlier is not None:
         if earlier.user_id != user.pk:
-            raise DecisionConflict("This form belongs to somebody else's bulk action. Reload the page.")
+            raise DecisionConflict(_("This form belongs to somebody else's bulk action. Reload the page."))
         return earlier
     if not 0.1 <= per_second <= MOST_PER_SECOND:
-        raise BadRequest(f"The pace is 0.1 to {MOST_PER_SECOND:g} items a second.")
+        raise BadRequest(
+            _("The pace is 0.1 to %(most_per_second)s items a second.")
+            % {"most_per_second": format(MOST_PER_SECOND, "g")}
+        )
     if not 0 <= most_failing <= 1:
-        raise BadRequest("The share that may fail again is a number from 0 to 1.")
+        raise BadRequest(_("The share that may fail again is a number from 0 to 1."))
     now = plan(selection, action, payload, user)
     if not same(digest, now.digest):
-        raise Drifted(f"{drift(digest, now)} Nothing was done. Look at it again, then confirm.")
+        raise Drifted(_("%(drift)s Nothing was done. Look at it again, then confirm.") % {"drift": drift(digest, now)})
     if not now.eligible:
-        raise BadRequest("Nothing is left that this can be done to.")
+        raise BadRequest(_("Nothing is left that this can be done to."))
     asks = needs_approval(now)
     first = State.CANARY if canary and wants_canary(action) else State.RUNNING
     made = BulkAction(
@@ -178,7 +182,7 @@ def get(bulk_id: str) -> BulkAction:
     except ValueError:
         found = None
     if found is None:
-        raise BulkNotFound(f"There is no bulk action {bulk_id!r}.")
+        raise BulkNotFound(_("There is no bulk action %(bulk_id)s.") % {"bulk_id": repr(bulk_id)})
     return found
 
 
@@ -194,7 +198,7 @@ def cancel(user: Any, bulk_id: str, request: HttpRequest | None = None) -> BulkA
         why = f"Cancelled by {user.get_username()}."
         alive = BulkAction.objects.filter(pk=made.pk, state__in=(*BulkAction.ACTIVE, State.AWAITING, State.STOPPED))
         if not alive.update(state=State.CANCELLED, why=why, finished_at=timezone.now()):
-            raise DecisionConflict(f"This bulk action is already {made.state}.")
+            raise DecisionConflict(_("This bulk action is already %(state)s.") % {"state": named(made.state)})
         audit.record(user, "bulk.cancel", ("bulk", str(made.pk)), request=request)
     forget_secrets(made)
     _tell(made)
@@ -213,7 +217,9 @@ def go_on(user: Any, bulk_id: str, request: HttpRequest | None = None) -> BulkAc
     with transaction.atomic():
         stopped = BulkAction.objects.filter(pk=made.pk, state=State.STOPPED)
         if not stopped.update(state=state, why="", user=user, resumed_at=timezone.now(), finished_at=None):
-            raise DecisionConflict(f"This bulk action is {made.state}; only one that has stopped can go on.")
+            raise DecisionConflict(
+                _("This bulk action is %(state)s; only one that has stopped can go on.") % {"state": named(made.state)}
+            )
         audit.record(user, "bulk.resume", ("bulk", str(made.pk)), request=request)
     _tell(made)
     return get(bulk_id)

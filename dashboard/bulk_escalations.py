@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from coordination.domain import Action, EscalationSnapshot, EscalationState, Reason
 from coordination.errors import BadRequest, DecisionConflict, EscalationNotFound
@@ -16,6 +17,7 @@ from dashboard.bulk_models import BulkAction, BulkItem
 from dashboard.bulk_plan import MOST, Candidate, Selection, TooMany
 from dashboard.models import Decision, Escalation
 from dashboard.queries.escalations import narrow
+from dashboard.wording import number
 
 DECISIONS = ("retry", "edit", "supply", "skip", "reroute", "restart", "fail")
 ACTIONS = (*DECISIONS, *dispositions.BY_HAND)
@@ -50,10 +52,16 @@ def candidates(selection: Selection, action: str, payload: Any, user: Any) -> li
         BadRequest: The action does not exist.
     """
     if action not in ACTIONS:
-        raise BadRequest(f"{action!r} is nothing that can be done to escalations. Use one of: {', '.join(ACTIONS)}.")
+        raise BadRequest(
+            _("%(action)s is nothing that can be done to escalations. Use one of: %(names)s.")
+            % {"action": repr(action), "names": ", ".join(ACTIONS)}
+        )
     rows = list(select(selection, user))
     if action in (Action.EDIT, Action.RESTART) and len(rows) > MOST_READ:
-        raise TooMany(f"More than {MOST_READ:,} cannot be edited or restarted at once: narrow the filter.")
+        raise TooMany(
+            _("More than %(most_read)s cannot be edited or restarted at once: narrow the filter.")
+            % {"most_read": number(MOST_READ)}
+        )
     if action in dispositions.BY_HAND:
         return [_disposed(row) for row in rows]
     ids = [row.pk for row in rows]

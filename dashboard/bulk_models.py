@@ -6,6 +6,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 
 class BulkAction(models.Model):
@@ -98,11 +99,11 @@ class Disposition(models.Model):
     class Outcome(models.TextChoices):
         """How a failure may end."""
 
-        RETRIED = "retried", "Retried with success"
-        SUPPLIED = "supplied", "Result supplied"
-        ACCEPTED = "accepted", "Accepted as is"
-        SUPERSEDED = "superseded", "Superseded"
-        DUPLICATE = "duplicate", "Duplicate"
+        RETRIED = "retried", gettext_lazy("Retried with success")
+        SUPPLIED = "supplied", gettext_lazy("Result supplied")
+        ACCEPTED = "accepted", gettext_lazy("Accepted as is")
+        SUPERSEDED = "superseded", gettext_lazy("Superseded")
+        DUPLICATE = "duplicate", gettext_lazy("Duplicate")
 
     object_type = models.CharField(max_length=12)  # escalation | workflow
     object_id = models.CharField(max_length=140)

@@ -17,9 +17,10 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from coordination.errors import BadRequest
-from dashboard.wording import plural
+from dashboard.wording import counted, number
 
 MOST = 10_000  # items of one bulk action
 TARGETS = ("escalations", "workflows")
@@ -51,12 +52,15 @@ class Selection:
         """Read a selection from a form: ``on``, ``id`` (repeated), or ``all`` with the filter's own parameters."""
         target = params.get("on", "")
         if target not in TARGETS:
-            raise BadRequest(f"{target!r} is nothing that bulk actions are for. Use one of: {', '.join(TARGETS)}.")
+            raise BadRequest(
+                _("%(target)s is nothing that bulk actions are for. Use one of: %(names)s.")
+                % {"target": repr(target), "names": ", ".join(TARGETS)}
+            )
         ids = tuple(dict.fromkeys(name for name in params.getlist("id") if "\x00" not in name))
         if params.get("all") or not ids:
             ids = ()
         if not ids and not params.get("all"):
-            raise BadRequest("Nothing is selected. Tick some rows, or everything that matches.")
+            raise BadRequest(_("Nothing is selected. Tick some rows, or everything that matches."))
         filtered = [(name, value) for name, value in params.items() if name.startswith("f-") and value]
         query = urlencode([(name.removeprefix("f-"), value) for name, value in filtered])
         return cls(target, query, ids, _moment(params.get("before", "")))
@@ -163,9 +167,11 @@ def drift(before: str, now: Plan) -> str:
     """What has changed between a confirmed digest and the present plan, in words."""
     parts = before.split(".")
     if len(parts) != 3 or not parts[0].isdecimal():
-        return "The preview's digest is missing or damaged. Preview again."
+        return _("The preview's digest is missing or damaged. Preview again.")
     then, count = int(parts[0]), len(now.eligible)
+    said = {"then": counted(then, "item"), "now": number(count), "by": number(abs(count - then))}
     if then == count:
-        return f"Some of the {plural(then, 'item')} have changed since the preview, or others have taken their place."
-    more = "more" if count > then else "fewer"
-    return f"The preview covered {plural(then, 'item')}; now it is {count:,}, {abs(count - then):,} {more}."
+        return _("Some of the %(then)s have changed since the preview, or others have taken their place.") % said
+    if count > then:
+        return _("The preview covered %(then)s; now it is %(now)s, %(by)s more.") % said
+    return _("The preview covered %(then)s; now it is %(now)s, %(by)s fewer.") % said

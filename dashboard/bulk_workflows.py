@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from django.utils.translation import gettext as _
+
 from coordination.domain import FINAL_STATES, WorkflowState
 from coordination.errors import BadRequest, WorkflowFinished, WorkflowNotFound
 from dashboard import dispositions, operations, queries, steering
@@ -115,7 +117,10 @@ def candidates(selection: Selection, action: str, payload: Any, user: Any) -> li
         BadRequest: The action does not exist.
     """
     if action not in ACTIONS:
-        raise BadRequest(f"{action!r} is nothing that can be done to workflows. Use one of: {', '.join(ACTIONS)}.")
+        raise BadRequest(
+            _("%(action)s is nothing that can be done to workflows. Use one of: %(names)s.")
+            % {"action": repr(action), "names": ", ".join(ACTIONS)}
+        )
     rows = select(selection)
     held = queries.in_bulk_actions([row.pk for row in rows])
     check = dispositions.refusal if action in dispositions.BY_HAND else VERBS[action].refusal

@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from dashboard.wording import number
 
 
 def sparkline(values: Sequence[float], tone: str = "", label: str = "", width: int = 200, height: int = 32) -> str:
@@ -15,7 +18,7 @@ def sparkline(values: Sequence[float], tone: str = "", label: str = "", width: i
     tone_class = f" tone-{escape(tone)}" if tone else ""
     head = (
         f'<svg class="spark{tone_class}" viewBox="0 0 {width} {height}" preserveAspectRatio="none" '
-        f'role="img" aria-label="{escape(label or "course over time")}">'
+        f'role="img" aria-label="{escape(label or _("course over time"))}">'
     )
     if len(values) < 2:
         return f'{head}<path class="line" d="M0 {height - 2}H{width}"/></svg>'
@@ -29,7 +32,7 @@ def sparkline(values: Sequence[float], tone: str = "", label: str = "", width: i
 def _level(value: float) -> str:
     if value >= 10_000:
         return f"{value / 1000:.0f}k"
-    return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+    return number(value, 0 if value >= 10 or value == int(value) else 1)
 
 
 def course(
@@ -51,7 +54,9 @@ def course(
     width, height, left, bottom = 560, 150, 56, 20
     known = [value for column in columns for value in column if value is not None]
     if len(times) < 2 or not known:
-        return format_html('<p class="meta chart-none">{}</p>', "Measured every few seconds; the course shows up here.")
+        return format_html(
+            '<p class="meta chart-none">{}</p>', _("Measured every few seconds; the course shows up here.")
+        )
     top = _round_up(max(known))
     plot_w, plot_h = width - left - 4, height - bottom - 8
     step = plot_w / (len(times) - 1)
@@ -86,7 +91,7 @@ def course(
         '<text class="axis" x="{}" y="{}" text-anchor="end">{} UTC</text></svg>',
         width,
         height,
-        f"{unit} now {say(last[-1])}, highest {say(max(last))}".strip() if last else unit,
+        _described(unit, say(last[-1]), say(max(last))) if last else unit,
         levels,
         lines,
         left,
@@ -96,6 +101,11 @@ def course(
         height - 4,
         times[-1].strftime(ends),
     )
+
+
+def _described(unit: str, now: str, highest: str) -> str:
+    said = _("%(unit)s now %(now)s, highest %(highest)s") % {"unit": unit, "now": now, "highest": highest}
+    return said.strip()
 
 
 def _path(points: Sequence[tuple[float, float | None]]) -> str:

@@ -13,11 +13,13 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from coordination.errors import DecisionConflict, EscalationNotFound
 from dashboard import audit, live
 from dashboard.models import Escalation
 from dashboard.notices.models import Incident
+from dashboard.wording import named
 
 LEASE = dt.timedelta(minutes=5)
 
@@ -43,11 +45,13 @@ def claim(escalation_id: str, user: Any, request: HttpRequest | None = None) -> 
                 audit.record(user, "escalation.claim", ("escalation", escalation_id), request=request)
     row = Escalation.objects.select_related("claimed_by").filter(pk=escalation_id).first()
     if row is None:
-        raise EscalationNotFound(f"There is no escalation {escalation_id!r}.")
+        raise EscalationNotFound(
+            _("There is no escalation %(escalation_id)s.") % {"escalation_id": repr(escalation_id)}
+        )
     if not won:
         if row.state != "open":
-            raise DecisionConflict(f"This escalation is already {row.state}.")
-        raise DecisionConflict(f"{row.claimed_by} has claimed this escalation.")
+            raise DecisionConflict(_("This escalation is already %(state)s.") % {"state": named(row.state)})
+        raise DecisionConflict(_("%(claimed_by)s has claimed this escalation.") % {"claimed_by": row.claimed_by})
     live.publish_on_commit(f"escalation.{escalation_id}", "escalations")
     return row
 
@@ -70,7 +74,7 @@ def renew(escalation_id: str, user: Any, fence: int) -> dt.datetime:
         pk=escalation_id, state="open", claimed_by_id=user.pk, claim_fence=fence, claimed_until__gt=now
     )
     if not mine.update(claimed_until=now + LEASE):
-        raise DecisionConflict("Your claim has ended. Claim the escalation again to go on.")
+        raise DecisionConflict(_("Your claim has ended. Claim the escalation again to go on."))
     live.publish_on_commit(f"escalation.{escalation_id}")
     return now + LEASE
 
@@ -105,10 +109,12 @@ def refuse_fenced(row: Escalation, user: Any, fence: int | None) -> None:
     mine = row.claimed_by_id == user.pk
     if holds(row) and not mine:
         assert row.claimed_by is not None
-        raise DecisionConflict(f"{row.claimed_by.get_username()} has claimed this escalation.")
+        raise DecisionConflict(_("%(who)s has claimed this escalation.") % {"who": row.claimed_by.get_username()})
     if fence is None:
         return
     if fence != row.claim_fence:
-        raise DecisionConflict("This escalation was claimed after you opened this form, and your claim, if any, ended.")
+        raise DecisionConflict(
+            _("This escalation was claimed after you opened this form, and your claim, if any, ended.")
+        )
     if mine and row.claimed_by_id is not None and not holds(row):
-        raise DecisionConflict("Your claim has expired. Claim the escalation again, then decide.")
+        raise DecisionConflict(_("Your claim has expired. Claim the escalation again, then decide."))

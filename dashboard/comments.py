@@ -6,11 +6,13 @@ from typing import Any
 
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from coordination.errors import BadRequest, EscalationNotFound
 from dashboard import audit, live
 from dashboard.models import Escalation
 from dashboard.redaction import redact_text
+from dashboard.wording import number
 from dashboard.work_models import Comment
 
 MOST_CHARS = 4_000
@@ -25,9 +27,11 @@ def add(escalation_id: str, user: Any, text: str, request: HttpRequest | None = 
     """
     text = redact_text(text.replace("\x00", "").strip())
     if not text or len(text) > MOST_CHARS:
-        raise BadRequest(f"Write 1 to {MOST_CHARS:,} characters.")
+        raise BadRequest(_("Write 1 to %(most_chars)s characters.") % {"most_chars": number(MOST_CHARS)})
     if not Escalation.objects.filter(pk=escalation_id).exists():
-        raise EscalationNotFound(f"There is no escalation {escalation_id!r}.")
+        raise EscalationNotFound(
+            _("There is no escalation %(escalation_id)s.") % {"escalation_id": repr(escalation_id)}
+        )
     with transaction.atomic():
         made = Comment.objects.create(escalation_id=escalation_id, author=user.get_username()[:150], text=text)
         what = {"comment": made.pk, "text": text}

@@ -16,6 +16,8 @@ import msgspec
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from coordination import client as core
 from coordination.domain import Action, EscalationSnapshot, Reason
@@ -23,7 +25,7 @@ from coordination.errors import BadRequest, DecisionConflict, EscalationNotFound
 from dashboard import approvals, audit, claims, live, mirror, outbox, policy, schemas
 from dashboard.models import Decision, Escalation
 from dashboard.redaction import has_gaps, redact, restore
-from dashboard.wording import action_verb
+from dashboard.wording import action_verb, named
 from dashboard.work_models import Approval
 
 WITHOUT_EFFECT = ("undone", "refused", "expired")
@@ -55,8 +57,8 @@ _OWN_SHAPES: dict[Action, dict[str, Any]] = {
     },
 }
 _SHAPE_WORDS = {
-    Action.REROUTE: "Name an agent, or at least one capability with its value.",
-    Action.RESTART: "Name the step to restart from.",
+    Action.REROUTE: gettext_noop("Name an agent, or at least one capability with its value."),
+    Action.RESTART: gettext_noop("Name the step to restart from."),
 }
 
 
@@ -92,7 +94,10 @@ def validate(snapshot: EscalationSnapshot, action: str, payload: Any) -> Any:
     possible = actions(snapshot)
     if action not in possible:
         words = ", ".join(possible)
-        raise InvalidDecision(f"{action!r} cannot be decided about this escalation. Use one of: {words}.")
+        raise InvalidDecision(
+            _("%(action)s cannot be decided about this escalation. Use one of: %(words)s.")
+            % {"action": repr(action), "words": words}
+        )
     if action in (Action.RETRY, Action.FAIL):
         return None
     if action == Action.SKIP and payload is None:
@@ -100,16 +105,23 @@ def validate(snapshot: EscalationSnapshot, action: str, payload: Any) -> Any:
     if action in _OWN_SHAPES:
         found = schemas.problems(payload, _OWN_SHAPES[Action(action)])
         if found:
-            raise InvalidDecision(_SHAPE_WORDS[Action(action)], found)
+            raise InvalidDecision(_(_SHAPE_WORDS[Action(action)]), found)
         return payload
     schema = snapshot.input_schema if action == Action.EDIT else snapshot.output_schema
     found = schemas.problems(payload, schema)
     if found:
-        what = "input" if action == Action.EDIT else "answer" if snapshot.reason in QUESTIONS else "result"
-        first = next(iter(found.items()))
-        where = f"{first[0]}: " if first[0] else ""
-        raise InvalidDecision(f"The {what} does not have the declared shape. {where}{first[1][0]}", found)
+        field, said = next(iter(found.items()))
+        words = _wrong_shape(snapshot, action) % {"fault": f"{field}: {said[0]}" if field else said[0]}
+        raise InvalidDecision(words, found)
     return payload
+
+
+def _wrong_shape(snapshot: EscalationSnapshot, action: str) -> str:
+    if action == Action.EDIT:
+        return _("The input does not have the declared shape. %(fault)s")
+    if snapshot.reason in QUESTIONS:
+        return _("The answer does not have the declared shape. %(fault)s")
+    return _("The result does not have the declared shape. %(fault)s")
 
 
 def submit(
@@ -259,7 +271,7 @@ def own(decision_id: uuid.UUID, user: Any) -> Decision:
     """
     decision = Decision.objects.filter(pk=decision_id, user_id=user.pk).first()
     if decision is None:
-        raise EscalationNotFound("There is no such decision of yours.")
+        raise EscalationNotFound(_("There is no such decision of yours."))
     return decision
 
 
@@ -296,7 +308,9 @@ def _fetch(escalation_id: str) -> Escalation:
     """An escalation that no relay has mirrored yet."""
     snapshot = core.sync().inspect.escalation(escalation_id)
     if snapshot is None:
-        raise EscalationNotFound(f"There is no escalation {escalation_id!r}.")
+        raise EscalationNotFound(
+            _("There is no escalation %(escalation_id)s.") % {"escalation_id": repr(escalation_id)}
+        )
     mirror.escalations([snapshot])
     return Escalation.objects.get(pk=escalation_id)
 
@@ -311,21 +325,25 @@ def _same(escalation_id: str, action: str, payload: Any, user: Any) -> uuid.UUID
 def _earlier(row: Escalation, decision_id: uuid.UUID) -> Decision | None:
     found = Decision.objects.filter(pk=decision_id).first()
     if found is not None and found.escalation_id != row.pk:
-        raise DecisionConflict("This form belongs to another escalation. Reload the page.")
+        raise DecisionConflict(_("This form belongs to another escalation. Reload the page."))
     return found
 
 
 def _refuse_late(row: Escalation, version: int) -> None:
     if row.state != "open":
-        by = f" by {row.resolved_by}" if row.resolved_by else ""
-        raise DecisionConflict(f"This escalation is already {row.state}{by}.")
+        said = {"state": named(row.state), "who": row.resolved_by}
+        if row.resolved_by:
+            raise DecisionConflict(_("This escalation is already %(state)s by %(who)s.") % said)
+        raise DecisionConflict(_("This escalation is already %(state)s.") % said)
     if row.version != version:
-        raise DecisionConflict("This escalation has changed since you opened it. Look at it again, then decide.")
+        raise DecisionConflict(_("This escalation has changed since you opened it. Look at it again, then decide."))
 
 
 def _refuse_second(row: Escalation) -> None:
     """Refuse a decision while another one is on its way."""
     other = row.decisions.filter(state__in=("pending", "submitted")).first()
     if other is not None:
-        waits = "waits for approval" if other.state == "pending" else "is about to be sent"
-        raise DecisionConflict(f"{other.actor} has already decided this ({action_verb(other.action)}); it {waits}.")
+        said = {"who": other.actor, "action": action_verb(other.action)}
+        if other.state == "pending":
+            raise DecisionConflict(_("%(who)s has already decided this (%(action)s); it waits for approval.") % said)
+        raise DecisionConflict(_("%(who)s has already decided this (%(action)s); it is about to be sent.") % said)

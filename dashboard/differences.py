@@ -6,6 +6,7 @@ from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
 import msgspec
+from django.utils.translation import ngettext
 
 AROUND = 2  # unchanged lines that are shown before and after a change
 MOST = 4_000  # lines of a value that are compared
@@ -34,7 +35,7 @@ def lines(old: Any, new: Any) -> list[Line]:
                 found += [Line("same", text) for text in kept]
                 continue
             found += [Line("same", text) for text in head]
-            found.append(Line("gap", f"{len(kept) - len(head) - len(tail)} lines are the same"))
+            found.append(Line("gap", _same(len(kept) - len(head) - len(tail))))
             found += [Line("same", text) for text in tail]
             continue
         found += [Line("old", text) for text in before[first:end]]
@@ -46,3 +47,7 @@ def _text(value: Any) -> list[str]:
     if value is None:
         return []
     return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2).decode().splitlines()[:MOST]
+
+
+def _same(count: int) -> str:
+    return ngettext("%(count)s line is the same", "%(count)s lines are the same", count) % {"count": count}

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from coordination.domain import Action, EscalationState, Reason, WorkflowState
 from coordination.errors import BadRequest
@@ -60,13 +61,16 @@ def record(
         BadRequest: It cannot be recorded; says why.
     """
     if outcome not in BY_HAND:
-        raise BadRequest(f"{outcome!r} is nothing to record by hand. Use one of: {', '.join(BY_HAND)}.")
+        raise BadRequest(
+            _("%(outcome)s is nothing to record by hand. Use one of: %(names)s.")
+            % {"outcome": repr(outcome), "names": ", ".join(BY_HAND)}
+        )
     why = refusal(row)
     if why:
         raise BadRequest(f"{row.pk}: {why}.")
     other_id = other_id.strip()[:140]
     if outcome == Outcome.DUPLICATE and not other_id:
-        raise BadRequest("Say what it is a duplicate of.")
+        raise BadRequest(_("Say what it is a duplicate of."))
     with transaction.atomic():
         made = _entry(row, outcome, user.get_username(), other_id, note.strip()[:300])
         Disposition.objects.bulk_create([made], ignore_conflicts=True)

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from coordination.domain import StepState, StepView
 
 BRANCHES = 12  # a gather with more branches is folded
@@ -52,8 +54,10 @@ class Fold:
     def name(self) -> str:
         """What it stands for, in words."""
         names = Counter(step.name for step in self.steps)
-        what = next(iter(names)) if len(names) == 1 else f"{len(names)} kinds"
-        return f"{self.branches} in parallel: {what}" if self.branches else f"{len(self.steps)} steps: {what}"
+        what = next(iter(names)) if len(names) == 1 else _("%(count)s kinds") % {"count": len(names)}
+        if self.branches:
+            return _("%(count)s in parallel: %(what)s") % {"count": self.branches, "what": what}
+        return _("%(count)s steps: %(what)s") % {"count": len(self.steps), "what": what}
 
     @property
     def begin_ms(self) -> int:

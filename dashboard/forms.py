@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 from django import forms
+from django.utils.translation import gettext as _
 
 from dashboard.schema_kinds import Kind, classify, label_of
 
@@ -57,7 +58,7 @@ class JsonField(forms.CharField):
         try:
             return msgspec.json.decode(text)
         except msgspec.DecodeError as error:
-            raise forms.ValidationError(f"This is no JSON: {error}.") from None
+            raise forms.ValidationError(_("This is no JSON: %(error)s.") % {"error": error}) from None
 
 
 class SchemaForm(forms.Form):
@@ -77,7 +78,7 @@ class SchemaForm(forms.Form):
         self.name, self.more_rows = name, more_rows
         self._kinds: dict[str, Kind] = {}
         self._kept: dict[str, dict[str, Any]] = {}  # read-only parts of groups, as they were given
-        self.tree = self._build(name, label_of(self.root_schema, "Value"), self.root_schema, initial, True, 0)
+        self.tree = self._build(name, label_of(self.root_schema, _("Value")), self.root_schema, initial, True, 0)
 
     # --- building -----------------------------------------------------------------
 
@@ -147,7 +148,7 @@ class SchemaForm(forms.Form):
             text = "" if start is MISSING else msgspec.json.format(msgspec.json.encode(start), indent=2).decode()
             return JsonField(required=required, initial=text)
         if kind.name == "choice":
-            blank = [] if required and given is not None else [("", "Choose …" if required else "–")]
+            blank = [] if required and given is not None else [("", _("Choose …") if required else "–")]
             options = [(str(one), "none" if one is None else str(one).replace("_", " ")) for one in kind.options]
             return forms.ChoiceField(
                 choices=blank + options, required=required, initial="" if given is None else str(given)

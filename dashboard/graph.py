@@ -12,6 +12,7 @@ from itertools import pairwise
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from coordination.domain import StepView
 from dashboard.folding import Fold, Line, path_of
@@ -32,7 +33,7 @@ class _Box:
     height: int = NODE_H
     step: Line | None = None
     branches: list[list[_Box]] = field(default_factory=list)
-    words: str = "in parallel"
+    words: str = ""
     x: int = 0
     y: int = 0
 
@@ -49,7 +50,7 @@ def _sequence(items: list[tuple[_COMPARE, Line]]) -> list[_Box]:
     groups: dict[int, list[tuple[_COMPARE, Line]]] = {}
     for path, step in items:
         groups.setdefault(path[0], []).append((path[1:], step))
-    for _, members in sorted(groups.items()):
+    for members in (groups[key] for key in sorted(groups)):
         for path, step in members:
             if not path:
                 boxes.append(_Box(step=step))
@@ -62,7 +63,7 @@ def _sequence(items: list[tuple[_COMPARE, Line]]) -> list[_Box]:
         if deeper:
             folded = any(isinstance(line, Fold) and not path for path, line in members)
             branches = [_sequence(branch) for _, branch in sorted(deeper.items())]
-            boxes.append(_Box(branches=branches, words="to look at" if folded else "in parallel"))
+            boxes.append(_Box(branches=branches, words=_("to look at") if folded else _("in parallel")))
     return boxes
 
 
@@ -105,23 +106,23 @@ def _spent(step: StepView, now_ms: int) -> str:
 
 def _node(box: _Box, step: StepView, href: str, selected: bool, now_ms: int) -> SafeString:
     seen = look(step.state.value)
-    tries = f" · attempt {step.attempts[-1].number}" if len(step.attempts) > 1 else ""
+    tries = " · " + _("attempt %(number)s") % {"number": step.attempts[-1].number} if len(step.attempts) > 1 else ""
     done = f" · {step.progress:.0%}" if step.progress is not None and not step.finished_ms else ""
     took = _spent(step, now_ms) if step.finished_ms else ""
     sub = f"{seen.words}{done}{tries}{f' · {took}' if took else ''}"
     icons = staticfiles_storage.url("vendor/icons/icons.svg")
     return format_html(
         '<a class="node tone-{tone}{selected}" href="{href}" hx-get="{href}" hx-target="#wf-body" hx-swap="innerMorph"'
-        ' hx-push-url="true" aria-label="Step {id}: {name}, {sub}"{current}>'
+        ' hx-push-url="true" aria-label="{label}"{current}>'
         '<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="6"/>'
         '<svg class="node-icon" x="{ix}" y="{iy}" width="16" height="16"><use href="{icons}#{icon}"/></svg>'
         '<text class="node-name" x="{tx}" y="{ty}">{shown}</text><text class="node-sub" x="{tx}" y="{sy}">{sub}</text>'
-        "<title>{name} · step {id}</title></a>",
+        "<title>{title}</title></a>",
         tone=seen.tone,
         selected=" selected" if selected else "",
         href=href,
-        id=step.id,
-        name=step.name,
+        label=_("Step %(id)s: %(name)s, %(state)s") % {"id": step.id, "name": step.name, "state": _clipped(sub, 24)},
+        title=_("%(name)s · step %(id)s") % {"id": step.id, "name": step.name},
         current=SafeString(' aria-current="step"') if selected else "",
         sub=_clipped(sub, 24),
         x=box.x,
@@ -143,13 +144,14 @@ def _fold_node(box: _Box, line: Fold, href: str) -> SafeString:
     counts = ", ".join(f"{count} {look(state.value).words.lower()}" for state, count in line.counts)
     return format_html(
         '<a class="node node-fold tone-{tone}" href="{href}" hx-get="{href}" hx-target="#wf-body" hx-swap="innerMorph"'
-        ' hx-push-url="true" aria-label="{name}: {counts}. Open">'
+        ' hx-push-url="true" aria-label="{label}">'
         '<rect class="stack" x="{x3}" y="{y3}" width="{w}" height="{h}" rx="6"/>'
         '<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="6"/>'
         '<text class="node-name" x="{tx}" y="{ty}">{shown}</text><text class="node-sub" x="{tx}" y="{sy}">{sub}</text>'
         "<title>{name}: {counts}</title></a>",
         tone=look(line.state.value).tone,
         href=href,
+        label=_("%(name)s: %(counts)s. Open") % {"name": line.name, "counts": counts},
         name=line.name,
         counts=counts,
         x=box.x,
@@ -204,9 +206,10 @@ def draw(lines: Sequence[Line], selected: str, href: Callable[[Line], str], now_
     _place(boxes, 2, 2, width)
     body = format_html_join("", "{}", ((part,) for part in _draw(boxes, selected, href, now_ms)))
     return format_html(
-        '<svg class="graph" width="{w}" height="{h}" viewBox="0 0 {w} {h}" role="group" aria-label="Steps">'
+        '<svg class="graph" width="{w}" height="{h}" viewBox="0 0 {w} {h}" role="group" aria-label="{label}">'
         "{body}</svg>",
         w=width + 4,
         h=height + 4,
+        label=_("Steps"),
         body=body,
     )

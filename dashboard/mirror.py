@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-import msgspec
 from django.db import connection, transaction
 from django.utils import timezone
 
 from coordination.domain import EscalationSnapshot, EscalationState, WorkflowSnapshot
-from coordination.journal import Numbered, encode_archive
+from coordination.journal import Numbered
+from dashboard.archiving import Documents, documents
+from dashboard.many import one_of, select
 from dashboard.models import Escalation, HostEvent, Workflow, WorkflowArchive
-from dashboard.redaction import encode_clean, is_suspicious, redact, redact_json
 from dashboard.rows import at, escalation_values, workflow_values
 
 _ROWS = 250  # in one statement
@@ -38,14 +39,13 @@ _ESCALATION_NEWER = (
     " AND dashboard_escalation.state = 'open' AND excluded.state <> 'open')"
     " OR excluded.opened_at > dashboard_escalation.opened_at"  # of a later life of its workflow
 )
-_KEPT = {"id", "summary", "created_at", "type", "version", "parent_id", "labels"}  # never change after submission
+# Of the columns, all that may change after submission.
+_WORKFLOW_CHANGES = (
+    "state generation seq epoch owner error steps_total steps_done retrying open_escalations progress"
+    " cancel_requested started_at finished_at deadline_at duration_ms updated_at"
+).split()
+_WORKFLOW = Workflow._meta.db_table
 
-
-class Archived(msgspec.Struct, frozen=True):
-    """What is kept of a workflow beside its row."""
-
-    snapshot: WorkflowSnapshot
-    journal: list[Numbered] | None = None  # once it has finished
 
 
 def store(
@@ -67,82 +67,67 @@ def store(
         archived: Workflows whose input the history is known to hold.
     """
     with transaction.atomic():
-        _renew([snapshot for snapshot in snapshots if snapshot.id not in archived])
-        workflows(snapshots, read_at)
-        archive(
-            [
-                Archived(snapshot, journals.get(snapshot.id))
-                for snapshot in snapshots
-                if snapshot.id in journals or snapshot.id not in archived
-            ]
-        )
+        if snapshots:
+            workflows(snapshots, read_at, journals, archived)
         escalations(escalated)
         if hosts:
             HostEvent.objects.bulk_create(hosts, ignore_conflicts=True)
 
 
+def workflows(
+    snapshots: Iterable[WorkflowSnapshot],
+    read_at: dt.datetime | None = None,
+    journals: Mapping[str, list[Numbered]] = MappingProxyType({}),
+    archived: Container[str] = (),
+) -> None:
+    """Insert workflows, or update those of which an older state is stored; see ``store``."""
+    now = read_at or timezone.now()
+    found = sorted(snapshots, key=lambda snapshot: snapshot.id)  # so that writers never deadlock
+    condition, ids = one_of("id", [snapshot.id for snapshot in found])
+    there = {row[0] for row in select(f"SELECT id FROM {_WORKFLOW} WHERE {condition}", ids)}  # noqa: S608 our names
+    _renew([snapshot for snapshot in found if snapshot.id in there and snapshot.id not in archived])
+    rows: list[dict[str, Any]] = []
+    begun: list[tuple[str, Documents]] = []
+    ended: list[tuple[str, Documents]] = []
+    for snapshot in found:
+        journal = journals.get(snapshot.id)
+        is_known = snapshot.id in there and snapshot.id in archived
+        is_clean = not snapshot.progress and snapshot.error is None
+        if journal is not None or not is_known:
+            kept = documents(snapshot, journal)
+            is_clean = kept.is_clean
+            (begun if journal is None else ended).append((snapshot.id, kept))
+        rows.append(workflow_values(snapshot, now, is_clean=is_clean, is_known=is_known))
+    if rows:
+        _upsert(_WORKFLOW, rows, _WORKFLOW_CHANGES, _WORKFLOW_NEWER)
+    _archive(begun, [])
+    _archive(ended, ["input", "result", "error", "journal"])
+
+
 def _renew(snapshots: Iterable[WorkflowSnapshot]) -> None:
     """Begin the rows anew of workflows that were submitted again, under the same id, after Redis had lost them."""
     born = {snapshot.id: created for snapshot in snapshots if (created := at(snapshot.created_ms)) is not None}
+    if not born:
+        return
     known = Workflow.objects.filter(pk__in=list(born)).values_list("pk", "created_at")
     for pk, created in [row for row in known if row[1] < born[row[0]]]:
         Workflow.objects.filter(pk=pk, created_at=created).delete()
 
 
-def workflows(snapshots: Iterable[WorkflowSnapshot], read_at: dt.datetime | None = None) -> None:
-    """Insert workflows, or update those of which an older state is stored."""
-    now = read_at or timezone.now()
-    rows = [workflow_values(snapshot, now) for snapshot in snapshots]
-    if rows:
-        changed = [name for name in rows[0] if name not in _KEPT]
-        _upsert(Workflow._meta.db_table, rows, changed, _WORKFLOW_NEWER, {"labels"})
-
-
-def archive(items: Iterable[Archived]) -> None:
-    """Keep input, result, error and journal, without secrets; finished ones replace what was kept before."""
-    begun: list[dict[str, Any]] = []
-    ended: list[dict[str, Any]] = []
-    for item in items:
-        snapshot = item.snapshot
-        row = {
-            "workflow_id": snapshot.id,
-            "input": _text(snapshot.input),
-            "result": _text(snapshot.result) if snapshot.state.is_final else "",
-            "error": encode_clean(snapshot.error) if snapshot.error else "",
-            "journal": None if item.journal is None else encode_journal(item.journal),
+def _archive(items: list[tuple[str, Documents]], changed: list[str]) -> None:
+    """Keep documents; those of finished workflows replace what was kept before."""
+    rows = [
+        {
+            "workflow_id": workflow_id,
+            "input": kept.input,
+            "result": kept.result,
+            "error": kept.error,
+            "journal": kept.journal,
         }
-        (begun if item.journal is None else ended).append(row)
-    table = WorkflowArchive._meta.db_table
-    if begun:
-        _upsert(table, begun, [], "", set(), key="workflow_id")
-    if ended:
-        _upsert(table, ended, ["input", "result", "error", "journal"], "", set(), key="workflow_id")
-
-
-def encode_journal(entries: list[Numbered]) -> bytes:
-    """A journal as the archive keeps it, without secrets."""
-    blob = encode_archive(entries)
-    return encode_archive(clean_journal(entries)) if is_suspicious(blob) else blob
-
-
-def clean_journal(entries: Iterable[Numbered]) -> list[Numbered]:
-    """The journal without secrets in payloads, results, messages and reasons."""
-    return [_clean(item) for item in entries]
-
-
-def _clean(item: Numbered) -> Numbered:
-    entry = item.entry
-    changes: dict[str, Any] = {}
-    for name in entry.__struct_fields__:
-        old = getattr(entry, name)
-        new: Any = old
-        if isinstance(old, bytes):
-            new = redact_json(old) if name != "digest" else old
-        elif isinstance(old, msgspec.Struct) or (isinstance(old, str) and name in ("note", "reason", "label")):
-            new = redact(old)
-        if new is not old and new != old:
-            changes[name] = new
-    return Numbered(item.seq, item.at_ms, msgspec.structs.replace(entry, **changes)) if changes else item
+        for workflow_id, kept in items
+    ]
+    if rows:
+        _upsert(WorkflowArchive._meta.db_table, rows, changed, key="workflow_id")
 
 
 def escalations(snapshots: Iterable[EscalationSnapshot]) -> None:
@@ -150,8 +135,9 @@ def escalations(snapshots: Iterable[EscalationSnapshot]) -> None:
     now = timezone.now()
     rows = [{**escalation_values(snapshot, now), **_UNCLAIMED} for snapshot in snapshots]
     if rows:
+        rows.sort(key=lambda row: str(row["id"]))
         changed = [name for name in rows[0] if name not in {"id", *_UNCLAIMED}]
-        _upsert(Escalation._meta.db_table, rows, changed, _ESCALATION_NEWER, {"detail"})
+        _upsert(Escalation._meta.db_table, rows, changed, _ESCALATION_NEWER)
 
 
 _UNCLAIMED: dict[str, Any] = {"claimed_by_id": None, "claimed_until": None}
@@ -163,43 +149,39 @@ def withdraw(workflow_ids: Iterable[str], now: dt.datetime | None = None) -> int
     return rows.update(state=EscalationState.WITHDRAWN, resolved_at=now or timezone.now())
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else encode_clean(value)
-
-
-def _adapt(name: str, value: Any, documents: set[str]) -> Any:
-    if name in documents:
-        return json.dumps(value, separators=(",", ":")).replace("\\u0000", "")
-    if isinstance(value, dt.datetime):
-        return connection.ops.adapt_datetimefield_value(value)
-    if isinstance(value, str) and "\x00" in value:
-        return value.replace("\x00", "")  # PostgreSQL stores no such character
-    return value
+def _bound(row: dict[str, Any], is_text: bool) -> list[Any]:
+    """A row's values as the database takes them."""
+    values: list[Any] = []
+    for value in row.values():
+        kind = type(value)
+        if kind is str:
+            values.append(value.replace("\x00", "") if "\x00" in value else value)  # PostgreSQL stores no such character
+        elif kind is dt.datetime and is_text:
+            values.append(value.isoformat(" ")[:-6])  # UTC, as Django writes it
+        elif kind is dict:
+            values.append(json.dumps(value, separators=(",", ":")).replace("\\u0000", "") if value else "{}")
+        else:
+            values.append(value)
+    return values
 
 
 def _upsert(
-    table: str, rows: list[dict[str, Any]], changed: list[str], newer: str, documents: set[str], key: str = "id"
+    table: str, rows: list[dict[str, Any]], changed: Iterable[str], newer: str = "", key: str = "id"
 ) -> None:
-    """Insert rows, or update ``changed`` where ``newer`` holds; in key order, so that writers never deadlock."""
-    columns = list(rows[0])
-    rows.sort(key=lambda row: str(row[key]))
-    values = [[_adapt(name, row[name], documents) for name in columns] for row in rows]
-    marks = "(" + ", ".join("%s::jsonb" if _casts(name, documents) else "%s" for name in columns) + ")"
-    action = "NOTHING"
-    if changed:
-        action = "UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in changed)
-        action += f" WHERE {newer}" if newer else ""
+    """Insert rows, or update ``changed`` where ``newer`` holds; rows come in key order, so writers never deadlock."""
+    is_sqlite = connection.vendor == "sqlite"
+    values = [_bound(row, is_sqlite) for row in rows]
+    marks = ", ".join("%s::jsonb" if type(value) is dict and not is_sqlite else "%s" for value in rows[0].values())
+    sets = ", ".join(f"{name} = excluded.{name}" for name in changed)
+    action = (f"UPDATE SET {sets} WHERE {newer}" if newer else f"UPDATE SET {sets}") if sets else "NOTHING"
     # names are ours and values are bound
-    head = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608
+    head = f"INSERT INTO {table} ({', '.join(rows[0])}) VALUES "  # noqa: S608
     tail = f" ON CONFLICT ({key}) DO {action}"
     with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            cursor.executemany(f"{head}{marks}{tail}", values)
+        if is_sqlite:
+            cursor.executemany(f"{head}({marks}){tail}", values)
             return
         for first in range(0, len(values), _ROWS):
             part = values[first : first + _ROWS]
-            cursor.execute(head + ", ".join([marks] * len(part)) + tail, [value for row in part for value in row])
-
-
-def _casts(name: str, documents: set[str]) -> bool:
-    return name in documents and connection.vendor == "postgresql"
+            all_marks = ", ".join([f"({marks})"] * len(part))
+            cursor.execute(head + all_marks + tail, [value for row in part for value in row])

@@ -14,6 +14,7 @@ import msgspec
 from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from agents import addresses
 from coordination import client as core
@@ -23,6 +24,7 @@ from coordination.errors import AgentError, BadRequest, WorkflowFinished, Workfl
 from dashboard import audit, live
 from dashboard.api import limits
 from dashboard.models import Workflow
+from dashboard.wording import named
 
 SUBMITS_PER_MINUTE = 600  # by the forms of one person
 
@@ -85,9 +87,11 @@ def living(workflow_id: str) -> str:
     if not state:
         state = Workflow.objects.filter(pk=workflow_id).values_list("state", flat=True).first() or ""
     if not state:
-        raise WorkflowNotFound(f"There is no workflow {workflow_id!r}.")
+        raise WorkflowNotFound(_("There is no workflow %(workflow_id)s.") % {"workflow_id": repr(workflow_id)})
     if state in FINAL_STATES:
-        raise WorkflowFinished(f"Workflow {workflow_id} is already {state}.")
+        raise WorkflowFinished(
+            _("Workflow %(workflow_id)s is already %(state)s.") % {"workflow_id": workflow_id, "state": named(state)}
+        )
     return state
 
 

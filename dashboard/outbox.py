@@ -17,6 +17,7 @@ import msgspec
 from django.db import DatabaseError, connections, transaction
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from coordination import client as core
 from coordination.domain import Action
@@ -143,7 +144,7 @@ def undo(decision: Decision, user: Any, request: HttpRequest | None = None) -> D
             decision.refresh_from_db()
             if decision.state == "undone":
                 return decision
-            raise DecisionConflict("It is too late to undo this: it has been sent.")
+            raise DecisionConflict(_("It is too late to undo this: it has been sent."))
         what = {"decision": str(decision.pk), "action": decision.action}
         target = ("escalation", decision.escalation_id)
         audit.record(user, "escalation.undo", target, before=what, request=request)

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from coordination.errors import BadRequest
 from dashboard import audit
@@ -60,15 +61,15 @@ def change(
     wanted = set(four_eyes)
     verbs = tuple(verb for verb in DANGEROUS if verb in wanted)
     if wanted - set(verbs):
-        raise BadRequest(f"Approval can be asked for: {', '.join(DANGEROUS)}.")
+        raise BadRequest(_("Approval can be asked for: %(names)s.") % {"names": ", ".join(DANGEROUS)})
     if not 0 <= undo_s <= MOST_UNDO_S:
-        raise BadRequest(f"The time to undo is 0 to {MOST_UNDO_S} seconds.")
+        raise BadRequest(_("The time to undo is 0 to %(most_undo_s)s seconds.") % {"most_undo_s": MOST_UNDO_S})
     if not 1 <= approval_minutes <= MOST_APPROVAL_MINUTES:
-        raise BadRequest("A request for approval expires after one minute to seven days.")
+        raise BadRequest(_("A request for approval expires after one minute to seven days."))
     if not 0 <= bulk_limit <= 1_000_000:
-        raise BadRequest("The limit for bulk actions is a number from 0, which is none, to 1,000,000.")
+        raise BadRequest(_("The limit for bulk actions is a number from 0, which is none, to 1,000,000."))
     if (verbs or bulk_limit) and _approvers() < 2:
-        raise BadRequest("Only one person may approve, and nobody approves their own. Add another approver first.")
+        raise BadRequest(_("Only one person may approve, and nobody approves their own. Add another approver first."))
     rules = Rules(verbs, bulk_limit, undo_s, approval_minutes)
     with transaction.atomic():
         before = current()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from coordination import client as core
 from coordination.domain import Action, EscalationSnapshot, Reason
@@ -27,67 +28,83 @@ class Choice(NamedTuple):
 
 
 _CHOICES = {
-    Action.RETRY: Choice("retry", "Retry", "Retry", "The same input, with a fresh set of attempts.", "refresh", "r"),
+    Action.RETRY: Choice(
+        "retry",
+        gettext_noop("Retry"),
+        gettext_noop("Retry"),
+        gettext_noop("The same input, with a fresh set of attempts."),
+        "refresh",
+        "r",
+    ),
     Action.EDIT: Choice(
         "edit",
-        "Edit input",
-        "Save and retry",
-        "The step runs again with what you enter here; the original input stays in the journal.",
+        gettext_noop("Edit input"),
+        gettext_noop("Save and retry"),
+        gettext_noop("The step runs again with what you enter here; the original input stays in the journal."),
         "edit",
         "e",
     ),
     Action.SUPPLY: Choice(
         "supply",
-        "Supply the result",
-        "Supply this result",
-        "The step counts as done, and the workflow goes on with what you enter here.",
+        gettext_noop("Supply the result"),
+        gettext_noop("Supply this result"),
+        gettext_noop("The step counts as done, and the workflow goes on with what you enter here."),
         "send",
         "s",
     ),
     Action.SKIP: Choice(
         "skip",
-        "Skip",
-        "Skip the step",
-        "The step returns this default, or nothing, and the workflow goes on.",
+        gettext_noop("Skip"),
+        gettext_noop("Skip the step"),
+        gettext_noop("The step returns this default, or nothing, and the workflow goes on."),
         "player-skip-forward",
     ),
     Action.REROUTE: Choice(
         "reroute",
-        "Reroute",
-        "Send it there",
-        "The step is tried again by another agent: one that you name, or any that has what you require.",
+        gettext_noop("Reroute"),
+        gettext_noop("Send it there"),
+        gettext_noop("The step is tried again by another agent: one that you name, or any that has what you require."),
         "route",
     ),
     Action.RESTART: Choice(
         "restart",
-        "Restart",
-        "Restart from there",
-        "The workflow forgets this step and everything asked for after it, and runs them again. What those steps have"
-        " done outside, they may do again.",
+        gettext_noop("Restart"),
+        gettext_noop("Restart from there"),
+        gettext_noop(
+            "The workflow forgets this step and everything asked for after it, and runs them again. What those steps"
+            " have done outside, they may do again."
+        ),
         "history",
     ),
     Action.FAIL: Choice(
         "fail",
-        "Let it fail",
-        "Let the step fail",
-        "The step raises an error in run(): the workflow handles it, or fails and compensates.",
+        gettext_noop("Let it fail"),
+        gettext_noop("Let the step fail"),
+        gettext_noop("The step raises an error in run(): the workflow handles it, or fails and compensates."),
         "circle-x",
     ),
 }
 _ANSWERS = {
-    Action.SUPPLY: Choice("supply", "Answer", "Send the answer", "The workflow goes on with your answer.", "send", "s"),
+    Action.SUPPLY: Choice(
+        "supply",
+        gettext_noop("Answer"),
+        gettext_noop("Send the answer"),
+        gettext_noop("The workflow goes on with your answer."),
+        "send",
+        "s",
+    ),
     Action.SKIP: Choice(
         "skip",
-        "Skip the question",
-        "Skip the question",
-        "run() gets this default, or nothing, in place of an answer.",
+        gettext_noop("Skip the question"),
+        gettext_noop("Skip the question"),
+        gettext_noop("run() gets this default, or nothing, in place of an answer."),
         "player-skip-forward",
     ),
     Action.FAIL: Choice(
         "fail",
-        "Refuse to answer",
-        "Refuse",
-        "The question fails in run(): the workflow handles it, or fails.",
+        gettext_noop("Refuse to answer"),
+        gettext_noop("Refuse"),
+        gettext_noop("The question fails in run(): the workflow handles it, or fails."),
         "circle-x",
     ),
 }
@@ -101,7 +118,8 @@ def is_question(snapshot: EscalationSnapshot) -> bool:
 def choices(snapshot: EscalationSnapshot) -> list[Choice]:
     """What can be done about an escalation, in words, the most usual first."""
     words = _ANSWERS if is_question(snapshot) else _CHOICES
-    return [words[action] for action in decisions.actions(snapshot)]
+    found = [words[action] for action in decisions.actions(snapshot)]
+    return [one._replace(words=_(one.words), button=_(one.button), hint=_(one.hint)) for one in found]
 
 
 def first_choice(snapshot: EscalationSnapshot) -> str:
@@ -171,20 +189,25 @@ def _reroute_schema(snapshot: EscalationSnapshot) -> dict[str, Any]:
         agents = []
     able = [agent for agent in agents if snapshot.task_type in agent.types]
     names = sorted({agent.name for agent in able if agent.alive and not agent.draining})
-    words = "Live agents that take this type of task." if names else "No live agent takes this type of task now."
+    words = _("Live agents that take this type of task.") if names else _("No live agent takes this type of task now.")
     offered = sorted({name for agent in able for name in agent.capabilities.get(snapshot.task_type, {})})
-    hint = f"Known capabilities: {', '.join(offered)}." if offered else "No agent has declared any capability."
+    hint = _("No agent has declared any capability.")
+    if offered:
+        hint = _("Known capabilities: %(names)s.") % {"names": ", ".join(offered)}
     return {
         "type": "object",
         "properties": {
-            "agent": {"title": "Agent", "enum": [*names, None], "description": words},
+            "agent": {"title": _("Agent"), "enum": [*names, None], "description": words},
             "requires": {
-                "title": "Or any agent with",
+                "title": _("Or any agent with"),
                 "type": "array",
                 "description": hint,
                 "items": {
                     "type": "object",
-                    "properties": {"capability": {"type": "string"}, "value": {"type": "string"}},
+                    "properties": {
+                        "capability": {"title": _("Capability"), "type": "string"},
+                        "value": {"title": _("Value"), "type": "string"},
+                    },
                 },
             },
         },
@@ -198,11 +221,11 @@ def _restart_schema(snapshot: EscalationSnapshot, own: str = "") -> dict[str, An
     except GanglionError:
         steps = []
     known = [view.id for view in steps] or [snapshot.step]
-    hint = "It and all later ones run again."
+    hint = _("It and all later ones run again.")
+    if own:
+        hint = _("%(hint)s Empty: %(own)s.") % {"hint": hint, "own": own}
     return {
         "type": "object",
         "required": [] if own else ["step"],
-        "properties": {
-            "step": {"title": "From step", "enum": known, "description": f"{hint} Empty: {own}." if own else hint}
-        },
+        "properties": {"step": {"title": _("From step"), "enum": known, "description": hint}},
     }

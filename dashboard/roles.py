@@ -15,6 +15,8 @@ from typing import Any, Concatenate, ParamSpec
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -64,7 +66,7 @@ def _required(verb: str, refusal: str) -> Callable[[View[P]], View[P]]:
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())
             if not allowed(request.user, verb):
-                raise PermissionDenied(refusal)
+                raise PermissionDenied(_(refusal))
             return view(request, *args, **kwargs)
 
         return guarded
@@ -74,22 +76,22 @@ def _required(verb: str, refusal: str) -> Callable[[View[P]], View[P]]:
 
 def viewer_required(view: View[P]) -> View[P]:
     """Send strangers to the login, and refuse people without any role with 403."""
-    return _required("view", "You have no role yet. Ask an administrator for one.")(view)
+    return _required("view", gettext_noop("You have no role yet. Ask an administrator for one."))(view)
 
 
 def operator_required(view: View[P]) -> View[P]:
     """Send strangers to the login, and refuse people who may only look with 403."""
-    return _required("operate", "This needs the role operator. Ask an administrator for it.")(view)
+    return _required("operate", gettext_noop("This needs the role operator. Ask an administrator for it."))(view)
 
 
 def approver_required(view: View[P]) -> View[P]:
     """Send strangers to the login, and refuse people who may not approve with 403."""
-    return _required("approve", "This needs the role approver. Ask an administrator for it.")(view)
+    return _required("approve", gettext_noop("This needs the role approver. Ask an administrator for it."))(view)
 
 
 def admin_required(view: View[P]) -> View[P]:
     """Send strangers to the login, and refuse people who are no administrators with 403."""
-    return _required("administer", "This needs the role admin.")(view)
+    return _required("administer", gettext_noop("This needs the role admin."))(view)
 
 
 def ensure_groups(using: str = "default") -> None:

@@ -20,10 +20,22 @@ def at(ms: int) -> dt.datetime | None:
     return dt.datetime.fromtimestamp(ms / 1000, dt.UTC) if ms else None
 
 
-def workflow_values(snapshot: WorkflowSnapshot, now: dt.datetime) -> dict[str, Any]:
-    """The columns of a ``Workflow`` row."""
+def workflow_values(
+    snapshot: WorkflowSnapshot, now: dt.datetime, *, is_clean: bool = False, is_known: bool = False
+) -> dict[str, Any]:
+    """The columns of a ``Workflow`` row.
+
+    Args:
+        snapshot: As Redis holds it.
+        now: When it was read.
+        is_clean: Nothing of it has anything to take out.
+        is_known: There is a row, so what never changes is left empty.
+    """
     created = at(snapshot.created_ms) or now
-    error = snapshot.error
+    error = f"{snapshot.error.kind}: {snapshot.error.message}" if snapshot.error else ""
+    progress, labels = snapshot.progress, snapshot.labels
+    if not is_clean:
+        error, progress, labels = redact_text(error), redact_text(progress), redact(labels)
     return {
         "id": snapshot.id,
         "type": snapshot.type[:80],
@@ -33,15 +45,15 @@ def workflow_values(snapshot: WorkflowSnapshot, now: dt.datetime) -> dict[str, A
         "seq": snapshot.seq,
         "epoch": snapshot.epoch,
         "owner": snapshot.owner[:80],
-        "summary": summarise(snapshot.input, snapshot.labels),
-        "error": redact_text(f"{error.kind}: {error.message}")[:500] if error else "",
+        "summary": "" if is_known else summarise(snapshot.input, snapshot.labels, is_clean=is_clean),
+        "error": error[:500],
         "steps_total": snapshot.steps_total,
         "steps_done": snapshot.steps_done,
         "retrying": snapshot.retrying,
         "open_escalations": snapshot.open_escalations,
-        "progress": redact_text(snapshot.progress)[:200],
+        "progress": progress[:200],
         "parent_id": snapshot.parent_id,
-        "labels": redact(snapshot.labels),
+        "labels": {} if is_known else labels,
         "cancel_requested": snapshot.cancel_requested,
         "created_at": created,
         "started_at": at(snapshot.started_ms),
@@ -52,15 +64,15 @@ def workflow_values(snapshot: WorkflowSnapshot, now: dt.datetime) -> dict[str, A
     }
 
 
-def summarise(value: Any, labels: dict[str, str] | None = None) -> str:
+def summarise(value: Any, labels: dict[str, str] | None = None, *, is_clean: bool = False) -> str:
     """An input in a few words: its short values, redacted, for lists and for search."""
     parts: list[str] = []
     for name, label in (labels or {}).items():
         if not is_secret_name(name):
             parts.append(str(label))
     _collect(value, parts, depth=0)
-    text = " · ".join(dict.fromkeys(part for part in parts if part))
-    return redact_text(text.replace("\x00", ""))[:SUMMARY_CHARS]
+    text = " · ".join(dict.fromkeys(part for part in parts if part)).replace("\x00", "")
+    return (text if is_clean else redact_text(text))[:SUMMARY_CHARS]
 
 
 def _collect(value: Any, parts: list[str], depth: int) -> None:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from coordination.errors import BadRequest
 from dashboard import audit
@@ -33,12 +34,14 @@ def save(user: Any, page: str, name: str, query: str, request: HttpRequest | Non
         BadRequest: The name is empty or taken, or there are too many.
     """
     if page not in _FILTERS:
-        raise BadRequest(f"{page!r} has no views. Use one of: {', '.join(_FILTERS)}.")
+        raise BadRequest(
+            _("%(page)s has no views. Use one of: %(names)s.") % {"page": repr(page), "names": ", ".join(_FILTERS)}
+        )
     name = " ".join(name.split())[:60]
     if not name:
-        raise BadRequest("Give the view a name.")
+        raise BadRequest(_("Give the view a name."))
     if SavedView.objects.filter(page=page).count() >= MOST:
-        raise BadRequest(f"There are {MOST} views already. Delete one first.")
+        raise BadRequest(_("There are %(most)s views already. Delete one first.") % {"most": MOST})
     wanted = _FILTERS[page].from_params(_joined(query))
     made = SavedView(page=page, name=name, query=urlencode(wanted.params())[:1000], owner=user)
     try:
@@ -47,7 +50,7 @@ def save(user: Any, page: str, name: str, query: str, request: HttpRequest | Non
             after = {"page": page, "name": name, "query": made.query}
             audit.record(user, "view.save", made, after=after, request=request)
     except IntegrityError:
-        raise BadRequest(f"There is already a view with the name “{name}”.") from None
+        raise BadRequest(_("There is already a view with the name “%(name)s”.") % {"name": name}) from None
     return made
 
 
@@ -71,7 +74,7 @@ def delete(user: Any, view: SavedView, request: HttpRequest | None = None) -> No
         BadRequest: It belongs to somebody else.
     """
     if not may_delete(user, view):
-        raise BadRequest("Only its owner or an administrator deletes a view.")
+        raise BadRequest(_("Only its owner or an administrator deletes a view."))
     with transaction.atomic():
         before = {"page": view.page, "name": view.name, "query": view.query}
         audit.record(user, "view.delete", view, before=before, request=request)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 _SCALARS = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean"}
 
 
@@ -24,15 +26,15 @@ class Kind:
         parts = [str(self.schema.get("description", ""))]
         low, high = self.schema.get("minimum"), self.schema.get("maximum")
         if low is not None and high is not None:
-            parts.append(f"From {low} to {high}.")
+            parts.append(_("From %(low)s to %(high)s.") % {"low": low, "high": high})
         elif low is not None:
-            parts.append(f"At least {low}.")
+            parts.append(_("At least %(low)s.") % {"low": low})
         elif high is not None:
-            parts.append(f"At most {high}.")
+            parts.append(_("At most %(high)s.") % {"high": high})
         if self.name == "json":
-            parts.append("As JSON.")
+            parts.append(_("As JSON."))
         if self.schema.get("format") == "date-time":
-            parts.append("As 2026-11-21T14:00:00Z.")
+            parts.append(_("As 2026-11-21T14:00:00Z."))
         return " ".join(part for part in parts if part)
 
 

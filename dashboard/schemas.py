@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from referencing.exceptions import Unresolvable
@@ -21,7 +23,7 @@ def problems(value: Any, schema: dict[str, Any] | None) -> dict[str, list[str]]:
             found.setdefault(path, []).append(text)
     except (SchemaError, Unresolvable) as error:
         first = str(error).partition("\n")[0]
-        found.setdefault("", []).append(f"The agent's schema itself is wrong: {first}")
+        found.setdefault("", []).append(_("The agent's schema itself is wrong: %(first)s") % {"first": first})
     return found
 
 
@@ -31,26 +33,30 @@ def _in_words(error: ValidationError) -> tuple[str, str]:
     match error.validator:
         case "required":
             missing = next((name for name in wanted if name not in _names(error.instance)), "")
-            return ".".join([*path, missing]), "This field is required."
+            return ".".join([*path, missing]), _("This field is required.")
         case "type":
             kinds = [wanted] if isinstance(wanted, str) else list(wanted)
-            text = f"Enter {' or '.join(_KINDS.get(kind, kind) for kind in kinds)}."
+            text = _("Enter %(names)s.") % {"names": _(" or ").join(_(_KINDS.get(kind, kind)) for kind in kinds)}
         case "enum":
-            text = f"Choose one of: {', '.join(str(item) for item in wanted)}."
+            text = _("Choose one of: %(names)s.") % {"names": ", ".join(str(item) for item in wanted)}
         case "minLength":
-            text = "This field must not be empty." if wanted == 1 else f"Enter at least {wanted} characters."
+            text = (
+                _("This field must not be empty.")
+                if wanted == 1
+                else (_("Enter at least %(wanted)s characters.") % {"wanted": wanted})
+            )
         case "maxLength":
-            text = f"Enter at most {wanted} characters."
+            text = _("Enter at most %(wanted)s characters.") % {"wanted": wanted}
         case "minimum":
-            text = f"Enter a number of at least {wanted}."
+            text = _("Enter a number of at least %(wanted)s.") % {"wanted": wanted}
         case "maximum":
-            text = f"Enter a number of at most {wanted}."
+            text = _("Enter a number of at most %(wanted)s.") % {"wanted": wanted}
         case "pattern":
-            text = f"This does not have the form {wanted}."
+            text = _("This does not have the form %(wanted)s.") % {"wanted": wanted}
         case "minItems":
-            text = f"Give at least {wanted}."
+            text = _("Give at least %(wanted)s.") % {"wanted": wanted}
         case "anyOf" | "oneOf":
-            text = "This fits none of the allowed forms."
+            text = _("This fits none of the allowed forms.")
         case _:
             text = f"{error.message[:300]}."
     return ".".join(path), text
@@ -61,11 +67,11 @@ def _names(value: Any) -> list[str]:
 
 
 _KINDS = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "yes or no",
-    "array": "a list",
-    "object": "a group of fields",
-    "null": "nothing",
+    "string": gettext_noop("text"),
+    "integer": gettext_noop("a whole number"),
+    "number": gettext_noop("a number"),
+    "boolean": gettext_noop("yes or no"),
+    "array": gettext_noop("a list"),
+    "object": gettext_noop("a group of fields"),
+    "null": gettext_noop("nothing"),
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from coordination import client as core
 from coordination import history
@@ -106,7 +107,7 @@ def restart_preview(workflow_id: str, step: str) -> RestartPreview:
     if ended is None:
         found: RestartPreview | None = core.sync().inspect.restart_preview(workflow_id, step)
         if found is None:
-            raise WorkflowNotFound(f"There is no workflow {workflow_id!r}.")
+            raise WorkflowNotFound(_("There is no workflow %(workflow_id)s.") % {"workflow_id": repr(workflow_id)})
         return found
     shown = preview(workflow_id, step, ended.entries, history.steps(ended.entries), "completed")
     if not shown.refused:
@@ -136,9 +137,12 @@ def rerun(user: Any, workflow_id: str, request_id: str = "", request: HttpReques
         kind, labels = row.type, row.labels
         given = msgspec.json.decode(archive.input) if archive and archive.input else None
         if has_gaps(given):
-            raise BadRequest(f"The history keeps the input of {workflow_id} without its secrets: submit it anew.")
+            raise BadRequest(
+                _("The history keeps the input of %(workflow_id)s without its secrets: submit it anew.")
+                % {"workflow_id": workflow_id}
+            )
     else:
-        raise WorkflowNotFound(f"There is no workflow {workflow_id!r}.")
+        raise WorkflowNotFound(_("There is no workflow %(workflow_id)s.") % {"workflow_id": repr(workflow_id)})
     new_id = again_id(workflow_id, f"rerun/{request_id}" if request_id else "")
     return submit(user, kind, given, workflow_id=new_id, labels={**labels, "rerun_of": workflow_id}, request=request)
 
@@ -153,7 +157,10 @@ def _ended(workflow_id: str) -> Ended | None:
     if row is None or archive is None:
         return None
     if archive.journal is None:
-        raise WorkflowFinished(f"Workflow {workflow_id} has just ended; its history is being written. Try again.")
+        raise WorkflowFinished(
+            _("Workflow %(workflow_id)s has just ended; its history is being written. Try again.")
+            % {"workflow_id": workflow_id}
+        )
     entries = j.decode_archive(archive.journal)
     given = (archive.input or "null").encode()
     return Ended(row.pk, row.type, row.version, given, _began_ms(row), row.labels, entries)
@@ -171,13 +178,18 @@ def _began_ms(row: Workflow) -> int:
 def _check_whole(ended: Ended, kept: list[j.AnyEntry]) -> None:
     """Refuse when what a new workflow needs was taken out for the history."""
     if has_gaps(msgspec.json.decode(ended.input)):
-        raise BadRequest(f"The history keeps the input of {ended.id} without its secrets: submit it anew.")
+        raise BadRequest(
+            _("The history keeps the input of %(ended)s without its secrets: submit it anew.") % {"ended": ended.id}
+        )
     for entry in kept:
         for name in entry.__struct_fields__:
             value = getattr(entry, name)
             if isinstance(value, bytes) and name not in _ONLY_SHOWN and has_gaps(msgspec.json.decode(value)):
                 step = getattr(entry, "step", "") or getattr(entry, "name", "")
                 raise BadRequest(
-                    f"The history keeps the result of step {step} without its secrets, and the new workflow would need "
-                    "it: restart from that step or an earlier one, or rerun."
+                    _(
+                        "The history keeps the result of step %(step)s without its secrets, and the new workflow "
+                        "would need it: restart from that step or an earlier one, or rerun."
+                    )
+                    % {"step": step}
                 )

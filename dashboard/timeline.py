@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from coordination.domain import AttemptView, JournalRow, StepView
 from dashboard.folding import Fold, Line
+from dashboard.retelling import retold
 from dashboard.wording import duration, look
 
 LANE, PLOT, TOP, EDGE = 24, 900, 30, 44
@@ -131,18 +133,29 @@ def _attempt(scale: Scale, attempt: AttemptView, y: int, now_ms: int) -> Iterato
     end = attempt.finished_ms or now_ms
     claimed = attempt.started_ms or end
     if attempt.queued_ms and claimed > attempt.queued_ms:
-        waited = f"attempt {attempt.number} waited in the queue for {duration(claimed - attempt.queued_ms)}"
+        waited = _("attempt %(number)s waited in the queue for %(time)s") % {
+            "number": attempt.number,
+            "time": duration(claimed - attempt.queued_ms),
+        }
         yield _bar(scale, attempt.queued_ms, claimed, y, "queue-time", waited)
     if attempt.started_ms:
         seen = look(attempt.outcome)
-        ran = f"attempt {attempt.number} on {attempt.agent or 'an agent'}: {seen.words}, {duration(end - claimed)}"
+        ran = _("attempt %(number)s on %(agent)s: %(state)s, %(time)s") % {
+            "number": attempt.number,
+            "agent": attempt.agent or _("an agent"),
+            "state": seen.words,
+            "time": duration(end - claimed),
+        }
         yield _bar(scale, claimed, end, y, f"run-time tone-{seen.tone}", ran)
 
 
 def _step_bars(scale: Scale, step: StepView, y: int, now_ms: int) -> Iterator[SafeString]:
     for before in step.earlier:
         if before.started_ms:
-            words = f"{before.name} before the restart: {look(before.state.value).words}"
+            words = _("%(name)s before the restart: %(state)s") % {
+                "name": before.name,
+                "state": look(before.state.value).words,
+            }
             yield _bar(scale, before.started_ms, before.finished_ms or before.started_ms, y, "past-time", words)
     for attempt in step.attempts:
         yield from _attempt(scale, attempt, y, now_ms)
@@ -182,13 +195,23 @@ def _names(lines: Sequence[Line], href: Callable[[Line], str]) -> SafeString:
                 " tl-fold" if isinstance(line, Fold) else "",
                 href(line),
                 href(line),
-                f"{'open' if isinstance(line, Fold) else f'step {line.id}'}: {line.name},"
-                f" {look(line.state.value).words}",
+                _title(line),
                 line.name,
             )
             for line in lines
         ),
     )
+
+
+def _title(line: Line) -> str:
+    said = {"name": line.name, "state": look(line.state.value).words}
+    if isinstance(line, Fold):
+        return _("open: %(name)s, %(state)s") % said
+    return _("step %(id)s: %(name)s, %(state)s") % {"id": line.id, **said}
+
+
+def _idle(ms: int) -> str:
+    return _("%(time)s in which nothing was queued or running") % {"time": duration(ms)}
 
 
 def _axis(scale: Scale) -> SafeString:
@@ -197,9 +220,8 @@ def _axis(scale: Scale) -> SafeString:
         ((x, x, x + 3, words) for x, words in scale.ticks()),
     )  # fmt: skip
     breaks = format_html_join(
-        "", '<text class="axis axis-break" x="{}" y="16" text-anchor="middle">…<title>{} in which nothing was queued or'
-        " running</title></text>",
-        ((s.x + s.width / 2, duration(s.end_ms - s.start_ms)) for s in scale.stretches if s.collapsed),
+        "", '<text class="axis axis-break" x="{}" y="16" text-anchor="middle">…<title>{}</title></text>',
+        ((s.x + s.width / 2, _idle(s.end_ms - s.start_ms)) for s in scale.stretches if s.collapsed),
     )  # fmt: skip
     return format_html(
         '<svg class="tl-axis-svg" width="{0}" height="{1}" viewBox="0 0 {0} {1}" aria-hidden="true">{2}{3}</svg>',
@@ -225,16 +247,15 @@ def draw(
         "", '<line class="grid" x1="{}" x2="{}" y1="0" y2="{}"/>', ((x, x, height) for x, _ in scale.ticks())
     )
     breaks = format_html_join(
-        "", '<rect class="break" x="{}" y="0" width="{}" height="{}"><title>{} in which nothing was queued or running'
-        "</title></rect>",
-        ((s.x, s.width, height, duration(s.end_ms - s.start_ms)) for s in scale.stretches if s.collapsed),
+        "", '<rect class="break" x="{}" y="0" width="{}" height="{}"><title>{}</title></rect>',
+        ((s.x, s.width, height, _idle(s.end_ms - s.start_ms)) for s in scale.stretches if s.collapsed),
     )  # fmt: skip
     lanes = format_html_join("", "{}", ((_lane(scale, line, i, now_ms),) for i, line in enumerate(lines)))
     taken = format_html_join(
         "",
         '<line class="takeover-line" x1="{}" x2="{}" y1="0" y2="{}"><title>{}</title></line>',
         (
-            (scale.x(row.at_ms), scale.x(row.at_ms), height, row.summary)
+            (scale.x(row.at_ms), scale.x(row.at_ms), height, retold(row.summary))
             for row in rows
             if row.kind in ("taken_up", "restarted")
         ),
@@ -252,8 +273,11 @@ def draw(
         names=_names(lines, href),
         width=scale.width + EDGE,
         height=height,
-        words=f"Timeline of {sum(len(line.steps) if isinstance(line, Fold) else 1 for line in lines)} steps over"
-        f" {duration(scale.end_ms - scale.start_ms)}",
+        words=_("Timeline of %(count)s steps over %(time)s")
+        % {
+            "count": sum(len(line.steps) if isinstance(line, Fold) else 1 for line in lines),
+            "time": duration(scale.end_ms - scale.start_ms),
+        },
         breaks=breaks,
         grid=grid,
         lanes=lanes,

@@ -14,6 +14,7 @@ from typing import Any
 from django.db import OperationalError, connection, transaction
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from coordination.config import current
 from coordination.errors import BadRequest
@@ -53,11 +54,16 @@ def create(
     """
     name = name.strip()
     if not name:
-        raise BadRequest("Give the token a name that says what uses it.")
+        raise BadRequest(_("Give the token a name that says what uses it."))
     if scope not in ApiToken.SCOPES:
-        raise BadRequest(f"{scope!r} is no scope. Use one of: {', '.join(ApiToken.SCOPES)}.")
+        raise BadRequest(
+            _("%(scope)s is no scope. Use one of: %(names)s.")
+            % {"scope": repr(scope), "names": ", ".join(ApiToken.SCOPES)}
+        )
     if not allowed(user, _NEEDS[scope]):
-        raise BadRequest(f"The scope {scope} goes beyond the role of {user.get_username()}.")
+        raise BadRequest(
+            _("The scope %(scope)s goes beyond the role of %(who)s.") % {"scope": scope, "who": user.get_username()}
+        )
     prefix = secrets.token_hex(4)
     raw = f"gang_{prefix}_{secrets.token_urlsafe(32)}"
     expires_at = timezone.now() + dt.timedelta(days=expires_in_days) if expires_in_days else None

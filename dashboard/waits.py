@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from coordination.waiting import WaitKind, WaitReason
-from dashboard.wording import duration, shortened
+from dashboard.wording import counted, duration, number, shortened
 
 
 class Wait(NamedTuple):
@@ -53,92 +55,124 @@ def _together(group: list[Wait]) -> Wait:
     first = min(group, key=lambda wait: wait.at_ms)
     if len(group) == 1:
         return first
-    return first._replace(more=f"{len(group)} steps{f'; {first.more}' if first.more else ''}")
+    many = _("%(count)s steps") % {"count": len(group)}
+    return first._replace(more=f"{many}; {first.more}" if first.more else many)
 
 
 def _sentence(one: WaitReason, here: str, claims: Mapping[str, str]) -> Wait:
-    beside = (
-        f"run() goes on when {_counted(len(one.upstream), 'other step')} of its gather end, too" if one.upstream else ""
-    )
+    beside = _beside(len(one.upstream)) if one.upstream else ""
+    moment = {"name": one.name}
     agents = f"{reverse('agents')}#{one.name}"
     match one.kind:
         case WaitKind.PAUSED:
-            because = f" (“{one.paused_reason}”)" if one.paused_reason else ""
-            return Wait(
-                "player-pause", "idle", f"Paused by {one.paused_by or 'an operator'}{because}", here, one.since_ms
-            )
+            words = _("Paused by %(who)s") % {"who": one.paused_by or _("an operator")} + _because(one)
+            return Wait("player-pause", "idle", words, here, one.since_ms)
         case WaitKind.ADMISSION:
-            return Wait("circle-dashed", "idle", _unowned(one, "Waits for a coordinator host"), reverse("coordinators"))
+            return Wait(
+                "circle-dashed", "idle", _unowned(one, _("Waits for a coordinator host")), reverse("coordinators")
+            )
         case WaitKind.COORDINATOR if one.owner:
-            silent = f"has been silent for {duration(one.silent_ms)}" if one.silent_ms else "is gone"
-            words = f"Its coordinator {shortened(one.owner)} {silent}: another host takes it over"
+            said = {"host": shortened(one.owner), "time": duration(one.silent_ms)}
+            words = _("Its coordinator %(host)s is gone: another host takes it over") % said
+            if one.silent_ms:
+                words = _("Its coordinator %(host)s has been silent for %(time)s: another host takes it over") % said
             return Wait("arrows-exchange", "takeover", words, reverse("coordinators"))
         case WaitKind.COORDINATOR:
-            return Wait("sitemap", "waiting", _unowned(one, "No coordinator holds it"), reverse("coordinators"))
+            return Wait("sitemap", "waiting", _unowned(one, _("No coordinator holds it")), reverse("coordinators"))
         case WaitKind.AGENT:
-            who = f" on {shortened(one.agent)}" if one.agent else ""
-            tries = f", attempt {one.attempt}" if one.attempt > 1 else ""
             href = reverse("agent", args=[one.agent]) if one.agent else here
-            return Wait("loader-2", "running", f"{one.name} runs{who}{tries}, since", href, one.since_ms, beside)
+            return Wait("loader-2", "running", _runs(one), href, one.since_ms, beside)
         case WaitKind.QUEUE:
             return Wait("circle-dashed", "waiting", _queued(one), agents, one.since_ms, _queue_facts(one) or beside)
         case WaitKind.TYPE_PAUSED:
-            because = f" (“{one.paused_reason}”)" if one.paused_reason else ""
-            words = f"{one.name} waits: {one.paused_by or 'an operator'} has paused its type{because}, since"
+            said = {**moment, "who": one.paused_by or _("an operator"), "because": _because(one)}
+            words = _("%(name)s waits: %(who)s has paused its type%(because)s, since") % said
             return Wait("player-pause", "waiting", words, agents, one.since_ms, _queue_facts(one))
         case WaitKind.NO_AGENT:
             return Wait("robot", "failed", _no_agent(one), agents, one.since_ms, _queue_facts(one))
         case WaitKind.BACKOFF:
-            words = f"{one.name} failed at attempt {one.attempt} and is tried again"
+            words = _("%(name)s failed at attempt %(attempt)s and is tried again") % {**moment, "attempt": one.attempt}
             return Wait("refresh", "waiting", words, here, one.until_ms, beside)
         case WaitKind.PERSON:
             who = claims.get(one.escalation_id, "")
-            words = f"{one.name} waits for {who}, who has claimed it," if who else f"{one.name} waits for a person"
+            words = _("%(name)s waits for a person since") % moment
+            if who:
+                words = _("%(name)s waits for %(who)s, who has claimed it, since") % {**moment, "who": who}
             href = reverse("escalation", args=[one.escalation_id]) if one.escalation_id else here
-            return Wait("user-exclamation", "human", f"{words} since", href, one.since_ms)
+            return Wait("user-exclamation", "human", words, href, one.since_ms)
         case WaitKind.SIGNAL:
-            limit = " until" if one.until_ms else ""
-            return Wait("bell", "waiting", f"Waits for the signal {one.name}{limit}", here, one.until_ms, beside)
+            words = _("Waits for the signal %(name)s until") if one.until_ms else _("Waits for the signal %(name)s")
+            return Wait("bell", "waiting", words % moment, here, one.until_ms, beside)
         case WaitKind.CHILD:
             href = reverse("workflow", args=[one.child_id]) if one.child_id else here
-            return Wait("git-fork", "waiting", f"Waits for its child {one.name}, since", href, one.since_ms, beside)
+            return Wait(
+                "git-fork", "waiting", _("Waits for its child %(name)s, since") % moment, href, one.since_ms, beside
+            )
         case _:
-            return Wait("clock-pause", "waiting", f"The timer {one.name} goes off", here, one.until_ms, beside)
+            return Wait("clock-pause", "waiting", _("The timer %(name)s goes off") % moment, here, one.until_ms, beside)
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def _beside(count: int) -> str:
+    words = ngettext(
+        "run() goes on when %(count)s other step of its gather end, too",
+        "run() goes on when %(count)s other steps of its gather end, too",
+        count,
+    )
+    return words % {"count": count}
+
+
+def _because(one: WaitReason) -> str:
+    return _(" (“%(reason)s”)") % {"reason": one.paused_reason} if one.paused_reason else ""
+
+
+def _runs(one: WaitReason) -> str:
+    said = {"name": one.name, "agent": shortened(one.agent), "attempt": one.attempt}
+    if one.agent and one.attempt > 1:
+        return _("%(name)s runs on %(agent)s, attempt %(attempt)s, since") % said
+    if one.agent:
+        return _("%(name)s runs on %(agent)s, since") % said
+    if one.attempt > 1:
+        return _("%(name)s runs, attempt %(attempt)s, since") % said
+    return _("%(name)s runs, since") % said
 
 
 def _unowned(one: WaitReason, begin: str) -> str:
+    said = {"begin": begin, "count": number(one.ahead)}
     if not one.hosts:
-        return f"{begin}, and none is alive: start one with manage.py run_coordinator"
-    ahead = f", {one.ahead:,}{' or more' if one.ahead >= 1_000 else ''} before it in the line" if one.ahead else ""
-    return f"{begin}{ahead}"
+        return _("%(begin)s, and none is alive: start one with manage.py run_coordinator") % said
+    if one.ahead >= 1_000:
+        return _("%(begin)s, %(count)s or more before it in the line") % said
+    return _("%(begin)s, %(count)s before it in the line") % said if one.ahead else begin
 
 
 def _queued(one: WaitReason) -> str:
+    said = {"name": one.name, "agent": shortened(one.target), "count": one.able}
     if one.target:
-        return f"{one.name} waits in the queue of {shortened(one.target)}, since"
+        return _("%(name)s waits in the queue of %(agent)s, since") % said
+    if one.able == 1 and one.busy >= one.able:
+        return _("%(name)s waits: the only agent that can do it is busy, since") % said
     if one.able and one.busy >= one.able:
-        who = "the only agent that can do it is" if one.able == 1 else f"all {one.able} agents that can do it are"
-        return f"{one.name} waits: {who} busy, since"
-    return f"{one.name} waits for a free agent, since"
+        return _("%(name)s waits: all %(count)s agents that can do it are busy, since") % said
+    return _("%(name)s waits for a free agent, since") % said
 
 
 def _no_agent(one: WaitReason) -> str:
     wanted = ", ".join(f"{name} {value}" for name, value in one.requires.items())
+    said = {"name": one.name, "agents": counted(one.unfit, "agent"), "wanted": wanted}
     if one.unfit and wanted:
-        return f"{one.name} waits: of {_counted(one.unfit, 'agent')} for it none has {wanted}, since"
+        return _("%(name)s waits: of %(agents)s for it none has %(wanted)s, since") % said
     if one.draining:
-        return f"{one.name} waits: every agent that can do it is draining, since"
+        return _("%(name)s waits: every agent that can do it is draining, since") % said
     if one.silent:
-        return f"{one.name} waits: every agent that can do it is silent, since"
-    return f"{one.name} waits: no capable agent is registered, since"
+        return _("%(name)s waits: every agent that can do it is silent, since") % said
+    return _("%(name)s waits: no capable agent is registered, since") % said
 
 
 def _queue_facts(one: WaitReason) -> str:
     if not one.waiting:
         return ""
-    oldest = f", the oldest for {duration(one.oldest_wait_ms)}" if one.oldest_wait_ms else ""
-    return f"{_counted(one.waiting, 'task')} of its type wait{'s' if one.waiting == 1 else ''}{oldest}"
+    words = ngettext("%(count)s task of its type waits", "%(count)s tasks of its type wait", one.waiting)
+    facts = words % {"count": one.waiting}
+    if one.oldest_wait_ms:
+        return _("%(facts)s, the oldest for %(time)s") % {"facts": facts, "time": duration(one.oldest_wait_ms)}
+    return facts

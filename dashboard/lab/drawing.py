@@ -7,7 +7,9 @@ from typing import Any
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
+from dashboard.retelling import retold
 from dashboard.wording import brief_duration, duration
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM, LANE = 760, 12, 28, 34, 26, 7
@@ -31,7 +33,8 @@ def draw(figures: dict[str, Any], running: bool) -> str:
         '<svg class="lab-course" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}</svg>',
         WIDTH,
         height,
-        f"Course of {len(rows)} interrupted workflows or tasks over {duration(end)} from the kill",
+        _("Course of %(count)s interrupted workflows or tasks over %(time)s from the kill")
+        % {"count": len(rows), "time": duration(end)},
         _axis(end, height),
         lanes,
         _marks(marks, end, height),
@@ -56,13 +59,13 @@ def _axis(end: float, height: int) -> SafeString:
 
 
 def _marks(marks: list[dict[str, Any]], end: float, height: int) -> SafeString:
-    found = [{"at": 0.0, "words": "killed", "tone": "failed"}, *marks]
+    found = [{"at": 0.0, "words": _("killed"), "tone": "failed"}, *marks]
     return format_html_join(
         "",
         '<line class="lab-mark tone-{1}" x1="{0}" x2="{0}" y1="{2}" y2="{3}"/><text class="lab-word tone-{1}" x="{0}"'
         ' y="{4}">{5}</text>',
         (
-            (x, mark["tone"], TOP - 8, height - BOTTOM, y, mark["words"])
+            (x, mark["tone"], TOP - 8, height - BOTTOM, y, retold(mark["words"]))
             for mark, x, y in ((mark, _x(mark["at"], end), _row(mark, end)) for mark in found)
         ),
     )
@@ -101,9 +104,9 @@ def _dot(at: float, y: float, end: float, tone: str) -> SafeString:
 def _words(row: dict[str, Any]) -> str:
     said = [row["id"]]
     if row["lost"]:
-        said.append("lost")
+        said.append(_("lost"))
     if row["taken"] is not None:
-        said.append(f"taken up after {duration(row['taken'])}")
+        said.append(_("taken up after %(time)s") % {"time": duration(row["taken"])})
     if row["next"] is not None:
-        said.append(f"went on after {duration(row['next'])}")
+        said.append(_("went on after %(time)s") % {"time": duration(row["next"])})
     return ", ".join(said)

@@ -11,6 +11,8 @@ import signal
 import subprocess
 from collections.abc import Callable
 
+from django.utils.translation import gettext as _
+
 from coordination import client as core
 from coordination.domain import HostView
 
@@ -34,9 +36,13 @@ def sibling(pid: int) -> None:
     """
     supervisor = os.getppid()
     if supervisor <= 1:
-        raise Refused("This web process has no supervisor that would start again what is killed. Nothing was killed.")
+        raise Refused(
+            _("This web process has no supervisor that would start again what is killed. Nothing was killed.")
+        )
     if pid <= 1 or pid == os.getpid() or parent_of(pid) != supervisor:
-        raise Refused(f"Process {pid} was not started by the supervisor of this console. Nothing was killed.")
+        raise Refused(
+            _("Process %(pid)s was not started by the supervisor of this console. Nothing was killed.") % {"pid": pid}
+        )
 
 
 def child(pid: int) -> None:
@@ -46,7 +52,7 @@ def child(pid: int) -> None:
         Refused: It was not.
     """
     if pid <= 1 or parent_of(pid) != os.getpid():
-        raise Refused(f"Process {pid} was not started by this experiment. Nothing was killed.")
+        raise Refused(_("Process %(pid)s was not started by this experiment. Nothing was killed.") % {"pid": pid})
 
 
 def kill(pid: int, check: Callable[[int], None]) -> None:
@@ -67,7 +73,7 @@ def kill(pid: int, check: Callable[[int], None]) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise Refused(f"Process {pid} cannot be killed: {error}.") from None
+        raise Refused(_("Process %(pid)s cannot be killed: %(error)s.") % {"pid": pid, "error": error}) from None
 
 
 def busiest_host(owners: dict[str, int]) -> HostView:
@@ -81,7 +87,7 @@ def busiest_host(owners: dict[str, int]) -> HostView:
         if owner in hosts:
             sibling(hosts[owner].pid)
             return hosts[owner]
-    raise Refused("No coordinator host holds work of this experiment. Nothing was killed.")
+    raise Refused(_("No coordinator host holds work of this experiment. Nothing was killed."))
 
 
 def server() -> int:

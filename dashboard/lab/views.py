@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET
 
 from dashboard.lab import drawing, runs, words
@@ -28,20 +30,20 @@ class Button(NamedTuple):
 
 BUTTONS = (
     Button(
-        LabRun.HOST, "sitemap", "Kill a coordinator host",
-        "The one that holds most of the work. Its peers notice, and go on from the checkpoints.",
+        LabRun.HOST, "sitemap", gettext_noop("Kill a coordinator host"),
+        gettext_noop("The one that holds most of the work. Its peers notice, and go on from the checkpoints."),
     ),
     Button(
-        LabRun.AGENT, "robot", "Kill an agent",
-        "One of two that work for the experiment. The other gets its unfinished tasks.",
+        LabRun.AGENT, "robot", gettext_noop("Kill an agent"),
+        gettext_noop("One of two that work for the experiment. The other gets its unfinished tasks."),
     ),
     Button(
-        LabRun.SERVER, "server", "Kill the Redis server",
-        "Everything stands still until it is back with what it had written down.",
+        LabRun.SERVER, "server", gettext_noop("Kill the Redis server"),
+        gettext_noop("Everything stands still until it is back with what it had written down."),
     ),
     Button(
-        LabRun.CENTRAL, "scale", "Kill a central brain",
-        "The same work led by one process that keeps all state in its memory, on a server of its own.",
+        LabRun.CENTRAL, "scale", gettext_noop("Kill a central brain"),
+        gettext_noop("The same work led by one process that keeps all state in its memory, on a server of its own."),
     ),
 )  # fmt: skip
 
@@ -56,7 +58,7 @@ class Shown(NamedTuple):
 
 
 def _shown(run: LabRun, drawn: bool = False) -> Shown:
-    name = next(button.name for button in BUTTONS if button.kind == run.kind)
+    name = _(next(button.name for button in BUTTONS if button.kind == run.kind))
     course = drawing.draw(run.figures, run.state == LabRun.RUNNING) if drawn else ""
     return Shown(run, name, words.sentence(run), course)
 
@@ -70,7 +72,7 @@ def _context(visit: Visit) -> dict[str, Any]:
     recent = list(LabRun.objects.order_by("-pk")[:9])
     ours, theirs = _latest(LabRun.HOST), _latest(LabRun.CENTRAL)
     return {
-        "buttons": BUTTONS,
+        "buttons": [one._replace(name=_(one.name), words=_(one.words)) for one in BUTTONS],
         "count": WORKFLOWS,
         "now": _shown(recent[0], drawn=True) if recent else None,
         "past": [_shown(run) for run in recent[1:]],
@@ -108,7 +110,7 @@ def start(request: HttpRequest) -> HttpResponse:
     """Begin an experiment."""
     kind = request.POST.get("kind", "")
     if kind not in LabRun.KINDS:
-        messages.error(request, "There is no such experiment.")
+        messages.error(request, _("There is no such experiment."))
         return redirect("lab")
     try:
         runs.start(request.user, kind, request)

@@ -4,51 +4,64 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from dashboard.lab.models import LabRun
-from dashboard.wording import duration, plural
+from dashboard.retelling import retold
+from dashboard.wording import counted, duration
 
 
 def sentence(run: LabRun) -> str:
     """The outcome in words; what goes on while it is not known yet."""
     found = run.figures
     if run.state == LabRun.FAILED:
-        return str(run.lines[-1][1]) if run.lines else "It did not begin."
+        return retold(str(run.lines[-1][1]) if run.lines else "It did not begin.")
     if not found:
-        return "Work is being started; then something is killed."
+        return _("Work is being started; then something is killed.")
     if run.state == LabRun.RUNNING:
-        return f"{found['completed']} of {plural(found['count'], 'workflow')} have come to their end so far."
+        said = {"done": found["completed"], "all": counted(found["count"], "workflow")}
+        return _("%(done)s of %(all)s have come to their end so far.") % said
     if run.kind == LabRun.CENTRAL:
-        return (
-            f"The brain was killed with {plural(found['interrupted'], 'workflow')} in its memory. It lost"
-            f" {found['lost']} of them and {plural(found['thrown'], 'finished step')}. All were done"
-            f" {duration(found['all_ms'])} after the kill, because somebody submitted them again."
+        words = _(
+            "The brain was killed with %(held)s in its memory. It lost %(lost)s of them and %(thrown)s. All were done"
+            " %(time)s after the kill, because somebody submitted them again."
         )
+        return words % {
+            "held": counted(found["interrupted"], "workflow"),
+            "lost": found["lost"],
+            "thrown": counted(found["thrown"], "finished step"),
+            "time": duration(found["all_ms"]),
+        }
     return f"{_went_on(run.kind, found)} {_losses(found)}"
 
 
 def _went_on(kind: str, found: dict[str, Any]) -> str:
     taken, after = found["taken"], found["next"]
     if not found["rows"] or after is None:
-        return "The kill interrupted nothing."
-    last = duration(after["max"])
+        return _("The kill interrupted nothing.")
+    last, many = duration(after["max"]), found["interrupted"]
     if kind == LabRun.HOST and taken:
-        return (
-            f"The host held {plural(found['interrupted'], 'workflow')}. Others took the last of them up after"
-            f" {duration(taken['max'])}, and each had gone on to its next step after {last}."
+        words = _(
+            "The host held %(held)s. Others took the last of them up after %(taken)s, and each had gone on to its"
+            " next step after %(last)s."
         )
+        return words % {"held": counted(many, "workflow"), "taken": duration(taken["max"]), "last": last}
     if kind == LabRun.AGENT:
-        return f"The agent was at {plural(found['interrupted'], 'task')}. Another had done the last after {last}."
+        words = _("The agent was at %(held)s. Another had done the last after %(last)s.")
+        return words % {"held": counted(many, "task"), "last": last}
     answers = next((mark["at"] for mark in found["marks"]), 0.0)
-    return (
-        f"The server answered again after {duration(answers)}, and all {found['interrupted']} workflows"
-        f" had gone on after {last}."
-    )
+    words = _("The server answered again after %(time)s, and all %(count)s workflows had gone on after %(last)s.")
+    return words % {"time": duration(answers), "count": many, "last": last}
 
 
 def _losses(found: dict[str, Any]) -> str:
-    lost = "Nothing was lost" if not found["lost"] else f"{plural(found['lost'], 'workflow')} did not end in time"
-    again = "no finished step ran again" if not found["again"] else f"{plural(found['again'], 'step')} ran twice"
-    return f"{lost}, and {again}."
+    lost = _("Nothing was lost")
+    if found["lost"]:
+        lost = _("%(what)s did not end in time") % {"what": counted(found["lost"], "workflow")}
+    again = _("no finished step ran again")
+    if found["again"]:
+        again = _("%(what)s ran twice") % {"what": counted(found["again"], "step")}
+    return _("%(lost)s, and %(again)s.") % {"lost": lost, "again": again}
 
 
 def comparison(ours: LabRun | None, theirs: LabRun | None) -> list[tuple[str, str, str]]:
@@ -59,15 +72,15 @@ def comparison(ours: LabRun | None, theirs: LabRun | None) -> list[tuple[str, st
     back = next((mark["at"] for mark in there.get("marks", ())), None)
     taken, after = here.get("taken"), here.get("next")
     return [
-        ("Workflows in flight", _count(here, "count"), _count(there, "count")),
-        ("Interrupted by the kill", _count(here, "interrupted"), _count(there, "interrupted")),
-        ("Noticed, or running again", duration(noticed), duration(back)),
-        ("Taken up by another, the middle one", _spread(taken, "p50"), _never(there)),
-        ("Taken up by another, the last one", _spread(taken, "max"), _never(there)),
-        ("At its next step, the last one", _spread(after, "max"), _never(there)),
-        ("Workflows lost", _count(here, "lost"), _count(there, "lost")),
-        ("Finished steps thrown away or run again", _count(here, "again"), _count(there, "thrown")),
-        ("Who had to do something", "nobody" if here else "–", "the submitter" if there else "–"),
+        (_("Workflows in flight"), _count(here, "count"), _count(there, "count")),
+        (_("Interrupted by the kill"), _count(here, "interrupted"), _count(there, "interrupted")),
+        (_("Noticed, or running again"), duration(noticed), duration(back)),
+        (_("Taken up by another, the middle one"), _spread(taken, "p50"), _never(there)),
+        (_("Taken up by another, the last one"), _spread(taken, "max"), _never(there)),
+        (_("At its next step, the last one"), _spread(after, "max"), _never(there)),
+        (_("Workflows lost"), _count(here, "lost"), _count(there, "lost")),
+        (_("Finished steps thrown away or run again"), _count(here, "again"), _count(there, "thrown")),
+        (_("Who had to do something"), _("nobody") if here else "–", _("the submitter") if there else "–"),
     ]
 
 
@@ -80,4 +93,4 @@ def _spread(found: dict[str, float] | None, name: str) -> str:
 
 
 def _never(found: dict[str, Any]) -> str:
-    return "never" if found.get("lost") else "–"
+    return _("never") if found.get("lost") else "–"

@@ -14,6 +14,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from agents import addresses
 from coordination.domain import Reason
@@ -33,9 +34,11 @@ def add_channel(
     """
     name, target = name.strip(), target.strip()
     if not name:
-        raise BadRequest("Give the channel a name.")
+        raise BadRequest(_("Give the channel a name."))
     if kind not in Channel.KINDS:
-        raise BadRequest(f"A channel is one of {', '.join(Channel.KINDS)}, not {kind!r}.")
+        raise BadRequest(
+            _("A channel is one of %(names)s, not %(kind)s.") % {"names": ", ".join(Channel.KINDS), "kind": repr(kind)}
+        )
     _check_target(kind, target)
     secret = f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}" if kind == "webhook" else ""
     try:
@@ -46,7 +49,7 @@ def add_channel(
             after = {"kind": kind, "approvals": approvals}
             audit.record(user, "channel.create", ("channel", name), after=after, request=request)
     except IntegrityError:
-        raise BadRequest(f"There is already a channel with the name {name!r}.") from None
+        raise BadRequest(_("There is already a channel with the name %(name)s.") % {"name": repr(name)}) from None
     return channel
 
 
@@ -57,9 +60,9 @@ def _check_target(kind: str, target: str) -> None:
             for part in parts:
                 validate_email(part)
         except ValidationError:
-            raise BadRequest(f"{target!r} is no list of e-mail addresses.") from None
+            raise BadRequest(_("%(target)s is no list of e-mail addresses.") % {"target": repr(target)}) from None
         if not parts:
-            raise BadRequest("Give at least one e-mail address.")
+            raise BadRequest(_("Give at least one e-mail address."))
     elif kind in ("slack", "webhook"):
         try:
             async_to_sync(addresses.check)(target, sending.address_policy())
@@ -118,13 +121,13 @@ def save_policy(
     """
     name = name.strip()
     if not name:
-        raise BadRequest("Give the policy a name.")
+        raise BadRequest(_("Give the policy a name."))
     if priority not in Policy.PRIORITIES:
-        raise BadRequest(f"A priority is one of {', '.join(Policy.PRIORITIES)}.")
+        raise BadRequest(_("A priority is one of %(names)s.") % {"names": ", ".join(Policy.PRIORITIES)})
     if reason and reason not in set(Reason):
-        raise BadRequest(f"{reason!r} is no reason of an escalation.")
+        raise BadRequest(_("%(reason)s is no reason of an escalation.") % {"reason": repr(reason)})
     if not 0 < acknowledge_s <= resolve_s:
-        raise BadRequest("The time to look at it must be above zero, and at most the time to resolve it.")
+        raise BadRequest(_("The time to look at it must be above zero, and at most the time to resolve it."))
     before = shown(policy) if policy else None
     made = policy or Policy()
     made.name, made.workflow_type, made.reason, made.priority = (
@@ -145,7 +148,7 @@ def save_policy(
             action = "policy.change" if policy else "policy.create"
             audit.record(user, action, ("policy", made.name), before=before, after=shown(made), request=request)
     except IntegrityError:
-        raise BadRequest(f"There is already a policy with the name {name!r}.") from None
+        raise BadRequest(_("There is already a policy with the name %(name)s.") % {"name": repr(name)}) from None
     return made
 
 

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from coordination.domain import Reason
@@ -71,7 +72,7 @@ def acknowledge(request: HttpRequest, incident_id: str) -> HttpResponse:
     incident = get_object_or_404(Incident.objects.select_related("policy"), pk=incident_id, closed_at=None)
     chain.acknowledge(incident, str(request.user))
     audit.record(request.user, "incident.acknowledge", ("incident", str(incident.pk)), request=request)
-    messages.success(request, "You are on it: nobody further is told for now.")
+    messages.success(request, _("You are on it: nobody further is told for now."))
     seen = request.POST.get("escalation", "").replace("\x00", "")
     if Escalation.objects.filter(pk=seen, fingerprint=incident.fingerprint).exists():
         return redirect("escalation", escalation_id=seen)
@@ -93,7 +94,7 @@ def add_channel(request: HttpRequest) -> HttpResponse:
         return PAGE.respond(request, {"channel_fault": str(error), "channel": given})
     if channel.secret:
         return PAGE.respond(request, {"new_channel": channel})
-    messages.success(request, f"The channel “{channel.name}” is ready. Send it a test.")
+    messages.success(request, _("The channel “%(channel)s” is ready. Send it a test.") % {"channel": channel.name})
     return redirect("notices")
 
 
@@ -106,16 +107,20 @@ def change_channel(request: HttpRequest, channel_id: int) -> HttpResponse:
         case "test":
             sent = manage.test_channel(request.user, channel, request)
             if sent.state == "delivered" or channel.kind == "browser":
-                messages.success(request, f"A test is on its way to “{channel.name}”.")
+                messages.success(request, _("A test is on its way to “%(channel)s”.") % {"channel": channel.name})
             else:
-                messages.error(request, f"The test did not reach “{channel.name}”: {sent.error}")
+                messages.error(
+                    request,
+                    _("The test did not reach “%(channel)s”: %(error)s")
+                    % {"channel": channel.name, "error": sent.error},
+                )
         case "on" | "off" as wanted:
             manage.switch_channel(request.user, channel, "enabled", wanted == "on", request)
         case "tell-approvals" | "spare-approvals" as wanted:
             manage.switch_channel(request.user, channel, "approvals", wanted == "tell-approvals", request)
         case "delete":
             manage.delete_channel(request.user, channel, request)
-            messages.success(request, f"The channel “{channel.name}” is gone.")
+            messages.success(request, _("The channel “%(channel)s” is gone.") % {"channel": channel.name})
     return redirect("notices")
 
 
@@ -133,11 +138,11 @@ def save_policy(request: HttpRequest) -> HttpResponse:
             workflow_type=given.get("workflow_type", "*"),
             reason=given.get("reason", ""),
             priority=given.get("priority", "normal"),
-            acknowledge_s=_seconds(given.get("acknowledge_min", ""), "The time to look at it"),
-            resolve_s=_seconds(given.get("resolve_min", ""), "The time to resolve it"),
+            acknowledge_s=_seconds(given.get("acknowledge_min", ""), _("The time to look at it")),
+            resolve_s=_seconds(given.get("resolve_min", ""), _("The time to resolve it")),
             levels=[
                 (
-                    _seconds(given.get(f"after_{number}", "") or "0", f"Level {number}"),
+                    _seconds(given.get(f"after_{number}", "") or "0", _("Level %(number)s") % {"number": number}),
                     [int(key) for key in given.getlist(f"channels_{number}") if key.isdecimal()],
                 )
                 for number in range(1, LEVELS + 1)
@@ -146,7 +151,7 @@ def save_policy(request: HttpRequest) -> HttpResponse:
         )
     except BadRequest as error:
         return PAGE.respond(request, {"policy_fault": str(error), "policy": given})
-    messages.success(request, "The policy is saved.")
+    messages.success(request, _("The policy is saved."))
     return redirect("notices")
 
 
@@ -154,9 +159,11 @@ def _seconds(minutes: str, what: str) -> int:
     try:
         found = round(float(minutes) * 60)
     except (ValueError, OverflowError):
-        raise BadRequest(f"{what} takes a number of minutes, not {minutes!r}.") from None
+        raise BadRequest(
+            _("%(what)s takes a number of minutes, not %(minutes)s.") % {"what": what, "minutes": repr(minutes)}
+        ) from None
     if not 0 <= found <= 30 * 86_400:
-        raise BadRequest(f"{what} takes minutes from 0 to {30 * 1440}.")
+        raise BadRequest(_("%(what)s takes minutes from 0 to %(value)s.") % {"what": what, "value": 30 * 1440})
     return found
 
 
@@ -166,7 +173,7 @@ def delete_policy(request: HttpRequest, policy_id: int) -> HttpResponse:
     """Take a policy away."""
     policy = get_object_or_404(Policy, pk=policy_id)
     manage.delete_policy(request.user, policy, request)
-    messages.success(request, f"The policy “{policy.name}” is gone.")
+    messages.success(request, _("The policy “%(policy)s” is gone.") % {"policy": policy.name})
     return redirect("notices")
 
 

@@ -23,6 +23,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
 from coordination.errors import BadRequest
@@ -108,7 +109,7 @@ def prove_app(request: HttpRequest, code: str) -> list[str]:
     with context.request_context(request):
         secret = request.session.get(totp.SECRET_SESSION_KEY)
         if not secret or not totp.validate_totp_code(secret, code.replace(" ", "")):
-            raise WrongFactor("This code does not fit. Wait for the next one, and check the clock of your device.")
+            raise WrongFactor(_("This code does not fit. Wait for the next one, and check the clock of your device."))
         with transaction.atomic():
             Authenticator.objects.filter(user=_user(request), type=_TOTP).delete()
             totp.TOTP.activate(_user(request), secret)
@@ -145,9 +146,9 @@ def prove_passkey(request: HttpRequest, name: str, credential: str) -> list[str]
             webauthn.parse_registration_response(given)
             webauthn.complete_registration(given)
         except (ValueError, TypeError, KeyError, ValidationError):
-            raise WrongFactor("The browser made no passkey that can be used. Try again.") from None
+            raise WrongFactor(_("The browser made no passkey that can be used. Try again.")) from None
         with transaction.atomic():
-            made = webauthn.WebAuthn.add(_user(request), name.strip()[:60] or "Passkey", given)
+            made = webauthn.WebAuthn.add(_user(request), name.strip()[:60] or _("Passkey"), given)
             audit.record(
                 request.user, "user.factor_add", _target(request), after={"kind": "passkey", "name": made.name},
                 request=request,
@@ -211,7 +212,7 @@ def check_code(request: HttpRequest, user: User, code: str) -> bool:
             try:
                 fits = bool(plain) and row.wrap().validate_code(plain)
             except RedisError:
-                raise WrongFactor("Redis does not answer. Use a passkey or a recovery code.") from None
+                raise WrongFactor(_("Redis does not answer. Use a passkey or a recovery code.")) from None
             if fits:
                 row.record_usage()
                 return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext as _
 
 
 class SignIn(models.Model):
@@ -21,3 +22,9 @@ class SignIn(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} from {self.address}"
+
+    @property
+    def browser_said(self) -> str:
+        """The browser in the reader's language."""
+        browser, between, system = self.browser.partition(" on ")
+        return _("%(browser)s on %(system)s") % {"browser": browser, "system": system} if between else browser

@@ -10,6 +10,7 @@ from django.contrib.auth import login
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -71,7 +72,7 @@ def app(request: HttpRequest) -> HttpResponse:
         codes = factors.prove_app(request, request.POST["code"])
     except BadRequest as error:
         return _page(request, fault=str(error), confirm_for="app")
-    return _page(request, recovery_codes=codes, said="From now on you sign in with a code of your app.")
+    return _page(request, recovery_codes=codes, said=_("From now on you sign in with a code of your app."))
 
 
 @require_POST
@@ -94,7 +95,7 @@ def passkey(request: HttpRequest) -> HttpResponse:
         codes = factors.prove_passkey(request, request.POST.get("name", ""), request.POST.get("credential", ""))
     except BadRequest as error:
         return _page(request, fault=str(error))
-    return _page(request, recovery_codes=codes, said="The passkey is yours: you can sign in with it.")
+    return _page(request, recovery_codes=codes, said=_("The passkey is yours: you can sign in with it."))
 
 
 @post_only("profile")
@@ -119,7 +120,7 @@ def sign_out_there(request: HttpRequest, sign_in_id: int) -> HttpResponse:
     """End one of one's own sessions."""
     row = get_object_or_404(SignIn, pk=sign_in_id, user=_person(request))
     sessions.end(row, request.user, request)
-    messages.success(request, f"{row.browser} is signed out.")
+    messages.success(request, _("%(browser)s is signed out.") % {"browser": row.browser_said})
     return redirect("profile")
 
 
@@ -134,7 +135,10 @@ def reset(request: HttpRequest, user_id: int) -> HttpResponse:
         messages.error(request, str(error))
         return redirect("settings")
     factors.remove_all(person, request.user, request)
-    messages.success(request, f"{person.get_username()} signs in without a second factor until there is a new one.")
+    messages.success(
+        request,
+        _("%(who)s signs in without a second factor until there is a new one.") % {"who": person.get_username()},
+    )
     return redirect("settings")
 
 
@@ -187,7 +191,7 @@ def second(request: HttpRequest) -> HttpResponse:
                 login(request, user, BACKEND)
                 return redirect(onward)
             accounts.count_failure(keys)
-            fault = why or "This is not right. Take the code that is shown now, or an unused recovery code."
+            fault = why or _("This is not right. Take the code that is shown now, or an unused recovery code.")
             status = 401
     has = factors.of(user)
     context = {
@@ -220,7 +224,7 @@ def passkey_login(request: HttpRequest) -> HttpResponse:
     user = factors.check_passkey(request, request.POST.get("credential", ""))
     if user is None:
         accounts.count_failure(keys)
-        messages.error(request, "This passkey is not known here. Sign in by name and password.")
+        messages.error(request, _("This passkey is not known here. Sign in by name and password."))
         return redirect("login")
     audit.record(user, "login.passkey", ("user", str(user.pk)), request=request)
     login(request, user, BACKEND)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from django.db.models import CharField, F, FloatField, Max, Sum
 from django.db.models.functions import Cast, NullIf, Substr
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from dashboard.models import Sample
 
@@ -32,7 +33,7 @@ SPANS = {
         Span("30m", "30 min", 1_800, 10, 18),
         Span("3h", "3 h", 3 * 3_600, 60, 16),
         Span("24h", "24 h", 24 * 3_600, 600, 15, 60.0),
-        Span("14d", "14 days", 14 * 86_400, 3_600, 13, 300.0),
+        Span("14d", gettext_noop("14 days"), 14 * 86_400, 3_600, 13, 300.0),
     )
 }
 DEFAULT = SPANS["30m"]

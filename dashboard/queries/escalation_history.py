@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from dashboard import differences
 from dashboard.bulk_models import Disposition
@@ -29,17 +30,27 @@ class Happening(NamedTuple):
 
 def history(row: Escalation) -> list[Happening]:
     """Everything that happened to it, oldest first."""
-    found = [Happening(row.opened_at, "", "user-exclamation", "human", "Opened")]
+    found = [Happening(row.opened_at, "", "user-exclamation", "human", _("Opened"))]
     entries = AuditEntry.objects.filter(object_type="escalation", object_id=row.pk).order_by("pk")
     found += [_told(entry) for entry in entries[:MOST]]
     if row.state == "withdrawn":
-        found.append(Happening(row.resolved_at, "", "ban", "idle", "Withdrawn: its workflow ended without it"))
+        found.append(Happening(row.resolved_at, "", "ban", "idle", _("Withdrawn: its workflow ended without it")))
     elif row.state == "resolved":
         by = row.resolved_by
-        found.append(Happening(row.resolved_at, by, "check", "running", f"Taken by the workflow: {_lower(row.action)}"))
+        found.append(
+            Happening(
+                row.resolved_at,
+                by,
+                "check",
+                "running",
+                _("Taken by the workflow: %(action)s") % {"action": _lower(row.action)},
+            )
+        )
         if row.outcome:
             how = look(row.outcome)
-            found.append(Happening(None, "", how.icon, how.tone, f"Outcome: {how.words.lower()}"))
+            found.append(
+                Happening(None, "", how.icon, how.tone, _("Outcome: %(outcome)s") % {"outcome": how.words.lower()})
+            )
     return found
 
 
@@ -49,23 +60,23 @@ def _lower(action: str) -> str:
 
 
 _WORDS = {
-    "escalation.claim": ("hand-stop", "idle", "claimed it"),
-    "escalation.release": ("logout", "idle", "gave the claim back"),
-    "escalation.undo": ("history", "idle", "undid the decision; nothing was sent"),
-    "approval.request": ("hourglass-high", "waiting", "asked for approval"),
-    "approval.approve": ("shield-check", "done", "approved it"),
-    "approval.refuse": ("ban", "failed", "refused it"),
-    "approval.withdraw": ("history", "idle", "took the request back"),
-    "approval.expire": ("clock", "idle", "the request for approval expired"),
+    "escalation.claim": ("hand-stop", "idle", gettext_noop("claimed it")),
+    "escalation.release": ("logout", "idle", gettext_noop("gave the claim back")),
+    "escalation.undo": ("history", "idle", gettext_noop("undid the decision; nothing was sent")),
+    "approval.request": ("hourglass-high", "waiting", gettext_noop("asked for approval")),
+    "approval.approve": ("shield-check", "done", gettext_noop("approved it")),
+    "approval.refuse": ("ban", "failed", gettext_noop("refused it")),
+    "approval.withdraw": ("history", "idle", gettext_noop("took the request back")),
+    "approval.expire": ("clock", "idle", gettext_noop("the request for approval expired")),
 }
 
 
 def _told(entry: AuditEntry) -> Happening:
     before, after = _table(entry.before), _table(entry.after)
     if entry.action == "escalation.comment":
-        return Happening(entry.at, entry.actor, "file-text", "idle", "wrote", str(after.get("text", "")))
+        return Happening(entry.at, entry.actor, "file-text", "idle", _("wrote"), str(after.get("text", "")))
     if entry.action == "escalation.resolve":
-        words = f"decided: {_lower(str(after.get('action', '')))}"
+        words = _("decided: %(action)s") % {"action": _lower(str(after.get("action", "")))}
         changed: list[differences.Line] = []
         if "payload" in after and after["payload"] is not None:
             changed = differences.lines(before.get("input"), after["payload"])
@@ -74,7 +85,7 @@ def _told(entry: AuditEntry) -> Happening:
         words = _("recorded how it ends: %(outcome)s") % {"outcome": _outcome(str(after.get("outcome", "")))}
         return Happening(entry.at, entry.actor, "clipboard-list", "idle", words, str(after.get("note", "")))
     icon, tone, words = _WORDS.get(entry.action, ("circle-dot", "idle", entry.action.replace(".", " ")))
-    return Happening(entry.at, entry.actor, icon, tone, words, str(after.get("note", "")))
+    return Happening(entry.at, entry.actor, icon, tone, _(words), str(after.get("note", "")))
 
 
 def _outcome(name: str) -> str:

@@ -12,12 +12,14 @@ import msgspec
 from django.db.models import CharField, Count, Max, Min, Q, QuerySet
 from django.db.models.functions import Cast, Substr
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from coordination.domain import EscalationSnapshot, EscalationState, Reason
 from dashboard.models import Decision, Escalation
 from dashboard.queries.workflows import without_nul
 from dashboard.redaction import redact_json
 from dashboard.rows import frame
+from dashboard.wording import number
 
 COUNT_CAP = 10_000
 PAGE_ROWS = 50
@@ -119,8 +121,11 @@ class EscalationGroup:
         """How many are new, in words; by hours of the clock, the present one included."""
         recent, before = sum(self.trend[-2:]), sum(self.trend[-4:-2])
         if not any(self.trend):
-            return f"none in the last {TREND_HOURS} h"
-        return f"{recent:,} in the last 2 h, {before:,} in the 2 h before"
+            return _("none in the last %(hours)s h") % {"hours": TREND_HOURS}
+        return _("%(recent)s in the last 2 h, %(before)s in the 2 h before") % {
+            "recent": number(recent),
+            "before": number(before),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from coordination.domain import AgentView, AttemptView
@@ -28,7 +29,7 @@ def _context(visit: Visit) -> dict[str, Any]:
         return context
     detail = queries.workflow(sent, with_journal=False)
     if detail is None or detail.row.type != TYPE:
-        raise Http404(f"There is no test call {sent!r}.")
+        raise Http404(_("There is no test call %(sent)s.") % {"sent": repr(sent)})
     step = detail.steps[0] if detail.steps else None
     attempt = step.attempts[-1] if step and step.attempts else AttemptView(1)
     ended = attempt.finished_ms or (step.finished_ms if step else 0)
@@ -85,9 +86,11 @@ def test_call(request: HttpRequest, task_type: str) -> HttpResponse:
     if request.method == "POST" and more_rows:
         form.errors.clear()
     elif request.method == "POST":
-        fault = "Some fields need another look."
+        fault = _("Some fields need another look.")
         if chosen and not any(one.id == chosen and not one.draining for one in able):
-            fault = f"{chosen} takes no tasks of this type now. Choose another instance, or any."
+            fault = _("%(chosen)s takes no tasks of this type now. Choose another instance, or any.") % {
+                "chosen": chosen
+            }
         elif form.is_valid():
             call = {"task_type": task_type, "payload": form.value(), "agent": chosen}
             try:

@@ -9,6 +9,8 @@ import msgspec
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET
 
@@ -24,11 +26,11 @@ from dashboard.views.posting import post_only
 
 # how long a resumed type may take until it has all its slots back, in s
 RAMPS = (
-    ("0", "all slots at once"),
-    ("30", "over 30 s"),
-    ("120", "over 2 min"),
-    ("600", "over 10 min"),
-    ("1800", "over 30 min"),
+    ("0", gettext_noop("all slots at once")),
+    ("30", gettext_noop("over 30 s")),
+    ("120", gettext_noop("over 2 min")),
+    ("600", gettext_noop("over 10 min")),
+    ("1800", gettext_noop("over 30 min")),
 )
 
 
@@ -63,7 +65,7 @@ def _list_context(visit: Visit) -> dict[str, Any]:
         "load": sum(agent.load for agent in alive),
         "waiting": sum(queue.waiting for queue in now.queues),
         "remote": _remote() if now.connected else [],
-        "ramps": RAMPS,
+        "ramps": [(seconds, _(words)) for seconds, words in RAMPS],
         "most_causes": fleet.CAUSES,
     }
 
@@ -87,7 +89,8 @@ def _one_context(visit: Visit) -> dict[str, Any]:
     agent = next((one for one in _with_silent(now.agents) if one.id == instance), None)
     if agent is None and now.connected:
         raise Http404(
-            f"No agent instance {instance!r} is registered. Names of instances are never used twice; it has gone."
+            _("No agent instance %(instance)s is registered. Names of instances are never used twice; it has gone.")
+            % {"instance": repr(instance)}
         )
     return {"agent": agent, "instance": instance, "connected": now.connected}
 
@@ -133,7 +136,9 @@ def _act(request: HttpRequest, act: Callable[[], None], words: str, instance: st
 @operator_required
 def pause(request: HttpRequest, task_type: str) -> HttpResponse:
     """Stop agents from taking tasks of a type."""
-    words = f"{task_type} is paused. What runs goes on; what waits keeps waiting and uses up no attempt."
+    words = _("%(task_type)s is paused. What runs goes on; what waits keeps waiting and uses up no attempt.") % {
+        "task_type": task_type
+    }
     reason = request.POST.get("reason", "").strip()[:500]
     return _act(request, lambda: operations.pause_type(request.user, task_type, reason, request), words)
 
@@ -144,7 +149,12 @@ def resume(request: HttpRequest, task_type: str) -> HttpResponse:
     """Let agents take tasks of a type again, all at once or by and by."""
     ramp = request.POST.get("ramp_s", "")
     ramp_s = float(ramp) if ramp in dict(RAMPS) else 0.0
-    words = f"{task_type} goes on" + (f"; its slots come back over {wording.period(int(ramp_s))}." if ramp_s else ".")
+    words = _("%(task_type)s goes on.") % {"task_type": task_type}
+    if ramp_s:
+        words = _("%(task_type)s goes on; its slots come back over %(period)s.") % {
+            "task_type": task_type,
+            "period": wording.period(int(ramp_s)),
+        }
     return _act(request, lambda: operations.resume_type(request.user, task_type, request, ramp_s), words)
 
 
@@ -152,7 +162,7 @@ def resume(request: HttpRequest, task_type: str) -> HttpResponse:
 @operator_required
 def drain(request: HttpRequest, instance: str) -> HttpResponse:
     """Let an instance finish what it runs and take nothing new."""
-    words = "It finishes what it runs and takes nothing new."
+    words = _("It finishes what it runs and takes nothing new.")
     return _act(request, lambda: operations.drain_agent(request.user, instance, request), words, instance)
 
 
@@ -160,7 +170,7 @@ def drain(request: HttpRequest, instance: str) -> HttpResponse:
 @operator_required
 def undrain(request: HttpRequest, instance: str) -> HttpResponse:
     """Let an instance take tasks again."""
-    words = "It takes tasks again."
+    words = _("It takes tasks again.")
     return _act(request, lambda: operations.undrain_agent(request.user, instance, request), words, instance)
 
 
@@ -174,7 +184,7 @@ def _capabilities(text: str) -> dict[str, list[str]]:
     for line in text.splitlines():
         name, colon, values = line.partition(":")
         if line.strip() and not colon:
-            raise ValueError(f"“{line.strip()}” has no colon; write for example: kind: nda, lease")
+            raise ValueError(_("“%(line)s” has no colon; write for example: kind: nda, lease") % {"line": line.strip()})
         if name.strip():
             found[name.strip()] = _listed(values)
     return found
@@ -206,13 +216,15 @@ def register_remote(request: HttpRequest) -> HttpResponse:
     except (GanglionError, AgentError, ValueError) as error:
         fault = str(error)
         if fault.startswith(("invalid literal", "could not convert")):
-            fault = "Concurrency and time limit are numbers."
+            fault = _("Concurrency and time limit are numbers.")
         more = {"remote_form": said, "remote_fault": fault, "confirm": not accounts.is_fresh(request)}
         response = LIST.respond(request, more)
         response.status_code = 422
         return response
     messages.success(
-        request, f"{remote.name} is registered. A gateway worker runs its tasks from now on; try a test call."
+        request,
+        _("%(remote)s is registered. A gateway worker runs its tasks from now on; try a test call.")
+        % {"remote": remote.name},
     )
     return redirect("agents")
 
@@ -221,4 +233,8 @@ def register_remote(request: HttpRequest) -> HttpResponse:
 @admin_required
 def remove_remote(request: HttpRequest, name: str) -> HttpResponse:
     """Stop running a remote agent."""
-    return _act(request, lambda: operations.remove_remote(request.user, name, request), f"{name} is removed.")
+    return _act(
+        request,
+        lambda: operations.remove_remote(request.user, name, request),
+        _("%(name)s is removed.") % {"name": name},
+    )

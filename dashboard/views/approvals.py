@@ -8,6 +8,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from coordination.errors import BadRequest, DecisionConflict
@@ -71,7 +72,7 @@ def approve(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     except (approvals.ApprovalNotFound, BadRequest, DecisionConflict) as error:
         messages.warning(request, str(error))
     else:
-        messages.success(request, f"Approved: {ended.headline}")
+        messages.success(request, _("Approved: %(headline)s") % {"headline": ended.headline})
     return _back(request, ended)
 
 
@@ -85,7 +86,7 @@ def refuse(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     except (approvals.ApprovalNotFound, BadRequest, DecisionConflict) as error:
         messages.warning(request, str(error))
     else:
-        messages.info(request, f"Not approved: {ended.headline}")
+        messages.info(request, _("Not approved: %(headline)s") % {"headline": ended.headline})
     return _back(request, ended)
 
 

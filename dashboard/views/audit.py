@@ -9,6 +9,8 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET
 
 from dashboard import audit as log
@@ -18,19 +20,20 @@ from dashboard.queries import AuditFilter
 from dashboard.queries.audit import audit_rows
 from dashboard.roles import admin_required, viewer_required
 from dashboard.views.posting import post_only
+from dashboard.wording import number
 
 AREAS = (
-    ("", "Everything"),
-    ("escalation.", "Escalations"),
-    ("workflow.", "Workflows"),
-    ("agent.", "Agents"),
-    ("task_type.", "Task types"),
-    ("remote_agent.", "Remote agents"),
-    ("user.", "People"),
-    ("api_token.", "Tokens"),
-    ("login.", "Sign-ins"),
-    ("channel.", "Channels"),
-    ("policy.", "Policies"),
+    ("", gettext_noop("Everything")),
+    ("escalation.", gettext_noop("Escalations")),
+    ("workflow.", gettext_noop("Workflows")),
+    ("agent.", gettext_noop("Agents")),
+    ("task_type.", gettext_noop("Task types")),
+    ("remote_agent.", gettext_noop("Remote agents")),
+    ("user.", gettext_noop("People")),
+    ("api_token.", gettext_noop("Tokens")),
+    ("login.", gettext_noop("Sign-ins")),
+    ("channel.", gettext_noop("Channels")),
+    ("policy.", gettext_noop("Policies")),
 )
 
 
@@ -40,7 +43,7 @@ def _context(visit: Visit) -> dict[str, Any]:
     return {
         "filter": wanted,
         "rows": page.rows,
-        "areas": [(name, words, name == wanted.action) for name, words in AREAS],
+        "areas": [(name, _(words), name == wanted.action) for name, words in AREAS],
         "next_href": f"?{wanted.query(cursor=page.next)}" if page.next else "",
         "paged": "cursor" in visit.query,
     }
@@ -92,7 +95,15 @@ def verify(request: HttpRequest) -> HttpResponse:
     """Check the whole log against its hashes and say what was found."""
     verdict = log.verify()
     if verdict.intact:
-        messages.success(request, f"All {verdict.entries:,} entries are as they were written, and none is missing.")
+        messages.success(
+            request,
+            _("All %(entries)s entries are as they were written, and none is missing.")
+            % {"entries": number(verdict.entries)},
+        )
     else:
-        messages.error(request, f"The log is broken at entry {verdict.broken_at}: {verdict.why}.")
+        messages.error(
+            request,
+            _("The log is broken at entry %(broken_at)s: %(why)s.")
+            % {"broken_at": verdict.broken_at, "why": verdict.why},
+        )
     return redirect("audit")

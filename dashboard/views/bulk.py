@@ -12,7 +12,8 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext_noop as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET
 
 from coordination.errors import BadRequest, DecisionConflict
@@ -38,29 +39,52 @@ class Verb(NamedTuple):
 
 
 VERBS = {
-    "retry": Verb("Retry", "The same input, with a fresh set of attempts.", "refresh"),
-    "edit": Verb("Edit and retry", "The fields you name are changed in every input; the rest stays.", "edit"),
-    "supply": Verb("Supply the result", "Every step counts as done with the same result.", "send"),
-    "skip": Verb("Skip", "Every step returns the same default, or nothing.", "player-skip-forward"),
-    "reroute": Verb(_("Reroute"), _("Every step is tried again by another agent, with the same input."), "route"),
-    "restart": Verb(
-        _("Restart"), _("Every workflow begins anew from the step; what came before it is kept."), "history"
+    "retry": Verb(gettext_noop("Retry"), gettext_noop("The same input, with a fresh set of attempts."), "refresh"),
+    "edit": Verb(
+        gettext_noop("Edit and retry"),
+        gettext_noop("The fields you name are changed in every input; the rest stays."),
+        "edit",
     ),
-    "fail": Verb("Let fail", "Every step raises an error in run().", "circle-x", True),
-    "cancel": Verb("Cancel", "Running tasks are told, compensations run.", "ban", True),
-    "terminate": Verb("Terminate", "They end at once, and no compensation runs.", "circle-x", True),
-    "pause": Verb("Pause", "What runs is finished, nothing new begins.", "player-pause"),
-    "resume": Verb("Resume", "They go on where they were paused.", "player-play"),
-    "rerun": Verb("Run again", "A new workflow with the same input for each.", "refresh"),
-    "accepted": Verb("Accept as is", "The failure stands, and the ledger says who accepted it.", "check"),
-    "duplicate": Verb("Mark as duplicate", "The ledger names the failure that stands for them.", "copy"),
-    "superseded": Verb("Mark as superseded", "The ledger names what has taken their place.", "arrow-right"),
+    "supply": Verb(
+        gettext_noop("Supply the result"), gettext_noop("Every step counts as done with the same result."), "send"
+    ),
+    "skip": Verb(
+        gettext_noop("Skip"), gettext_noop("Every step returns the same default, or nothing."), "player-skip-forward"
+    ),
+    "reroute": Verb(
+        gettext_noop("Reroute"),
+        gettext_noop("Every step is tried again by another agent, with the same input."),
+        "route",
+    ),
+    "restart": Verb(
+        gettext_noop("Restart"),
+        gettext_noop("Every workflow begins anew from the step; what came before it is kept."),
+        "history",
+    ),
+    "fail": Verb(gettext_noop("Let fail"), gettext_noop("Every step raises an error in run()."), "circle-x", True),
+    "cancel": Verb(gettext_noop("Cancel"), gettext_noop("Running tasks are told, compensations run."), "ban", True),
+    "terminate": Verb(
+        gettext_noop("Terminate"), gettext_noop("They end at once, and no compensation runs."), "circle-x", True
+    ),
+    "pause": Verb(gettext_noop("Pause"), gettext_noop("What runs is finished, nothing new begins."), "player-pause"),
+    "resume": Verb(gettext_noop("Resume"), gettext_noop("They go on where they were paused."), "player-play"),
+    "rerun": Verb(gettext_noop("Run again"), gettext_noop("A new workflow with the same input for each."), "refresh"),
+    "accepted": Verb(
+        gettext_noop("Accept as is"), gettext_noop("The failure stands, and the ledger says who accepted it."), "check"
+    ),
+    "duplicate": Verb(
+        gettext_noop("Mark as duplicate"), gettext_noop("The ledger names the failure that stands for them."), "copy"
+    ),
+    "superseded": Verb(
+        gettext_noop("Mark as superseded"), gettext_noop("The ledger names what has taken their place."), "arrow-right"
+    ),
 }
 
 
 def verb(action: str) -> Verb:
     """The words of an action."""
-    return VERBS.get(action) or Verb(action.capitalize(), "", "bolt")
+    found = VERBS.get(action) or Verb(action.capitalize(), "", "bolt")
+    return found._replace(words=_(found.words), hint=_(found.hint))
 
 
 # --- the dry run --------------------------------------------------------------------------
@@ -185,7 +209,7 @@ def _page_number(text: str) -> int:
 def _progress(visit: Visit) -> dict[str, Any]:
     progress = queries.bulk_action(str(visit.kwargs["bulk_id"]))
     if progress is None:
-        raise Http404("There is no such bulk action. Those that are older than the history are deleted.")
+        raise Http404(_("There is no such bulk action. Those that are older than the history are deleted."))
     row = progress.row
     wanted = visit.query.get("item", "")
     wanted = wanted if wanted in ITEM_STATES else ""
@@ -214,7 +238,7 @@ def _notes(row: BulkAction, items: list[BulkItem]) -> dict[str, str]:
         return {}
     kinds = dict(Escalation.objects.filter(pk__in=sent).values_list("pk", "task_type"))
     idle = queries.without_agents(set(kinds.values()))
-    return {pk: "waiting: no capable agent" for pk, kind in kinds.items() if kind in idle}
+    return {pk: _("waiting: no capable agent") for pk, kind in kinds.items() if kind in idle}
 
 
 PAGE = register(

@@ -11,8 +11,10 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 
 from coordination.errors import TryAgain
+from dashboard.retelling import retold
 from dashboard.views.frame import theme_of
 
 log = logging.getLogger(__name__)
@@ -46,9 +48,10 @@ class SayWhatIsAway:
 def _away(exception: BaseException | None) -> str | None:
     """What to say when a server is away or busy, or nothing when it is a fault of the console."""
     if isinstance(exception, TryAgain):
-        return f"{exception} Nothing was changed; what was accepted before is safe. Try again in a moment."
+        words = _("%(what)s Nothing was changed; what was accepted before is safe. Try again in a moment.")
+        return words % {"what": retold(str(exception))}
     if isinstance(exception, OperationalError | InterfaceError):
-        return (
+        return _(
             "The database is busy or away, so this page cannot be read or written. Running workflows do not need it"
             " and go on. Try again in a moment."
         )
@@ -62,38 +65,40 @@ def _page(request: HttpRequest, status: int, title: str, words: str) -> HttpResp
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """400."""
-    return _page(request, 400, "This request cannot be understood", "Go back, reload the page and try again.")
+    return _page(request, 400, _("This request cannot be understood"), _("Go back, reload the page and try again."))
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """403, with the words of whoever refused."""
-    return _page(request, 403, "You may not do this", str(exception or "") or "Ask an administrator for the role.")
+    return _page(
+        request, 403, _("You may not do this"), str(exception or "") or _("Ask an administrator for the role.")
+    )
 
 
 def csrf_failure(request: HttpRequest, reason: str = "", **kwargs: Any) -> HttpResponse:
     """403 for a form that this console did not make, or that is too old."""
     return _page(
-        request, 403, "This form is too old", "Nothing was changed. Go back, reload the page and send it again."
+        request, 403, _("This form is too old"), _("Nothing was changed. Go back, reload the page and send it again.")
     )
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """404, with the words of the view when it has some."""
     said = str(exception.args[0]) if exception is not None and exception.args else ""
-    words = said if said and not said.startswith("{") else "There is nothing at this address."
-    return _page(request, 404, "Not found", words)
+    words = said if said and not said.startswith("{") else _("There is nothing at this address.")
+    return _page(request, 404, _("Not found"), words)
 
 
 def failed(request: HttpRequest) -> HttpResponse:
     """500: a fault of the console; nothing that was accepted is lost. 503 when a middleware found a server away."""
     if (away := _away(sys.exc_info()[1])) is not None:
         return unavailable(request, away)
-    words = "The console itself failed here; workflows are not affected. Reload, and look into the log of web."
-    return _page(request, 500, "The console made a mistake", words)
+    words = _("The console itself failed here; workflows are not affected. Reload, and look into the log of web.")
+    return _page(request, 500, _("The console made a mistake"), words)
 
 
 def unavailable(request: HttpRequest, words: str) -> HttpResponse:
     """503 for what cannot be done right now."""
-    response = _page(request, 503, "Not possible right now", words)
+    response = _page(request, 503, _("Not possible right now"), words)
     response["Retry-After"] = "5"
     return response

@@ -10,6 +10,8 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET
 
 from coordination.domain import EscalationSnapshot
@@ -20,13 +22,14 @@ from dashboard.models import Decision
 from dashboard.pages import LivePage, Visit, register
 from dashboard.queries import EscalationDetail, EscalationFilter
 from dashboard.queries.escalation_history import history
+from dashboard.retelling import retold
 from dashboard.roles import operator_required, viewer_required
 from dashboard.views.posting import post_only
 from dashboard.wording import action_verb
 from dashboard.work_models import Approval
 
 PARTS = ("input", "errors")
-KEPT = "Your decision was not taken; what you typed is still here."
+KEPT = gettext_noop("Your decision was not taken; what you typed is still here.")
 
 
 def detail_of(escalation_id: str) -> EscalationDetail:
@@ -38,7 +41,8 @@ def detail_of(escalation_id: str) -> EscalationDetail:
     detail = queries.escalation(escalation_id)
     if detail is None:
         raise Http404(
-            f"There is no escalation {escalation_id!r}. It may be so new that the history does not know it yet."
+            _("There is no escalation %(escalation_id)s. It may be so new that the history does not know it yet.")
+            % {"escalation_id": repr(escalation_id)}
         )
     return detail
 
@@ -165,7 +169,7 @@ def download(request: HttpRequest, escalation_id: str, part: str) -> HttpRespons
     """The step's input or its errors as a JSON file."""
     snapshot = detail_of(escalation_id).snapshot
     if part not in PARTS:
-        raise Http404(f"There is no {part} of an escalation.")
+        raise Http404(_("There is no %(part)s of an escalation.") % {"part": part})
     data = msgspec.json.format(msgspec.json.encode(getattr(snapshot, part)), indent=2)
     response = HttpResponse(data, content_type="application/json")
     response["Content-Disposition"] = f'attachment; filename="{part}.json"'
@@ -187,13 +191,13 @@ def draft(request: HttpRequest, escalation_id: str) -> HttpResponse:
     snapshot = detail_of(escalation_id).snapshot
     action = request.POST.get("action", "")
     if action not in _names(snapshot):
-        raise Http404("There is no such action.")
+        raise Http404(_("There is no such action."))
     data = request.POST.dict()
     if not drafts.save(request.user, escalation_id, action, data):
-        return HttpResponse("This escalation is no longer open.", status=409, content_type="text/plain")
+        return HttpResponse(_("This escalation is no longer open."), status=409, content_type="text/plain")
     changed = _changed(snapshot, action, repair_forms.form_for(snapshot, action, data))
     html = render_to_string("dashboard/escalation_diff.html", {"changed": changed}) if changed else ""
-    response = HttpResponse(f"<h3>What changes</h3>{html}" if html else "")
+    response = HttpResponse(f"<h3>{_('What changes')}</h3>{html}" if html else "")
     response["Cache-Control"] = "no-store"
     return response
 
@@ -216,7 +220,7 @@ def resolve(request: HttpRequest, escalation_id: str) -> HttpResponse:
     snapshot = detail_of(escalation_id).snapshot
     action, data = request.POST.get("action", ""), request.POST.dict()
     if action not in _names(snapshot):
-        messages.error(request, "Choose what to do.")
+        messages.error(request, _("Choose what to do."))
         return redirect("escalation", escalation_id=escalation_id)
     if "discard" in data:
         drafts.discard(request.user, escalation_id)
@@ -231,7 +235,7 @@ def resolve(request: HttpRequest, escalation_id: str) -> HttpResponse:
     payload: Any = None
     if form is not None and not repair_forms.is_blank_skip(action, data):
         if not form.is_valid():
-            return respond(request, escalation_id, action, form, 422, fault="Some fields need another look.")
+            return respond(request, escalation_id, action, form, 422, fault=_("Some fields need another look."))
         payload = repair_forms.read(action, form)
     version = _number(data.get("version", ""))
     try:
@@ -249,15 +253,31 @@ def resolve(request: HttpRequest, escalation_id: str) -> HttpResponse:
         )
     except decisions.InvalidDecision as error:
         left = form.place_errors(error.fields) if form is not None else []
-        fault = " ".join(left) or "Some fields need another look." if error.fields else str(error)
+        fault = " ".join(left) or _("Some fields need another look.") if error.fields else str(error)
         return respond(request, escalation_id, action, form, 422, fault=fault)
     except (DecisionConflict, EscalationNotFound) as error:
-        return respond(request, escalation_id, action, form, 409, fault=f"{error} {KEPT}", typed=payload)
+        return respond(
+            request,
+            escalation_id,
+            action,
+            form,
+            409,
+            fault=f"{retold(str(error))} {_(KEPT)}",
+            typed=payload,
+        )
     except ServerUnavailable:
-        fault = "Redis does not answer, and this escalation cannot be checked without it. Try again in a moment."
+        fault = _("Redis does not answer, and this escalation cannot be checked without it. Try again in a moment.")
         return respond(request, escalation_id, action, form, 503, fault=fault)
     if decision.state == "conflict":
-        return respond(request, escalation_id, action, form, 409, fault=f"{decision.answer} {KEPT}", typed=payload)
+        return respond(
+            request,
+            escalation_id,
+            action,
+            form,
+            409,
+            fault=f"{retold(decision.answer)} {_(KEPT)}",
+            typed=payload,
+        )
     return _onwards(request, decision)
 
 
@@ -266,7 +286,13 @@ def _onwards(request: HttpRequest, decision: Decision) -> HttpResponse:
     here = decision.escalation_id
     following = detail_of(here).next_id if request.POST.get("then") == "next" else ""
     if decision.state == "pending":
-        messages.info(request, f"{action_verb(decision.action)}: somebody else must approve this before it is sent.")
+        messages.info(
+            request,
+            _("%(action)s: somebody else must approve this before it is sent.")
+            % {"action": action_verb(decision.action)},
+        )
     elif following and decision.state == "accepted":
-        messages.success(request, f"Sent: {action_verb(decision.action)}. Here is the next one.")
+        messages.success(
+            request, _("Sent: %(action)s. Here is the next one.") % {"action": action_verb(decision.action)}
+        )
     return redirect("escalation", escalation_id=following or here)

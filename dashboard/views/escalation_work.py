@@ -102,7 +102,7 @@ def undo(request: HttpRequest, decision_id: UUID) -> HttpResponse:
     except DecisionConflict as error:
         messages.warning(request, str(error))
     else:
-        messages.success(request, f"{action_verb(undone.action)} is undone. Nothing was sent.")
+        messages.success(request, _("%(action)s is undone. Nothing was sent.") % {"action": action_verb(undone.action)})
     return redirect("escalation", escalation_id=decision.escalation_id)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET
 
 from coordination.domain import Reason
@@ -12,13 +14,19 @@ from dashboard import bulk_escalations, queries
 from dashboard.pages import LivePage, Visit, register
 from dashboard.queries import EscalationFilter, EscalationGroup
 from dashboard.queries.escalations import COLUMNS
+from dashboard.retelling import retold
 from dashboard.roles import viewer_required
 from dashboard.views.bulk import verb
 from dashboard.views.saved import with_views
 from dashboard.views.workflows import Pill
 
 MOST_GROUPS = 50
-STATES = (("open", "Open"), ("resolved", "Resolved"), ("withdrawn", "Withdrawn"), ("all", "All"))
+STATES = (
+    ("open", gettext_noop("Open")),
+    ("resolved", gettext_noop("Resolved")),
+    ("withdrawn", gettext_noop("Withdrawn")),
+    ("all", gettext_noop("All")),
+)
 
 
 def _page_number(text: str) -> int:
@@ -48,7 +56,7 @@ def _context(visit: Visit) -> dict[str, Any]:
         "clocks": queries.clocks({row.fingerprint for row in page.rows} | {group.fingerprint for group in groups}),
         "idle_types": queries.without_agents(under_way),
         "all_href": f"?{wanted.query(fingerprint='')}",
-        "states": [Pill(words, f"?{wanted.query(state=name)}", wanted.state == name) for name, words in STATES],
+        "states": [Pill(_(words), f"?{wanted.query(state=name)}", wanted.state == name) for name, words in STATES],
         "claims": _claims(wanted),
         "removable": _removable(wanted, chosen),
         "reasons": list(Reason),
@@ -68,7 +76,7 @@ def _context(visit: Visit) -> dict[str, Any]:
 def _claims(wanted: EscalationFilter) -> list[Pill]:
     return [
         Pill(words, f"?{wanted.query(claim='' if wanted.claim == name else name)}", wanted.claim == name)
-        for name, words in (("mine", "Claimed by me"), ("free", "Free"))
+        for name, words in (("mine", _("Claimed by me")), ("free", _("Free")))
     ]
 
 
@@ -77,10 +85,10 @@ def _removable(wanted: EscalationFilter, chosen: EscalationGroup | None) -> list
     return [
         Pill(f"{name} {value}".strip(), f"?{wanted.query(**without)}", True)
         for name, value, without in (
-            ("cause", chosen.headline[:40] if chosen else wanted.fingerprint[:8], {"fingerprint": ""}),
-            ("type", wanted.workflow_type, {"workflow_type": ""}),
-            ("task", wanted.task_type, {"task_type": ""}),
-            ("search", wanted.text, {"text": ""}),
+            (_("cause"), retold(chosen.headline)[:40] if chosen else wanted.fingerprint[:8], {"fingerprint": ""}),
+            (_("type"), wanted.workflow_type, {"workflow_type": ""}),
+            (_("task"), wanted.task_type, {"task_type": ""}),
+            (_("search"), wanted.text, {"text": ""}),
         )
         if value
     ]

@@ -8,6 +8,7 @@ import msgspec
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
@@ -20,7 +21,7 @@ def _number(text: str, what: str) -> float | None:
     try:
         return float(text) if text.strip() else None
     except ValueError:
-        raise ValueError(f"{what}: {text[:40]!r} is no number.") from None
+        raise ValueError(_("%(what)s: %(text)s is no number.") % {"what": what, "text": repr(text[:40])}) from None
 
 
 def _payload(text: str) -> Any:
@@ -34,13 +35,13 @@ def _payload(text: str) -> Any:
 def _read(request: HttpRequest) -> dict[str, Any]:
     said = request.POST
     accounts.confirm(request, said.get("password", ""))
-    at_once = _number(said.get("concurrency", ""), "At once")
+    at_once = _number(said.get("concurrency", ""), _("At once"))
     proposal = onboarding.propose(
         request.user,
         said.get("url", ""),
         name=said.get("name", ""),
         concurrency=int(at_once) if at_once else None,
-        timeout_s=_number(said.get("timeout_s", ""), "Time limit"),
+        timeout_s=_number(said.get("timeout_s", ""), _("Time limit")),
     )
     return {"proposal": proposal}
 
@@ -67,7 +68,10 @@ def onboard(request: HttpRequest) -> HttpResponse:
             if "activate" in request.POST:
                 accounts.confirm(request, request.POST.get("password", ""))
                 remote = onboarding.activate(request.user, request.POST.get("draft", ""), request)
-                messages.success(request, f"{remote.name} is active. A gateway worker runs its tasks from now on.")
+                messages.success(
+                    request,
+                    _("%(remote)s is active. A gateway worker runs its tasks from now on.") % {"remote": remote.name},
+                )
                 return redirect("agents")
             context |= _try(request) if "draft" in request.POST else _read(request)
         except (GanglionError, ValueError) as error:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET
 
 from dashboard import charts, queries
@@ -16,8 +18,9 @@ from dashboard.models import HostEvent
 from dashboard.pages import LivePage, Visit, register
 from dashboard.queries import Courses, EscalationFilter, Needs, Overview, WorkflowFilter
 from dashboard.queries.courses import SPANS, table
+from dashboard.retelling import retold
 from dashboard.roles import viewer_required
-from dashboard.wording import brief_duration, duration, plural
+from dashboard.wording import brief_duration, counted, duration, number
 
 NEEDS = 6  # causes that are shown
 SLOW_QUEUE_MS = 10_000
@@ -53,8 +56,10 @@ def sentence(seen: Overview, needs: Needs) -> tuple[str, str]:
     flow, tone = _flow(seen)
     if not needs.any or tone == "failed":
         return flow, tone
-    first = flow.removesuffix(".")
-    return f"{first}; people are needed{' and late' if needs.late else ''}.", "failed" if needs.late else "human"
+    said = {"flow": flow.removesuffix(".")}
+    if needs.late:
+        return _("%(flow)s; people are needed and late.") % said, "failed"
+    return _("%(flow)s; people are needed.") % said, "human"
 
 
 def _flow(seen: Overview) -> tuple[str, str]:
@@ -62,22 +67,37 @@ def _flow(seen: Overview) -> tuple[str, str]:
     running = _count(seen, "running")
     hosts = sum(host.alive for host in seen.hosts)
     if not seen.connected:
-        return "Redis does not answer. Work is paused and goes on when it is back.", "failed"
+        return _("Redis does not answer. Work is paused and goes on when it is back."), "failed"
     if live and not hosts:
-        return f"No coordinator host is alive: {plural(live, 'workflow')} wait for one.", "failed"
+        words = _("No coordinator host is alive: %(count)s wait for one.") % {"count": counted(live, "workflow")}
+        return words, "failed"
     if not sum(count for count, _ in seen.counts.values()):
-        return "Nothing has run yet.", "idle"
+        return _("Nothing has run yet."), "idle"
     if not live:
-        return "All work is done: no workflow is open.", "done"
+        return _("All work is done: no workflow is open."), "done"
     human, queued = _count(seen, "needs_human"), _count(seen, "queued")
     asleep = live - running - human - queued
-    counted = ((running, "running"), (queued, "queued"), (asleep, "waiting"), (human, "stopped for people"))
-    parts = [f"{count:,} {word}" for count, word in counted if count]
-    first, _, rest = parts[0].partition(" ")
-    parts[0] = f"{first} workflow{'' if first == '1' else 's'} {rest}"
+    states = (
+        (
+            running,
+            ngettext("%(count)s workflow running", "%(count)s workflows running", running),
+            _("%(count)s running"),
+        ),
+        (queued, ngettext("%(count)s workflow queued", "%(count)s workflows queued", queued), _("%(count)s queued")),
+        (asleep, ngettext("%(count)s workflow waiting", "%(count)s workflows waiting", asleep), _("%(count)s waiting")),
+        (
+            human,
+            ngettext("%(count)s workflow stopped for people", "%(count)s workflows stopped for people", human),
+            _("%(count)s stopped for people"),
+        ),
+    )
+    parts: list[str] = []
+    for count, first, later in states:
+        if count:
+            parts.append((later if parts else first) % {"count": number(count)})
     if live == human:
-        return f"Nothing moves: {parts[0]}.", "human"
-    return f"Work is flowing: {', '.join(parts)}.", "done"
+        return _("Nothing moves: %(what)s.") % {"what": parts[0]}, "human"
+    return _("Work is flowing: %(what)s.") % {"what": ", ".join(parts)}, "done"
 
 
 def _gone(seen: Overview) -> list[Unusual]:
@@ -86,25 +106,39 @@ def _gone(seen: Overview) -> list[Unusual]:
     for agent in seen.agents:
         href = reverse("agent", args=[agent.id])
         if agent.health == "silent":
-            words = f"The agent {agent.name} is silent for {duration(agent.beat_age_ms)}."
+            words = _("The agent %(agent)s is silent for %(beat_age_ms)s.") % {
+                "agent": agent.name,
+                "beat_age_ms": duration(agent.beat_age_ms),
+            }
             found.append(Unusual("failed", "wifi-off", words, href))
         elif agent.health == "frozen":
-            words = f"The agent {agent.name} beats but finishes nothing."
+            words = _("The agent %(agent)s beats but finishes nothing.") % {"agent": agent.name}
             found.append(Unusual("waiting", "alert-triangle", words, href))
     for host in seen.hosts:
         if not host.alive:
-            words = f"The coordinator host {host.name} is silent for {duration(host.beat_age_ms)}."
+            words = _("The coordinator host %(host)s is silent for %(beat_age_ms)s.") % {
+                "host": host.name,
+                "beat_age_ms": duration(host.beat_age_ms),
+            }
             found.append(Unusual("failed", "wifi-off", words, coordinators))
     for queue in seen.queues:
         if queue.paused:
-            by = f" by {queue.paused_by}" if queue.paused_by else ""
-            words = f"{queue.type} is paused{by}; {plural(queue.waiting, 'task')} wait."
+            said = {"type": queue.type, "who": queue.paused_by, "tasks": counted(queue.waiting, "task")}
+            words = _("%(type)s is paused; %(tasks)s wait.") % said
+            if queue.paused_by:
+                words = _("%(type)s is paused by %(who)s; %(tasks)s wait.") % said
             found.append(Unusual("idle", "player-pause", words, agents))
         elif queue.waiting and not queue.agents:
-            words = f"Nobody takes {queue.type}: {plural(queue.waiting, 'task')} wait without an agent."
+            words = _("Nobody takes %(type)s: %(waiting)s wait without an agent.") % {
+                "type": queue.type,
+                "waiting": counted(queue.waiting, "task"),
+            }
             found.append(Unusual("failed", "user-off", words, agents))
         elif queue.oldest_wait_ms > SLOW_QUEUE_MS:
-            words = f"The oldest {queue.type} task waits for {duration(queue.oldest_wait_ms)}."
+            words = _("The oldest %(type)s task waits for %(oldest_wait_ms)s.") % {
+                "type": queue.type,
+                "oldest_wait_ms": duration(queue.oldest_wait_ms),
+            }
             found.append(Unusual("waiting", "hourglass-high", words, agents))
     return found
 
@@ -113,18 +147,31 @@ def _happened(seen: Overview, needs: Needs) -> list[Unusual]:
     found = []
     since = timezone.now() - dt.timedelta(hours=24)
     for event in HostEvent.objects.filter(kind="lost", at__gte=since).order_by("-at")[:5]:
-        took = f" in {duration(event.took_ms)}" if event.took_ms else ""
-        words = f"{event.host} was lost; {event.by or 'a peer'} took over {plural(event.workflows, 'workflow')}{took}."
+        said = {
+            "host": event.host,
+            "who": event.by or _("a peer"),
+            "workflows": counted(event.workflows, "workflow"),
+            "time": duration(event.took_ms),
+        }
+        words = _("%(host)s was lost; %(who)s took over %(workflows)s.") % said
+        if event.took_ms:
+            words = _("%(host)s was lost; %(who)s took over %(workflows)s in %(time)s.") % said
         found.append(Unusual("takeover", "arrows-exchange", words, reverse("coordinators"), event.at))
     today = timezone.now() - dt.timedelta(hours=24)
     shown = {need.group.fingerprint for need in needs.causes}
     for group in queries.escalation_groups(EscalationFilter(), limit=20):
         if group.oldest_at >= today and group.count > 1 and group.fingerprint not in shown:
-            words = f"New today, {group.count:,} times: {group.headline}"
+            words = _("New today, %(count)s times: %(headline)s") % {
+                "count": number(group.count),
+                "headline": retold(group.headline),
+            }
             href = f"{reverse('escalations')}?cause={group.fingerprint}"
             found.append(Unusual("human", "user-exclamation", words, href, group.oldest_at))
     if seen.relay.at_ms and seen.relay.lag_ms > SILENT_MS:
-        words = f"The history is {duration(seen.relay.lag_ms)} behind ({plural(seen.relay.events, 'event')})."
+        words = _("The history is %(lag_ms)s behind (%(events)s).") % {
+            "lag_ms": duration(seen.relay.lag_ms),
+            "events": counted(seen.relay.events, "event"),
+        }
         found.append(Unusual("waiting", "history", words, reverse("coordinators")))
     return found
 
@@ -132,20 +179,20 @@ def _happened(seen: Overview, needs: Needs) -> list[Unusual]:
 def _charts(seen: Courses) -> list[Chart]:
     return [
         Chart(
-            "throughput", "Workflows finished", "done", "a minute",
-            charts.course(seen.times, [seen.finished], ["done"], "finished a minute"),
+            "throughput", _("Workflows finished"), "done", _("a minute"),
+            charts.course(seen.times, [seen.finished], ["done"], _("finished a minute")),
         ),
         Chart(
-            "latency", "Duration of workflows", "running", "median, and 95th percentile above it",
+            "latency", _("Duration of workflows"), "running", _("median, and 95th percentile above it"),
             charts.course(seen.times, [seen.p50_ms, seen.p95_ms], ["done", "running"], "", brief_duration),
         ),
         Chart(
-            "lag", "Tasks waiting for agents", "waiting", "queue lag",
-            charts.course(seen.times, [seen.queue_lag], ["waiting"], "tasks"),
+            "lag", _("Tasks waiting for agents"), "waiting", _("queue lag"),
+            charts.course(seen.times, [seen.queue_lag], ["waiting"], _("tasks")),
         ),
         Chart(
-            "escalations", "Escalations open", "human", "decisions that wait",
-            charts.course(seen.times, [seen.escalations], ["human"], "open"),
+            "escalations", _("Escalations open"), "human", _("decisions that wait"),
+            charts.course(seen.times, [seen.escalations], ["human"], _("open")),
         ),
     ]  # fmt: skip
 
@@ -172,8 +219,8 @@ def _context(visit: Visit) -> dict[str, Any]:
         "latency": [sample.p95_ms for sample in samples],
         "lag": [sample.queue_lag for sample in samples],
         "open_course": [sample.open_escalations for sample in samples],
-        "span": shown.span,
-        "spans": SPANS.values(),
+        "span": shown.span._replace(words=_(shown.span.words)),
+        "spans": [one._replace(words=_(one.words)) for one in SPANS.values()],
         "charts": partial(_charts, shown),  # only the whole page draws them
         "table": table(shown),
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET
 
 from dashboard import queries
@@ -26,21 +28,24 @@ class Example(NamedTuple):
 
 EXAMPLES = (
     Example(
-        "Legal review",
+        gettext_noop("Legal review"),
         "/runs/legal-review/",
         "scale",
-        "Upload a contract as PDF, DOCX or text and get its kind, parties, dates, amounts, missing parts and a "
-        "summary. "
-        "What cannot be read is asked of you.",
+        gettext_noop(
+            "Upload a contract as PDF, DOCX or text and get its kind, parties, dates, amounts, missing parts and a"
+            " summary. What cannot be read is asked of you."
+        ),
         "classify → extract with validate → summarize",
         "legal_review",
     ),
     Example(
-        "Shipments",
+        gettext_noop("Shipments"),
         "/runs/shipments/",
         "truck",
-        "Load a file of carrier updates in several formats: one workflow for each row, thousands at once. "
-        "Broken rows come to you, grouped by cause.",
+        gettext_noop(
+            "Load a file of carrier updates in several formats: one workflow for each row, thousands at once. "
+            "Broken rows come to you, grouped by cause."
+        ),
         "parse → match → estimate → notify",
         "shipment_update",
     ),
@@ -50,7 +55,11 @@ EXAMPLES = (
 def _context(visit: Visit) -> dict[str, Any]:
     return {
         "examples": [
-            (one, queries.workflows(WorkflowFilter(type=one.type), limit=5, count=False).rows) for one in EXAMPLES
+            (
+                one._replace(name=_(one.name), words=_(one.words)),
+                queries.workflows(WorkflowFilter(type=one.type), limit=5, count=False).rows,
+            )
+            for one in EXAMPLES
         ]
     }
 

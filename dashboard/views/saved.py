@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from coordination.errors import BadRequest
 from dashboard import saved_views
@@ -34,7 +35,7 @@ def save(request: HttpRequest) -> HttpResponse:
         messages.error(request, str(error))
         back = reverse(page) if page in SavedView.PAGES else reverse("overview")
         return redirect(f"{back}?{query}" if query else back)
-    messages.success(request, f"The view “{made.name}” is saved for everybody.")
+    messages.success(request, _("The view “%(made)s” is saved for everybody.") % {"made": made.name})
     return redirect(f"{reverse(page)}?{made.query}")
 
 
@@ -49,5 +50,5 @@ def delete(request: HttpRequest, view_id: int) -> HttpResponse:
     except BadRequest as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, f"The view “{name}” is deleted.")
+        messages.success(request, _("The view “%(name)s” is deleted.") % {"name": name})
     return redirect(page)

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
@@ -41,7 +42,7 @@ def log_in(request: HttpRequest) -> HttpResponse:
         else:
             if user is not None:
                 return enter(request, user, _onward(request, wanted))
-            fault, status = "Name and password do not belong together. Check both and try again.", 401
+            fault, status = _("Name and password do not belong together. Check both and try again."), 401
     context = {
         "name": name, "fault": fault, "next": wanted, "theme": theme_of(request),
         "passkeys_work": factors.passkeys_work(request),
@@ -57,7 +58,7 @@ def log_in_once(request: HttpRequest, raw: str) -> HttpResponse:
         user = accounts.use_login_link(raw, request)
         if user is not None:
             if not user.has_usable_password():
-                messages.info(request, "You are in. Set a password under Settings, so that you can come back.")
+                messages.info(request, _("You are in. Set a password under Settings, so that you can come back."))
             return enter(request, user, reverse("overview"))
     valid = accounts.check_login_link(raw)
     context = {"valid": valid, "theme": theme_of(request)}

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
@@ -113,9 +114,9 @@ def password(request: HttpRequest) -> HttpResponse:
     user = _person(request)
     new = request.POST.get("new", "")
     if user.has_usable_password() and not user.check_password(request.POST.get("present", "")):
-        return _page(request, password_faults=["Your present password is not right."])
+        return _page(request, password_faults=[_("Your present password is not right.")])
     if new != request.POST.get("again", ""):
-        return _page(request, password_faults=["The two new passwords differ."])
+        return _page(request, password_faults=[_("The two new passwords differ.")])
     try:
         password_validation.validate_password(new, user)
     except ValidationError as error:
@@ -124,7 +125,7 @@ def password(request: HttpRequest) -> HttpResponse:
     user.save(update_fields=["password"])
     update_session_auth_hash(request, user)
     audit.record(user, "user.password", ("user", str(user.pk)), request=request)
-    messages.success(request, "Your password is set. Other sessions of yours are signed out.")
+    messages.success(request, _("Your password is set. Other sessions of yours are signed out."))
     return redirect("settings")
 
 
@@ -159,7 +160,7 @@ def revoke_token(request: HttpRequest, token_id: int) -> HttpResponse:
     )
     token = get_object_or_404(mine, pk=token_id)
     tokens.revoke(token, request.user, request)
-    messages.success(request, f"The token “{token.name}” no longer works.")
+    messages.success(request, _("The token “%(token)s” no longer works.") % {"token": token.name})
     return redirect("settings")
 
 
@@ -192,7 +193,7 @@ def change_person(request: HttpRequest, user_id: int) -> HttpResponse:
             accounts.set_role(person, request.POST.get("role", ""), request.user, request)
     except BadRequest as error:
         return _page(request, person_fault=str(error))
-    messages.success(request, f"{person.get_username()} is changed.")
+    messages.success(request, _("%(who)s is changed.") % {"who": person.get_username()})
     return redirect("settings")
 
 
@@ -203,12 +204,12 @@ def change_policy(request: HttpRequest) -> HttpResponse:
     numbers = {name: request.POST.get(name, "").strip() for name in ("bulk_limit", "undo_s", "approval_minutes")}
     try:
         if not all(text.isdecimal() and len(text) < 8 for text in numbers.values()):
-            raise BadRequest("Give whole numbers.")
+            raise BadRequest(_("Give whole numbers."))
         values = {name: int(text) for name, text in numbers.items()}
         policy.change(request.user, four_eyes=request.POST.getlist("four_eyes"), request=request, **values)
     except BadRequest as error:
         return _page(request, policy_fault=str(error))
-    messages.success(request, "The rules for decisions are changed.")
+    messages.success(request, _("The rules for decisions are changed."))
     return redirect("settings")
 
 

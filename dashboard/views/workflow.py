@@ -10,6 +10,8 @@ import msgspec
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET
 
 from coordination import client as core
@@ -25,7 +27,12 @@ from dashboard.templatetags.console import claim_holds
 from dashboard.waits import Wait, sentences
 from dashboard.wording import duration
 
-TABS = (("steps", "Steps"), ("timeline", "Timeline"), ("journal", "Journal"), ("data", "Input and result"))
+TABS = (
+    ("steps", gettext_noop("Steps")),
+    ("timeline", gettext_noop("Timeline")),
+    ("journal", gettext_noop("Journal")),
+    ("data", gettext_noop("Input and result")),
+)
 JOURNAL_ROWS = 200
 WAITS = 5  # sentences that are shown
 MOST_OPENED = 40  # folds
@@ -61,7 +68,10 @@ def _context(visit: Visit) -> dict[str, Any]:
     workflow_id = visit.kwargs["workflow_id"]
     detail = queries.workflow(workflow_id)
     if detail is None:
-        raise Http404(f"There is no workflow {workflow_id!r}: neither Redis nor the history knows it.")
+        raise Http404(
+            _("There is no workflow %(workflow_id)s: neither Redis nor the history knows it.")
+            % {"workflow_id": repr(workflow_id)}
+        )
     row = detail.row
     address = reverse("workflow", args=[workflow_id])
     tab = visit.query.get("tab", "steps")
@@ -72,7 +82,7 @@ def _context(visit: Visit) -> dict[str, Any]:
     waits = _waits(detail)
     context: dict[str, Any] = {
         "detail": detail, "row": row, "tab": tab, "step": step, "address": address,
-        "tabs": [(name, words, f"{address}?tab={name}") for name, words in TABS],
+        "tabs": [(name, _(words), f"{address}?tab={name}") for name, words in TABS],
         "waits": waits[:WAITS], "waits_hidden": max(0, len(waits) - WAITS),
         "open": row.finished_at is None, "settled": row.finished_at is not None,
         "open_escalations": [one for one in detail.escalations if one.state == "open"],
@@ -118,9 +128,9 @@ def _folds(visit: Visit, lines: list[Line], opened: tuple[str, ...]) -> list[tup
     """Links that open every fold, or close them again."""
     links = []
     if any(isinstance(line, Fold) for line in lines):
-        links.append(("Show every step", f"?{_with(visit, open=ALL)}"))
+        links.append((_("Show every step"), f"?{_with(visit, open=ALL)}"))
     if opened:
-        links.append(("Fold again", f"?{_with(visit, open='')}"))
+        links.append((_("Fold again"), f"?{_with(visit, open='')}"))
     return links
 
 
@@ -192,7 +202,9 @@ def download(request: HttpRequest, workflow_id: str, part: str) -> HttpResponse:
     """A part of a workflow as a JSON file, redacted like the page."""
     detail = queries.workflow(workflow_id)
     if detail is None or part not in PARTS:
-        raise Http404(f"There is no {part} of a workflow {workflow_id!r}.")
+        raise Http404(
+            _("There is no %(part)s of a workflow %(workflow_id)s.") % {"part": part, "workflow_id": repr(workflow_id)}
+        )
     whole = {"id": workflow_id, "type": detail.row.type, "state": detail.row.state, "error": detail.error}
     parts = {name: getattr(detail, name) for name in PARTS[:-1]}
     data = msgspec.json.format(

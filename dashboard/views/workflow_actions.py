@@ -12,6 +12,7 @@ import msgspec
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 
 from coordination.errors import GanglionError
 from coordination.restarting import RestartPreview
@@ -41,7 +42,7 @@ def _reason(request: HttpRequest) -> str:
 @operator_required
 def cancel(request: HttpRequest, workflow_id: str) -> HttpResponse:
     """Ask for the cancellation; tasks under way are told, compensations run."""
-    words = "Cancellation is asked for. Tasks under way are told, and compensations run."
+    words = _("Cancellation is asked for. Tasks under way are told, and compensations run.")
     act = functools.partial(operations.cancel, request.user, workflow_id, _reason(request), request)
     return _act(request, workflow_id, act, words)
 
@@ -50,7 +51,7 @@ def cancel(request: HttpRequest, workflow_id: str) -> HttpResponse:
 @operator_required
 def terminate(request: HttpRequest, workflow_id: str) -> HttpResponse:
     """End it at once; nothing is compensated."""
-    words = "It has ended here and now. Nothing was compensated; tasks under way are told to stop."
+    words = _("It has ended here and now. Nothing was compensated; tasks under way are told to stop.")
     act = functools.partial(steering.terminate, request.user, workflow_id, _reason(request), request)
     return _act(request, workflow_id, act, words)
 
@@ -59,7 +60,7 @@ def terminate(request: HttpRequest, workflow_id: str) -> HttpResponse:
 @operator_required
 def pause(request: HttpRequest, workflow_id: str) -> HttpResponse:
     """Keep it from going on; what runs may finish."""
-    words = "Paused. What runs may finish and is kept; nothing new begins."
+    words = _("Paused. What runs may finish and is kept; nothing new begins.")
     act = functools.partial(steering.pause, request.user, workflow_id, _reason(request), request)
     return _act(request, workflow_id, act, words)
 
@@ -69,7 +70,7 @@ def pause(request: HttpRequest, workflow_id: str) -> HttpResponse:
 def resume(request: HttpRequest, workflow_id: str) -> HttpResponse:
     """Let it go on."""
     act = functools.partial(steering.resume, request.user, workflow_id, request)
-    return _act(request, workflow_id, act, "It goes on.")
+    return _act(request, workflow_id, act, _("It goes on."))
 
 
 @post_only("workflow", "workflow_id")
@@ -80,13 +81,13 @@ def signal(request: HttpRequest, workflow_id: str) -> HttpResponse:
     try:
         payload = msgspec.json.decode(text) if text else None
     except (msgspec.DecodeError, RecursionError) as error:
-        messages.error(request, f"The payload is no JSON: {error}. The signal was not sent.")
+        messages.error(request, _("The payload is no JSON: %(error)s. The signal was not sent.") % {"error": error})
         return redirect("workflow", workflow_id=workflow_id)
     if not name:
-        messages.error(request, "A signal needs a name.")
+        messages.error(request, _("A signal needs a name."))
         return redirect("workflow", workflow_id=workflow_id)
     send = functools.partial(operations.signal, request.user, workflow_id, name, payload, request=request)
-    return _act(request, workflow_id, send, f"The signal {name} is delivered.")
+    return _act(request, workflow_id, send, _("The signal %(name)s is delivered.") % {"name": name})
 
 
 @post_only("workflow", "workflow_id")
@@ -95,7 +96,7 @@ def retry_now(request: HttpRequest, workflow_id: str) -> HttpResponse:
     """End a step's backoff."""
     step = request.POST.get("step", "")
     again = functools.partial(operations.retry_now, request.user, workflow_id, step, request)
-    return _act(request, workflow_id, again, f"Step {step} is tried again now.")
+    return _act(request, workflow_id, again, _("Step %(step)s is tried again now.") % {"step": step})
 
 
 @post_only("workflow", "workflow_id")
@@ -108,7 +109,7 @@ def rerun(request: HttpRequest, workflow_id: str) -> HttpResponse:
     except GanglionError as error:
         messages.error(request, str(error))
         return redirect("workflow", workflow_id=workflow_id)
-    messages.success(request, "This is a new workflow with the same input.")
+    messages.success(request, _("This is a new workflow with the same input."))
     return redirect("workflow", workflow_id=made)
 
 
@@ -132,7 +133,7 @@ def restart(request: HttpRequest, workflow_id: str) -> HttpResponse:
             if request.POST.get("seen") == _digest(preview):
                 once = _digest(preview)  # a form that is sent twice restarts once
                 made = steering.restart(request.user, workflow_id, step, _reason(request), once, request)
-                messages.success(request, f"It begins again from step {step}.")
+                messages.success(request, _("It begins again from step %(step)s.") % {"step": step})
                 return redirect("workflow", workflow_id=made)
             drifted = True
     except GanglionError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET
 
 from coordination.domain import WorkflowState
@@ -15,7 +17,7 @@ from dashboard.queries.workflows import COLUMNS
 from dashboard.roles import viewer_required
 from dashboard.views.bulk import verb
 from dashboard.views.saved import with_views
-from dashboard.wording import look
+from dashboard.wording import look, number
 
 PAGE_ROWS = 50
 
@@ -39,13 +41,13 @@ class Pill(NamedTuple):
 
 
 _COLUMNS = (
-    ("State", "", "state"),
-    ("Workflow", "", "type"),
-    ("Input", "col-wide", ""),
-    ("Steps", "col-optional", ""),
-    ("Submitted", "num", "created"),
-    ("Duration", "num col-optional", "duration"),
-    ("Owner", "col-optional", ""),
+    (gettext_noop("State"), "", "state"),
+    (gettext_noop("Workflow"), "", "type"),
+    (gettext_noop("Input"), "col-wide", ""),
+    (gettext_noop("Steps"), "col-optional", ""),
+    (gettext_noop("Submitted"), "num", "created"),
+    (gettext_noop("Duration"), "num col-optional", "duration"),
+    (gettext_noop("Owner"), "col-optional", ""),
 )
 _VERBS = tuple(name for name in bulk_workflows.ACTIONS if name not in dispositions.BY_HAND)
 
@@ -56,40 +58,44 @@ def _columns(wanted: WorkflowFilter) -> list[Column]:
         if words.lower() in wanted.hide:
             continue
         if not sort:
-            found.append(Column(words, css))
+            found.append(Column(_(words), css))
             continue
         sorted_by = wanted.sort == sort
         descending = not wanted.descending if sorted_by else sort not in ("type", "state")
         href = f"?{wanted.query(sort=sort, descending=descending)}"
         shown = ("descending" if wanted.descending else "ascending") if sorted_by else ""
-        found.append(Column(words, css, href, shown))
+        found.append(Column(_(words), css, href, shown))
     return found
 
 
 def _states(wanted: WorkflowFilter) -> list[Pill]:
     counts = queries.state_counts()
-    pills = [Pill("All", f"?{wanted.query(states=())}", not wanted.states)]
+    pills = [Pill(_("All"), f"?{wanted.query(states=())}", not wanted.states)]
     for state in WorkflowState:
         count, more = counts[state.value]
         on = wanted.states == (state.value,)
         href = f"?{wanted.query(states=() if on else (state.value,))}"
-        pills.append(Pill(look(state.value).words, href, on, f"{count:,}{'+' if more else ''}"))
+        pills.append(Pill(look(state.value).words, href, on, f"{number(count)}{'+' if more else ''}"))
     return pills
 
 
-_NEEDS = {"retrying": "retrying now", "human": "waiting for a human", "no_agent": "no capable agent"}
+_NEEDS = {
+    "retrying": gettext_noop("retrying now"),
+    "human": gettext_noop("waiting for a human"),
+    "no_agent": gettext_noop("no capable agent"),
+}
 
 
 def _removable(wanted: WorkflowFilter) -> list[Pill]:
     """The filters that are on beside the state, each with the address without it."""
     pairs: list[tuple[str, str, dict[str, Any]]] = [
-        ("search", wanted.text, {"text": ""}),
-        ("type", wanted.type, {"type": ""}),
-        ("", _NEEDS.get(wanted.needs, ""), {"needs": ""}),
-        ("owner", wanted.owner, {"owner": ""}),
-        ("children of", wanted.parent, {"parent": ""}),
-        ("since", wanted.since.date().isoformat() if wanted.since else "", {"since": None}),
-        ("until", wanted.until.date().isoformat() if wanted.until else "", {"until": None}),
+        (_("search"), wanted.text, {"text": ""}),
+        (_("type"), wanted.type, {"type": ""}),
+        ("", _(_NEEDS.get(wanted.needs, "")), {"needs": ""}),
+        (_("owner"), wanted.owner, {"owner": ""}),
+        (_("children of"), wanted.parent, {"parent": ""}),
+        (_("since"), wanted.since.date().isoformat() if wanted.since else "", {"since": None}),
+        (_("until"), wanted.until.date().isoformat() if wanted.until else "", {"until": None}),
     ]
     return [
         Pill(f"{name} {value}".strip(), f"?{wanted.query(**without)}", True) for name, value, without in pairs if value
@@ -108,7 +114,7 @@ def _context(visit: Visit) -> dict[str, Any]:
         "states": _states(wanted),
         "removable": _removable(wanted),
         "types": queries.workflow_types(),
-        "needs": _NEEDS,
+        "needs": {name: _(words) for name, words in _NEEDS.items()},
         "hideable": COLUMNS,
         "hidden": dict.fromkeys(wanted.hide, True),
         "bulk_target": "workflows",
