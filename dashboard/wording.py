@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from django.utils.dates import MONTHS_3
 from django.utils.formats import number_format
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_noop as _
@@ -135,6 +137,18 @@ def brief_duration(ms: float) -> str:
         if ms >= many:
             return f"{number_format(f'{ms / many:.3g}')} {unit}"
     return f"{ms:.0f} ms"
+
+
+def stamp(moment: dt.datetime, clock: str) -> str:
+    """A moment by the world's clock: 21 Nov 20:03 UTC.
+
+    Args:
+        clock: What follows the day, as ``strftime`` writes it.
+    """
+    there = moment.astimezone(dt.UTC)
+    month = str(MONTHS_3[there.month]).capitalize()
+    day = gettext("%(day)s %(month)s") % {"day": f"{there:%d}", "month": month}
+    return f"{day} {there:{clock}} UTC"
 
 
 def size(count: Any) -> str:

@@ -20,14 +20,22 @@ from agents import addresses
 from coordination.domain import Reason
 from coordination.errors import AgentError, BadRequest
 from dashboard import audit
+from dashboard.language import known
 from dashboard.notices import delivery, sending
 from dashboard.notices.models import Channel, Incident, Level, Message, Policy
 
 
 def add_channel(
-    user: Any, name: str, kind: str, target: str, request: HttpRequest | None = None, *, approvals: bool = False
+    user: Any,
+    name: str,
+    kind: str,
+    target: str,
+    request: HttpRequest | None = None,
+    *,
+    approvals: bool = False,
+    language: str = "en",
 ) -> Channel:
-    """Add a way to reach people; a webhook gets a secret that is shown once.
+    """Add a way to reach people in their language; a webhook gets a secret that is shown once.
 
     Raises:
         BadRequest: Says what does not fit.
@@ -39,14 +47,16 @@ def add_channel(
         raise BadRequest(
             _("A channel is one of %(names)s, not %(kind)s.") % {"names": ", ".join(Channel.KINDS), "kind": repr(kind)}
         )
+    if not known(language):
+        raise BadRequest(_("Messages are not written in %(language)s.") % {"language": repr(language)})
     _check_target(kind, target)
     secret = f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}" if kind == "webhook" else ""
     try:
         with transaction.atomic():
             channel = Channel.objects.create(
-                name=name[:80], kind=kind, target=target, secret=secret, approvals=approvals
+                name=name[:80], kind=kind, target=target, secret=secret, approvals=approvals, language=language
             )
-            after = {"kind": kind, "approvals": approvals}
+            after = {"kind": kind, "approvals": approvals, "language": language}
             audit.record(user, "channel.create", ("channel", name), after=after, request=request)
     except IntegrityError:
         raise BadRequest(_("There is already a channel with the name %(name)s.") % {"name": repr(name)}) from None

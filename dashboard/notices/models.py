@@ -18,6 +18,7 @@ class Channel(models.Model):
     secret = models.CharField(max_length=120, blank=True)  # signs a webhook's messages: "whsec_…"
     enabled = models.BooleanField(default=True)
     approvals = models.BooleanField(default=False)  # whether it is told of requests for approval, too
+    language = models.CharField(max_length=8, default="en", db_default="en")  # of its e-mails and Slack messages
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -21,8 +21,9 @@ import msgspec
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from agents.addresses import Policy as AddressPolicy
 from agents.addresses import check
@@ -30,6 +31,8 @@ from coordination.config import current
 from coordination.errors import AgentError, FinalError
 from dashboard.models import Escalation
 from dashboard.notices.models import Incident, Message
+from dashboard.retelling import retold
+from dashboard.wording import named, stamp
 from dashboard.work_models import Approval
 
 TRY_S = 10.0
@@ -56,16 +59,18 @@ def send(message: Message) -> None:
     Raises:
         NotDelivered: Says why.
     """
-    match message.channel.kind:
-        case "email":
-            _send_email(message)
-        case "slack":
-            _post(message, _json({"text": slack_text(message)}), {})
-        case "webhook":
-            body = _json(payload(message))
-            _post(message, body, signature(message, body, int(timezone.now().timestamp())))
-        case kind:
-            raise NotDelivered(f"Nothing sends to a channel of kind {kind!r}.", final=True)
+    kind = message.channel.kind
+    with translation.override("en" if kind == "webhook" else message.channel.language):
+        match kind:
+            case "email":
+                _send_email(message)
+            case "slack":
+                _post(message, _json({"text": slack_text(message)}), {})
+            case "webhook":
+                body = _json(payload(message))
+                _post(message, body, signature(message, body, int(timezone.now().timestamp())))
+            case _:
+                raise NotDelivered(f"Nothing sends to a channel of kind {kind!r}.", final=True)
 
 
 # --- words ------------------------------------------------------------------------------
@@ -88,13 +93,19 @@ def link(message: Message) -> str:
 def subject(message: Message) -> str:
     """A message in one line."""
     if message.approval is not None:
-        return _("Needs approval: %(headline)s") % {"headline": message.approval.headline}
+        return _("Needs approval: %(headline)s") % {"headline": retold(message.approval.headline)}
     if message.incident is None:
-        return "Ganglion: this is a test, nothing is wrong"
+        return _("Ganglion: this is a test, nothing is wrong")
     if message.level == Message.RESOLVED:
-        return f"Resolved: {message.incident.headline}"
-    again = "" if message.level == 1 else f" (still nobody, level {message.level})"
-    return f"{message.incident.priority.capitalize()}: {message.incident.headline}{again}"
+        return _("Resolved: %(headline)s") % {"headline": retold(message.incident.headline)}
+    said = {
+        "priority": named(message.incident.priority).capitalize(),
+        "headline": retold(message.incident.headline),
+        "level": message.level,
+    }
+    if message.level == 1:
+        return _("%(priority)s: %(headline)s") % said
+    return _("%(priority)s: %(headline)s (still nobody, level %(level)s)") % said
 
 
 def text(message: Message) -> str:
@@ -103,22 +114,27 @@ def text(message: Message) -> str:
     if message.approval is not None:
         return _asked(message, message.approval)
     if incident is None:
-        return f"{subject(message)}.\n\nThe channel “{message.channel.name}” of {settings.PUBLIC_URL} works."
+        works = _("The channel “%(name)s” of %(url)s works.")
+        return f"{subject(message)}.\n\n{works % {'name': message.channel.name, 'url': settings.PUBLIC_URL}}"
     lines = [subject(message), ""]
     if message.level == Message.RESOLVED:
-        lines.append("No escalation of this cause is open any more.")
+        lines.append(_("No escalation of this cause is open any more."))
     else:
         waiting = _waiting(incident)
-        what = "escalation waits" if waiting == 1 else "escalations wait"
-        lines.append(f"{waiting} {what} for a person, of {incident.workflow_type}.")
+        words = ngettext(
+            "%(count)s escalation waits for a person, of %(type)s.",
+            "%(count)s escalations wait for a person, of %(type)s.",
+            waiting,
+        )
+        lines.append(words % {"count": waiting, "type": incident.workflow_type})
         if incident.acknowledge_by:
-            lines.append(f"Somebody should look by {_spelled(incident.acknowledge_by)}.")
+            lines.append(_("Somebody should look by %(when)s.") % {"when": stamp(incident.acknowledge_by, "%H:%M")})
     return "\n".join([*lines, "", link(message)])
 
 
 def _asked(message: Message, approval: Approval) -> str:
     words = _("%(who)s asks for it, and nobody approves their own request. It expires at %(when)s.")
-    said = words % {"who": approval.requester, "when": _spelled(approval.expires_at)}
+    said = words % {"who": approval.requester, "when": stamp(approval.expires_at, "%H:%M")}
     return "\n".join([subject(message), "", said, "", link(message)])
 
 
@@ -153,10 +169,6 @@ def payload(message: Message) -> dict[str, Any]:
 
 def _waiting(incident: Incident) -> int:
     return Escalation.objects.filter(state="open", fingerprint=incident.fingerprint).count()
-
-
-def _spelled(moment: dt.datetime) -> str:
-    return moment.astimezone(dt.UTC).strftime("%d %b %H:%M UTC")
 
 
 def _json(value: Any) -> bytes:

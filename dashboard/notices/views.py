@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -39,6 +40,8 @@ def _context(visit: Visit) -> dict[str, Any]:
         "policies": Policy.objects.prefetch_related(levels),
         "reasons": [str(reason) for reason in Reason],
         "kinds": Channel.KINDS,
+        "languages": settings.LANGUAGES,
+        "language": visit.language,
         "priorities": Policy.PRIORITIES,
         "level_numbers": range(1, LEVELS + 1),
         "now": timezone.now(),
@@ -88,10 +91,13 @@ def add_channel(request: HttpRequest) -> HttpResponse:
         accounts.confirm(request, given.get("password", ""))
         channel = manage.add_channel(
             request.user, given.get("name", ""), given.get("kind", ""), given.get("target", ""), request,
-            approvals="approvals" in given,
+            approvals="approvals" in given, language=given.get("language", "en"),
         )  # fmt: skip
     except BadRequest as error:
-        return PAGE.respond(request, {"channel_fault": str(error), "channel": given})
+        return PAGE.respond(
+            request,
+            {"channel_fault": str(error), "channel": given, "confirm": isinstance(error, accounts.ConfirmationNeeded)},
+        )
     if channel.secret:
         return PAGE.respond(request, {"new_channel": channel})
     messages.success(request, _("The channel “%(channel)s” is ready. Send it a test.") % {"channel": channel.name})

@@ -8,19 +8,16 @@ from typing import Any
 import msgspec
 from django import template
 from django.apps import apps
-from django.conf import settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.dates import MONTHS_3
-from django.utils.html import conditional_escape, format_html, format_html_join, json_script
+from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from dashboard import wording
 from dashboard.charts import sparkline as draw_sparkline
-from dashboard.language import known
 from dashboard.retelling import retold as retell
 
 register = template.Library()
@@ -114,12 +111,6 @@ def _moment(value: Any) -> dt.datetime | None:
     return None
 
 
-def _stamp(moment: dt.datetime, clock: str) -> str:
-    there = moment.astimezone(dt.UTC)
-    day = _("%(day)s %(month)s") % {"day": f"{there:%d}", "month": str(MONTHS_3[there.month]).capitalize()}
-    return f"{day} {there:{clock}} UTC"
-
-
 def _time(value: Any, mode: str, shown: str) -> SafeString:
     moment = _moment(value)
     if moment is None:
@@ -129,8 +120,8 @@ def _time(value: Any, mode: str, shown: str) -> SafeString:
         '<time datetime="{}" data-time="{}" title="{}">{}</time>',
         iso,
         mode,
-        _stamp(moment, "%Y %H:%M:%S"),
-        _stamp(moment, shown),
+        wording.stamp(moment, "%Y %H:%M:%S"),
+        wording.stamp(moment, shown),
     )
 
 
@@ -386,22 +377,6 @@ def console_frame(context: template.Context) -> Any:
     from dashboard.views.frame import frame
 
     return frame(context.get("request"))
-
-
-@register.simple_tag(takes_context=True)
-def console_languages(context: template.Context) -> dict[str, Any]:
-    """The languages of the console by their own names, and the one that the reader has chosen, if any."""
-    request = context.get("request")
-    chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "") if request is not None else ""
-    return {"languages": settings.LANGUAGES, "chosen": chosen if known(chosen) else ""}
-
-
-@register.simple_tag
-def script_words() -> SafeString:
-    """The words that the page's scripts say, for them to read."""
-    from dashboard.views.frame import script_words
-
-    return json_script(script_words(), "words")
 
 
 @register.filter
