@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from django.utils.dates import MONTHS_3
@@ -180,19 +180,18 @@ def plural(count: int, one: str) -> str:
 
 def counted(count: int, what: str) -> str:
     """``1 workflow``, ``3 workflows``, in the reader's language."""
-    one, many = _COUNTED[what]
-    return ngettext(one, many, count) % {"count": number(count)}
+    return _COUNTED[what](count) % {"count": number(count)}
 
 
-_COUNTED = {
-    "agent": (_("%(count)s agent"), _("%(count)s agents")),
-    "escalation": (_("%(count)s escalation"), _("%(count)s escalations")),
-    "event": (_("%(count)s event"), _("%(count)s events")),
-    "item": (_("%(count)s item"), _("%(count)s items")),
-    "step": (_("%(count)s step"), _("%(count)s steps")),
-    "finished step": (_("%(count)s finished step"), _("%(count)s finished steps")),
-    "task": (_("%(count)s task"), _("%(count)s tasks")),
-    "workflow": (_("%(count)s workflow"), _("%(count)s workflows")),
+_COUNTED: dict[str, Callable[[int], str]] = {
+    "agent": lambda count: ngettext("%(count)s agent", "%(count)s agents", count),
+    "escalation": lambda count: ngettext("%(count)s escalation", "%(count)s escalations", count),
+    "event": lambda count: ngettext("%(count)s event", "%(count)s events", count),
+    "item": lambda count: ngettext("%(count)s item", "%(count)s items", count),
+    "step": lambda count: ngettext("%(count)s step", "%(count)s steps", count),
+    "finished step": lambda count: ngettext("%(count)s finished step", "%(count)s finished steps", count),
+    "task": lambda count: ngettext("%(count)s task", "%(count)s tasks", count),
+    "workflow": lambda count: ngettext("%(count)s workflow", "%(count)s workflows", count),
 }
 
 
