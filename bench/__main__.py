@@ -39,20 +39,18 @@ def main() -> int:
             if not console.is_terminal and not done:
                 console.print(f"{time.monotonic() - began:6.1f} s  {what}")
 
-        failed = ""
         try:
             measurement.run(options, found, tell)
         except StackFailed as error:
-            failed = str(error)
-            found.left_out.append(failed)
+            found.failures.append(str(error))
     about["took_s"] = round(time.monotonic() - began, 1)
     report.show(console, about, found)
     everything = {**about, **found.to_dict(), "article": report.article(found)}
     for path in _write(everything, found, about, options.json, options.html):
         console.print(f"Written: {path}")
-    if failed:
-        print(f"bin/bench: {failed}", file=sys.stderr)
-    return 1 if failed else 0
+    for failure in found.failures:
+        print(f"bin/bench: {failure}", file=sys.stderr)
+    return 1 if found.failures else 0
 
 
 def _write(

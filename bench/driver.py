@@ -35,6 +35,7 @@ class Driver:
         self._call = client.connection.call
         self._keys = client.connection.keys
         self._queued = 0
+        self._holds = 0
         self._held: list[str] = []
         self._walks = 0
         self._walkers: dict[int, list[str]] = {}
@@ -57,10 +58,19 @@ class Driver:
         while await self.behind():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.05)
 
+    async def drained(self) -> None:
+        """Wait until no workflow lives."""
+        while await self.live():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.05)
+
     async def memory(self) -> int:
         """Bytes that the server uses, after the history is complete."""
         await self.mirrored()
         return (await self._client.inspect.memory())["used_memory"]
+
+    async def setting(self, name: str, value: str) -> None:
+        """Change a setting of the server."""
+        await self._call("CONFIG", "SET", name, value)
 
     # --- a backlog ------------------------------------------------------------------
 
@@ -121,7 +131,8 @@ class Driver:
 
     async def hold(self, to: int) -> None:
         """Let so many workflows wait for a signal after their first step."""
-        names = [f"held{number}" for number in range(len(self._held), to)]
+        names = [f"held{self._holds + number}" for number in range(to - len(self._held))]
+        self._holds += len(names)
         self._held += names
         await _many(names, lambda name: self._client.submit("bench_waiting", DOCUMENT, workflow_id=name))
         await _until(names, self._waits)
@@ -199,13 +210,20 @@ async def _until(names: list[str], holds: Callable[[str], Awaitable[bool]]) -> N
             await asyncio.sleep(0.1)
 
 
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
 async def _serve() -> None:
     loop = asyncio.get_running_loop()
     async with Client.open(current()) as client:
         driver = Driver(client)
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             command = json.loads(line)
-            answer = await getattr(driver, command.pop("do"))(**command)
+            try:
+                answer = {"answer": await getattr(driver, command.pop("do"))(**command)}
+            except* Exception as group:
+                answer = {"error": repr(_first(group))}
             print(json.dumps(answer), flush=True)
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from bench import central, commands, memory, recovery
 from bench.cells import Cell, Result, measure
+from bench.curves import run as curves
+from bench.curves.curve import Curve
 from bench.options import COMPARED, Options
 from bench.peers import runs as peers
-from bench.stack import Bare, Stack
+from bench.stack import Bare, Stack, StackFailed
 
 EVERYSEC = "appendonly everysec"
 FSYNC = "fsync before the submit is acknowledged"
@@ -29,7 +31,9 @@ class Found:
     costs: list[commands.Cost] = field(default_factory=list)
     memory: memory.Memory | None = None
     recoveries: list[recovery.Recovery] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     def find(self, engine: str, in_flight: int, agents: str = "no-op", durability: str = "") -> Result | None:
         """One cell, if it was measured."""
@@ -65,14 +69,15 @@ class Found:
             "memory": self.memory.to_dict() if self.memory else None,
             "commands": [asdict(cost) for cost in self.costs],
             "recovery": [found.to_dict() for found in self.recoveries],
-            "left_out": self.left_out,
+            "curves": [curve.to_dict() for curve in self.curves],
+            "left_out": [*self.left_out, *self.failures],
         }
 
 
 def steps(options: Options) -> int:
     """How many steps the measurement has, for showing how far it is."""
     runs = {
-        "memory": 1,
+        "memory": 1 + 2 * options.timing.repeats,
         "commands": 1,
         "ganglion": len(options.levels) * options.timing.repeats,
         "fsync": len(options.fsync_levels) * options.timing.repeats,
@@ -81,7 +86,7 @@ def steps(options: Options) -> int:
         "recovery": 3,
     }
     others = len(peers.LEVELS) * options.timing.repeats if options.peers else 0
-    return sum(runs[part] for part in options.parts) + others + 1
+    return sum(runs.get(part, 0) for part in options.parts) + curves.steps(options) + others + 1
 
 
 def run(options: Options, found: Found, tell: Tell) -> None:
@@ -90,26 +95,30 @@ def run(options: Options, found: Found, tell: Tell) -> None:
     Raises:
         StackFailed: Something did not start, or did nothing.
     """
-    if set(options.parts) - {"central"}:
+    parts = set(options.parts)
+    if "memory" in parts:
+        found.memory = memory.measure(options.waiting_workflows, options.timing, tell)
+    if parts & {"commands", "ganglion", "fsync", "waiting", "recovery"}:
         tell("starting Ganglion", 0)
         with Stack(options.hosts) as stack:
             tell("starting Ganglion", 1)
             _ganglion(stack, options, found, tell)
-    if {"central", "recovery"} & set(options.parts):
+    if {"central", "recovery"} & parts:
         for engine in (CENTRAL, EVENT_DRIVEN):
             tell(f"starting the brain: {engine}", 0)
             with Bare() as bare:
                 _central(bare, engine, options, found, tell)
     if options.peers:
         found.runs += peers.celery(options, tell)
+    for name in curves.names(options):
+        try:
+            found.curves.append(curves.measure(name, options, tell))
+        except StackFailed as error:  # the others are measured all the same
+            found.failures.append(f"{name}: {error}")
 
 
 def _ganglion(stack: Stack, options: Options, found: Found, tell: Tell) -> None:
     parts = options.parts
-    if "memory" in parts:  # first, while the hosts have not been larger
-        tell(f"memory of {options.waiting_workflows:,} coordinators that wait", 0)
-        found.memory = memory.measure(stack, options.waiting_workflows)
-        tell("memory", 1)
     if "commands" in parts:
         tell("commands of a workflow", 0)
         found.costs = commands.count(stack)

@@ -11,6 +11,8 @@ from bench.cells import Timing
 LEVELS = (1, 50, 200, 500, 2_000)
 COMPARED = (1, 200, 500)
 PARTS = ("memory", "commands", "ganglion", "fsync", "waiting", "central", "recovery")
+CURVES = ("backlog", "in_flight", "history", "journal", "hosts", "agents")
+MORE = ("console", "lists")  # only when asked for by name, or with --full
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +20,7 @@ class Options:
     """The choices of one measurement."""
 
     quick: bool
+    full: bool
     peers: bool
     hosts: int
     levels: tuple[int, ...]
@@ -47,9 +50,10 @@ def read(arguments: list[str]) -> Options:
     parser = argparse.ArgumentParser(
         prog="bin/bench",
         description="Measures Ganglion as bin/up runs it, a central orchestrator, and others, on the same work.",
-        epilog=f"parts: {', '.join(PARTS)}",
+        epilog=f"parts: {', '.join(PARTS)}; beside them curves ({', '.join(CURVES)}), {', '.join(MORE)}",
     )
     parser.add_argument("--quick", action="store_true", help="one short run of each, in less than three minutes")
+    parser.add_argument("--full", action="store_true", help="every part, with the largest sizes of each curve")
     parser.add_argument("--peers", action="store_true", help="also the other engines, in environments of their own")
     parser.add_argument("--hosts", type=int, default=2, help="coordinator hosts (default 2, as bin/up)")
     parser.add_argument("--levels", default="", metavar="N,N,…", help="workflows in flight (default 1,50,200,500,2000)")
@@ -60,14 +64,16 @@ def read(arguments: list[str]) -> Options:
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots (default build/bench.html)")
     chosen = parser.parse_args(arguments)
     levels = tuple(int(part) for part in chosen.levels.split(",") if part) or LEVELS
-    parts = tuple(part for part in chosen.only.split(",") if part) or PARTS
-    unknown = set(parts) - set(PARTS)
+    every = (*PARTS, *CURVES, *MORE)
+    named = [part for part in chosen.only.split(",") if part] or (every if chosen.full else PARTS)
+    parts = tuple(dict.fromkeys(one for part in named for one in (CURVES if part == "curves" else (part,))))
+    unknown = set(parts) - set(every)
     if unknown:
-        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are curves, {', '.join(every)}")
     if not all(0 < level <= 5_000 for level in levels):
         parser.error("--levels takes numbers from 1 to 5000")
     warm_s, window_s, repeats = (1.0, 2.5, 1) if chosen.quick else (2.0, 6.0, 3)
     timing = Timing(warm_s, min(chosen.window or window_s, 60.0), min(chosen.repeats or repeats, 20))
     return Options(
-        chosen.quick, chosen.peers, chosen.hosts, levels, timing, parts, chosen.json, chosen.html
+        chosen.quick, chosen.full, chosen.peers, chosen.hosts, levels, timing, parts, chosen.json, chosen.html
     )  # fmt: skip

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from html import escape
 from typing import Any
 
 from bench.cells import Result
+from bench.curves import page as curves
 from bench.measurement import Found
+from bench.plot import plot
 from bench.report import ARTICLE, article, label
-
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 300, 64, 190, 16, 44
-_COLOURS = ("#1f5fbf", "#b3501e", "#1b7f5c", "#7a3fa0", "#8a6d00", "#a0304f", "#4b5563")
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c2330;--soft:#5b6472;--line:#d7dce4;--paper:#fff}
@@ -47,8 +45,12 @@ def render(about: dict[str, Any], found: Found) -> str:
         costs = [[cost.name, f"{cost.calls:.2f}", "in a script" if cost.inside else "sent"] for cost in found.costs]
         parts.append(f"<h2>Commands of one workflow</h2>{_table(['command', 'each', ''], costs)}")
     if found.memory:
-        parts.append(_memory(found))
-    parts += [f"<p class=warning>{escape(text)}</p>" for text in found.left_out]
+        heads = ["", "measured", "at most", ""]
+        parts.append(f"<h2>Memory of {found.memory.workflows:,} workflows that wait</h2>")
+        parts.append(_table(heads, curves.memory_rows(found.memory)))
+    for curve in found.curves:
+        parts.append(curves.render(curve) + _table(curves.heads(curve), curves.rows(curve)))
+    parts += [f"<p class=warning>{escape(text)}</p>" for text in [*found.left_out, *found.failures]]
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>Ganglion measured</title><style>{_STYLE}</style>{''.join(parts)}</html>\n"
@@ -99,81 +101,9 @@ def _recoveries(found: Found) -> str:
     return _table(heads, rows)
 
 
-def _memory(found: Found) -> str:
-    memory = found.memory
-    assert memory is not None
-    rows = [
-        ["in the hosts, for each", f"{memory.host_bytes:,} bytes"],
-        ["in the server, for each, 900 bytes of payloads included", f"{memory.server_bytes:,} bytes"],
-        ["all hosts together", f"{memory.hosts_mb:,} MB"],
-    ]
-    return f"<h2>Memory of {memory.workflows:,} coordinators that wait</h2>{_table(['', ''], rows)}"
-
-
-# --- plots ------------------------------------------------------------------------------
-
-
 def _plot(title: str, value: str, runs: list[Result], logarithmic: bool = False) -> str:
     lines: dict[str, list[tuple[int, float]]] = {}
     for run in runs:
-        name = label(run)
-        lines.setdefault(name, []).append((run.in_flight, getattr(run, value)))
-    values = [y for points in lines.values() for _, y in points if y > 0]
-    levels = sorted({x for points in lines.values() for x, _ in points})
-    if not values or len(levels) < 2:
-        return ""
-    marks = _logarithmic_marks(values) if logarithmic else _marks(max(values))
-    low, high = marks[0], marks[-1]
-
-    def x_of(level: int) -> float:
-        share = math.log(level / levels[0] + 1) / math.log(levels[-1] / levels[0] + 1)
-        first = math.log(2) / math.log(levels[-1] / levels[0] + 1)
-        return _LEFT + (share - first) / (1 - first) * (_WIDTH - _LEFT - _RIGHT)
-
-    def y_of(y: float) -> float:
-        share = math.log(max(y, low) / low) / math.log(high / low) if logarithmic else y / high
-        return _HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM)
-
-    drawn = [f'<text class=soft x="{_LEFT}" y="{_HEIGHT - 6}">workflows in flight</text>']
-    for mark in marks:
-        y = y_of(mark)
-        drawn.append(f'<line class=axis x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        drawn.append(f'<text text-anchor="end" x="{_LEFT - 8}" y="{y + 4:.1f}">{mark:,g}</text>')
-    for level in levels:
-        drawn.append(f'<text text-anchor="middle" x="{x_of(level):.1f}" y="{_HEIGHT - 26}">{level:,}</text>')
-    for number, (name, points) in enumerate(lines.items()):
-        drawn.append(_line(number, name, [(x_of(x), y_of(y), x, y) for x, y in sorted(points)]))
-    return (
-        f'<h2>{escape(title)}</h2><svg role="img" aria-label="{escape(title)} by workflows in flight"'
-        f' viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}">{"".join(drawn)}</svg>'
-    )
-
-
-def _line(number: int, name: str, points: list[tuple[float, float, int, float]]) -> str:
-    colour = _COLOURS[number % len(_COLOURS)]
-    dashes = "" if number < len(_COLOURS) else ' stroke-dasharray="4 3"'
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in points)
-    dots = "".join(
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"><title>{escape(name)}, {level:,} in flight:'
-        f" {value:,.1f}</title></circle>"
-        for x, y, level, value in points
-    )
-    left, y = _WIDTH - _RIGHT + 14, _TOP + 12 + number * 20
-    legend = (
-        f'<line x1="{left}" x2="{left + 18}" y1="{y - 4}" y2="{y - 4}" stroke="{colour}" stroke-width="2"{dashes}/>'
-        f'<text x="{left + 24}" y="{y}">{escape(name)}</text>'
-    )
-    return f'<polyline fill="none" stroke="{colour}" stroke-width="2"{dashes} points="{path}"/>{dots}{legend}'
-
-
-def _marks(highest: float) -> list[float]:
-    """Round numbers from 0 to beyond the highest value."""
-    rough = highest / 4
-    unit = 10 ** math.floor(math.log10(rough))
-    step = next(factor * unit for factor in (1, 2, 2.5, 5, 10) if factor * unit >= rough)
-    return [step * number for number in range(math.ceil(highest / step) + 1)]
-
-
-def _logarithmic_marks(values: list[float]) -> list[float]:
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    return [10.0**power for power in range(low, max(high, low + 1) + 1)]
+        lines.setdefault(label(run), []).append((run.in_flight, getattr(run, value)))
+    drawn = plot(title, "workflows in flight", lines, logarithmic)
+    return f"<h2>{escape(title)}</h2>{drawn}" if drawn else ""

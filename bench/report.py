@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cells import Result
+from bench.curves import page as curves
 from bench.measurement import CENTRAL, EVENT_DRIVEN, EVERYSEC, FSYNC, Found
 from bench.options import COMPARED
 
@@ -20,17 +21,14 @@ def show(console: Console, about: dict[str, Any], found: Found) -> None:
     if found.costs:
         console.print(_costs(found))
     if found.memory:
-        memory = found.memory
-        console.print(
-            f"Memory: {memory.workflows:,} coordinators that wait take {memory.host_bytes:,} bytes each in the hosts"
-            f" ({memory.hosts_mb} MB for all hosts) and {memory.server_bytes:,} bytes each in the server, of which"
-            f" 900 are payloads.\n"
-        )
+        curves.show_memory(console, found.memory)
     rows = article(found)
     if rows:
         console.print(_article(rows))
     for what, ratio in found.ratios().items():
         console.print(f"  × {what}: {ratio:g}")
+    for curve in found.curves:
+        curves.show(console, curve)
     for left_out in found.left_out:
         console.print(f"Left out: {left_out}", style="yellow")
 

@@ -64,7 +64,10 @@ class Helper:
         line = self._process.stdout.readline() if ready else ""
         if not line:
             raise StackFailed(f"{self._module} {command}: {self._said() if ready else 'it took too long'}")
-        return json.loads(line)
+        answer = json.loads(line)
+        if "error" in answer:
+            raise StackFailed(f"{self._module} {command}: {answer['error']}")
+        return answer["answer"]
 
     def _said(self) -> str:
         self._errors.seek(0)

@@ -1,0 +1,80 @@
+"""Curves and what stands beside them, as tables and plots of the HTML page and of the terminal."""
+
+from __future__ import annotations
+
+from html import escape
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.curves.curve import Curve
+from bench.memory import SETTING, Memory
+from bench.plot import plot
+
+
+def heads(curve: Curve) -> list[str]:
+    """The heads of a curve's table."""
+    return [curve.axis, *(figure.words for figure in curve.figures)]
+
+
+def rows(curve: Curve) -> list[list[str]]:
+    """A row for each size; what was not measured is a dash."""
+    return [
+        [f"{point.size:,}", *(say(point.values.get(figure.name)) for figure in curve.figures)] for point in curve.points
+    ]
+
+
+def say(value: float | None) -> str:
+    """A figure with as many digits as it is worth."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def memory_rows(memory: Memory) -> list[list[str]]:
+    """What workflows take, and what the size of blocks changes."""
+    found = [
+        [limit.words, f"{limit.bytes:,} bytes", f"{limit.most:,}", "holds" if limit.holds else "does not hold"]
+        for limit in memory.verdicts
+    ]
+    found += [
+        [f"with {SETTING} {one.bytes:,}: workflows/s, and CPU-ms of the server for each",
+         f"{one.wf_per_s:,.0f}, {one.server_cpu_ms:.2f}", "", ""]
+        for one in memory.blocks
+    ]  # fmt: skip
+    return found
+
+
+def render(curve: Curve) -> str:
+    """A section of the page, without its table."""
+    drawn = "".join(
+        plot(figure.words, curve.axis, {figure.words: [(p.size, p.values[figure.name]) for p in curve.points]})
+        for figure in curve.figures[:2]
+        if all(figure.name in point.values for point in curve.points)
+    )
+    said = "".join(
+        f'<p class="{"note" if verdict.holds else "warning"}">{escape(verdict.words)}</p>' for verdict in curve.verdicts
+    )
+    return f"<h2>{escape(curve.title)}</h2><p class=note>{escape(curve.note)}</p>{said}{drawn}"
+
+
+def show(console: Console, curve: Curve) -> None:
+    """Print a curve."""
+    table = Table(title=curve.title)
+    for head in heads(curve):
+        table.add_column(head, justify="right")
+    for row in rows(curve):
+        table.add_row(*row)
+    console.print(table)
+    for verdict in curve.verdicts:
+        console.print(f"  {verdict.words}", style="" if verdict.holds else "yellow")
+
+
+def show_memory(console: Console, memory: Memory) -> None:
+    """Print what workflows take."""
+    table = Table(title=f"Memory of {memory.workflows:,} workflows that wait")
+    for head in ("", "measured", "at most", ""):
+        table.add_column(head)
+    for row in memory_rows(memory):
+        table.add_row(*row)
+    console.print(table)
