@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -32,8 +32,6 @@ from coordination.restarting import Ended, RestartPreview
 from coordination.streams import depth
 from coordination.waiting import WaitReason, why
 
-T = TypeVar("T")
-
 _json = msgspec.json.Decoder().decode
 _errors = msgspec.json.Decoder(list[ErrorInfo]).decode
 _error = msgspec.json.Decoder(ErrorInfo).decode
@@ -47,63 +45,63 @@ def _value(fields: dict[str, bytes], name: str) -> Any:
     return _json(raw) if raw else None
 
 
+def _state(raw: bytes) -> WorkflowState:
+    return _STATES.get(raw) or WorkflowState(raw.decode())
+
+
+def _parent(raw: bytes) -> str:
+    return raw.decode().partition(" ")[0]
+
+
+_STATES = {state.value.encode(): state for state in WorkflowState}
+_REQUIRED = {"type": "", "version": 0, "state": WorkflowState.NEEDS_HUMAN}  # where they are missing or unreadable
+_READ: tuple[tuple[str, str, Callable[[bytes], Any]], ...] = (  # of the snapshot, of the hash, how it is read
+    ("type", "type", bytes.decode),
+    ("version", "version", int),
+    ("state", "state", _state),
+    ("generation", "generation", int),
+    ("seq", "seq", int),
+    ("epoch", "epoch", int),
+    ("owner", "owner", bytes.decode),
+    ("input", "input", _json),
+    ("result", "result", _json),
+    ("error", "error", _error),
+    ("steps_total", "steps_total", int),
+    ("steps_done", "steps_done", int),
+    ("retrying", "retrying", int),
+    ("open_escalations", "open", int),
+    ("progress", "progress", bytes.decode),
+    ("parent_id", "parent", _parent),
+    ("created_ms", "created", int),
+    ("started_ms", "started", int),
+    ("finished_ms", "finished", int),
+    ("deadline_ms", "deadline", int),
+    ("labels", "labels", _labels),
+    ("paused", "paused", _pause),
+)
+
+
 def to_snapshot(workflow_id: str, fields: dict[str, bytes]) -> WorkflowSnapshot:
     """A workflow from its hash; what is unreadable there is left out, and the error says so."""
+    values: dict[str, Any] = _REQUIRED.copy()
     damaged: list[str] = []
-
-    def read(name: str, convert: Callable[[bytes], T], otherwise: T) -> T:
-        raw = fields.get(name)
-        if not raw:
-            return otherwise
-        try:
-            return convert(raw)
-        except (ValueError, RecursionError, msgspec.MsgspecError):
-            damaged.append(name)
-            return otherwise
-
-    def text(name: str) -> str:
-        return read(name, bytes.decode, "")
-
-    def number(name: str) -> int:
-        return read(name, int, 0)
-
-    paused: dict[str, Any] = read("paused", _pause, {})
-    snapshot = WorkflowSnapshot(
-        id=workflow_id,
-        type=text("type"),
-        version=number("version"),
-        state=read("state", _state, WorkflowState.NEEDS_HUMAN),
-        generation=number("generation"),
-        seq=number("seq"),
-        epoch=number("epoch"),
-        owner=text("owner"),
-        input=read("input", _json, None),
-        result=read("result", _json, None),
-        error=read("error", _error, None),
-        steps_total=number("steps_total"),
-        steps_done=number("steps_done"),
-        retrying=number("retrying"),
-        open_escalations=number("open"),
-        progress=text("progress"),
-        parent_id=text("parent").partition(" ")[0],
-        created_ms=number("created"),
-        started_ms=number("started"),
-        finished_ms=number("finished"),
-        deadline_ms=number("deadline"),
-        labels=read("labels", _labels, {}),
-        cancel_requested="cancelled" in fields,
-        paused_by=paused.get("actor", ""),
-        paused_reason=paused.get("reason", ""),
-        paused_ms=paused.get("at_ms", 0),
-    )
+    for name, field, read in _READ:
+        raw = fields.get(field)
+        if raw:
+            try:
+                values[name] = read(raw)
+            except (ValueError, RecursionError, msgspec.MsgspecError):
+                damaged.append(field)
+    paused: dict[str, Any] = values.pop("paused", None) or {}
+    snapshot = WorkflowSnapshot(id=workflow_id, cancel_requested="cancelled" in fields, **values)
+    if paused:
+        snapshot.paused_by = paused.get("actor", "")
+        snapshot.paused_reason = paused.get("reason", "")
+        snapshot.paused_ms = paused.get("at_ms", 0)
     if damaged and snapshot.error is None:
         what = f"Redis holds something unreadable as {', '.join(damaged)} of this workflow."
         snapshot.error = ErrorInfo("DamagedRecord", what, False)
     return snapshot
-
-
-def _state(raw: bytes) -> WorkflowState:
-    return WorkflowState(raw.decode())
 
 
 class Inspector:

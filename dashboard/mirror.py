@@ -39,13 +39,8 @@ _ESCALATION_NEWER = (
     " AND dashboard_escalation.state = 'open' AND excluded.state <> 'open')"
     " OR excluded.opened_at > dashboard_escalation.opened_at"  # of a later life of its workflow
 )
-# Of the columns, all that may change after submission.
-_WORKFLOW_CHANGES = (
-    "state generation seq epoch owner error steps_total steps_done retrying open_escalations progress"
-    " cancel_requested started_at finished_at deadline_at duration_ms updated_at"
-).split()
+_CONSTANT = {"id", "summary", "created_at", "type", "version", "parent_id", "labels"}  # never change after submission
 _WORKFLOW = Workflow._meta.db_table
-
 
 
 def store(
@@ -99,7 +94,7 @@ def workflows(
             (begun if journal is None else ended).append((snapshot.id, kept))
         rows.append(workflow_values(snapshot, now, is_clean=is_clean, is_known=is_known))
     if rows:
-        _upsert(_WORKFLOW, rows, _WORKFLOW_CHANGES, _WORKFLOW_NEWER)
+        _upsert(_WORKFLOW, rows, [name for name in rows[0] if name not in _CONSTANT], _WORKFLOW_NEWER)
     _archive(begun, [])
     _archive(ended, ["input", "result", "error", "journal"])
 
@@ -155,7 +150,9 @@ def _bound(row: dict[str, Any], is_text: bool) -> list[Any]:
     for value in row.values():
         kind = type(value)
         if kind is str:
-            values.append(value.replace("\x00", "") if "\x00" in value else value)  # PostgreSQL stores no such character
+            values.append(
+                value.replace("\x00", "") if "\x00" in value else value
+            )  # PostgreSQL stores no such character
         elif kind is dt.datetime and is_text:
             values.append(value.isoformat(" ")[:-6])  # UTC, as Django writes it
         elif kind is dict:
@@ -165,9 +162,7 @@ def _bound(row: dict[str, Any], is_text: bool) -> list[Any]:
     return values
 
 
-def _upsert(
-    table: str, rows: list[dict[str, Any]], changed: Iterable[str], newer: str = "", key: str = "id"
-) -> None:
+def _upsert(table: str, rows: list[dict[str, Any]], changed: Iterable[str], newer: str = "", key: str = "id") -> None:
     """Insert rows, or update ``changed`` where ``newer`` holds; rows come in key order, so writers never deadlock."""
     is_sqlite = connection.vendor == "sqlite"
     values = [_bound(row, is_sqlite) for row in rows]

@@ -143,7 +143,7 @@ def is_suspicious(raw: bytes) -> bool:
     lowered = raw.lower()
     for sign, traces in _TRACES:
         if sign in lowered:
-            for trace in traces:  # noqa: SIM110 any() would cost twice as much on the relay's way
+            for trace in traces:
                 if trace in lowered:
                     return True
     return False
@@ -159,8 +159,3 @@ def redact_json(raw: bytes) -> bytes:
         return msgspec.json.encode(REDACTED)
     clean = _builtin(value)
     return raw if clean == value else msgspec.json.encode(clean)
-
-
-def encode_clean(value: Any) -> str:
-    """A value as JSON without secrets."""
-    return redact_json(msgspec.json.encode(value)).decode()

@@ -23,7 +23,7 @@ from coordination.domain import (
     WorkflowState,
 )
 from coordination.journal import Attempt, Numbered, Settled
-from dashboard.mirror import encode_journal
+from dashboard.archiving import encode_journal
 from dashboard.rows import escalation_values, workflow_values
 
 DAYS = 90  # as long as a history is kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
 import os
 import signal
@@ -92,8 +93,8 @@ async def test_one_row_that_does_not_fit_does_not_hold_up_the_others(
 
     made = rows.workflow_values
 
-    def spoilt(snapshot: WorkflowSnapshot, now: object) -> dict[str, object]:
-        values = made(snapshot, now)  # type: ignore[arg-type]
+    def spoilt(snapshot: WorkflowSnapshot, now: dt.datetime, **known: bool) -> dict[str, object]:
+        values = made(snapshot, now, **known)
         return {**values, "type": None} if snapshot.id == "spoilt" else values
 
     monkeypatch.setattr(mirror, "workflow_values", spoilt)

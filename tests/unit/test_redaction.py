@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from coordination import journal as j
 from coordination.domain import ErrorInfo
-from dashboard.mirror import encode_journal
+from dashboard.archiving import encode_journal
 from dashboard.redaction import REDACTED, is_secret_name, is_suspicious, redact, redact_json, redact_text
 
 
