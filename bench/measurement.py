@@ -12,6 +12,7 @@ from bench.cells import Cell, Result, measure
 from bench.curves import run as curves
 from bench.curves.curve import Curve
 from bench.options import COMPARED, Options
+from bench.peers import comparison
 from bench.peers import runs as peers
 from bench.stack import Bare, Stack, StackFailed
 
@@ -32,6 +33,7 @@ class Found:
     memory: memory.Memory | None = None
     recoveries: list[recovery.Recovery] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
+    compared: peers.Compared = field(default_factory=peers.Compared)
     left_out: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -43,6 +45,10 @@ class Found:
 
     def ratios(self) -> dict[str, float]:
         """How Ganglion compares with the others in this very measurement."""
+        return {**self.own_ratios(), **comparison.to_dict(self.peer_ratios())}
+
+    def own_ratios(self) -> dict[str, float]:
+        """Ganglion against the central brains, and its own durable form against the usual one."""
         found: dict[str, float] = {}
         for theirs in self.runs:
             if theirs.engine not in (CENTRAL, EVENT_DRIVEN):
@@ -52,14 +58,15 @@ class Found:
                 what = f"{theirs.engine}; {theirs.agents} agents, {theirs.in_flight} in flight"
                 found[f"{what}: workflows/s"] = round(ours.wf_per_s / theirs.wf_per_s, 2)
                 found[f"{what}: p99"] = round(ours.p99_ms / theirs.p99_ms, 3)
-        for engine in dict.fromkeys(run.engine for run in self.runs):
-            peer, ours = self.find(engine, 200), self.find("ganglion", 200, durability=EVERYSEC)
-            if engine not in ("ganglion", CENTRAL, EVENT_DRIVEN) and ours and peer:
-                found[f"{engine}, 200 in flight: workflows/s"] = round(ours.wf_per_s / peer.wf_per_s, 2)
         safe, fast = self.find("ganglion", 200, durability=FSYNC), self.find("ganglion", 200, durability=EVERYSEC)
         if safe and fast:
             found["fsync against everysec, 200 in flight: workflows/s"] = round(safe.wf_per_s / fast.wf_per_s, 2)
         return found
+
+    def peer_ratios(self) -> list[comparison.Ratio]:
+        """Ganglion with everything on against each other engine."""
+        ours = [run for run in self.runs if (run.engine, run.agents, run.durability) == ("ganglion", "no-op", EVERYSEC)]
+        return comparison.compare(ours, self.compared.runs, peers.TARGETS)
 
     def to_dict(self) -> dict[str, Any]:
         """For the JSON file."""
@@ -70,6 +77,7 @@ class Found:
             "commands": [asdict(cost) for cost in self.costs],
             "recovery": [found.to_dict() for found in self.recoveries],
             "curves": [curve.to_dict() for curve in self.curves],
+            "peers": self.compared.abouts,
             "left_out": [*self.left_out, *self.failures],
         }
 
@@ -85,8 +93,7 @@ def steps(options: Options) -> int:
         "central": 3 * len(COMPARED) * options.timing.repeats + len(options.patient_levels),
         "recovery": 3,
     }
-    others = len(peers.LEVELS) * options.timing.repeats if options.peers else 0
-    return sum(runs.get(part, 0) for part in options.parts) + curves.steps(options) + others + 1
+    return sum(runs.get(part, 0) for part in options.parts) + curves.steps(options) + peers.steps(options) + 1
 
 
 def run(options: Options, found: Found, tell: Tell) -> None:
@@ -109,7 +116,9 @@ def run(options: Options, found: Found, tell: Tell) -> None:
             with Bare() as bare:
                 _central(bare, engine, options, found, tell)
     if options.peers:
-        found.runs += peers.celery(options, tell)
+        peers.run(options, found.compared, tell)
+        found.runs += found.compared.runs
+        found.left_out += found.compared.left_out
     for name in curves.names(options):
         try:
             found.curves.append(curves.measure(name, options, tell))

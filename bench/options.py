@@ -10,6 +10,8 @@ from bench.cells import Timing
 
 LEVELS = (1, 50, 200, 500, 2_000)
 COMPARED = (1, 200, 500)
+PEERS = ("celery", "restate", "dbos", "temporal", "taskiq")
+PEER_LEVELS = (50, 200, 500)
 PARTS = ("memory", "commands", "ganglion", "fsync", "waiting", "central", "recovery")
 CURVES = ("backlog", "in_flight", "history", "journal", "hosts", "agents")
 MORE = ("console", "lists")  # only when asked for by name, or with --full
@@ -21,7 +23,7 @@ class Options:
 
     quick: bool
     full: bool
-    peers: bool
+    peers: tuple[str, ...]
     hosts: int
     levels: tuple[int, ...]
     timing: Timing
@@ -40,6 +42,11 @@ class Options:
         return (1, 50) if self.quick else COMPARED
 
     @property
+    def peer_levels(self) -> tuple[int, ...]:
+        """Where the other engines are measured."""
+        return tuple(level for level in PEER_LEVELS if level in self.levels)
+
+    @property
     def waiting_workflows(self) -> int:
         """Coordinators that wait, for the memory of each."""
         return 1_000 if self.quick else 10_000
@@ -54,7 +61,10 @@ def read(arguments: list[str]) -> Options:
     )
     parser.add_argument("--quick", action="store_true", help="one short run of each, in less than three minutes")
     parser.add_argument("--full", action="store_true", help="every part, with the largest sizes of each curve")
-    parser.add_argument("--peers", action="store_true", help="also the other engines, in environments of their own")
+    parser.add_argument(
+        "--peers", nargs="?", const=",".join(PEERS), default="", metavar="NAME,…",
+        help=f"also other engines, in environments of their own: all of {', '.join(PEERS)}, or those named",
+    )  # fmt: skip
     parser.add_argument("--hosts", type=int, default=2, help="coordinator hosts (default 2, as bin/up)")
     parser.add_argument("--levels", default="", metavar="N,N,…", help="workflows in flight (default 1,50,200,500,2000)")
     parser.add_argument("--repeats", type=int, default=0, help="runs of each, of which the median counts (default 3)")
@@ -70,10 +80,13 @@ def read(arguments: list[str]) -> Options:
     unknown = set(parts) - set(every)
     if unknown:
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are curves, {', '.join(every)}")
+    peers = tuple(name for name in chosen.peers.split(",") if name)
+    if set(peers) - set(PEERS):
+        parser.error(f"no such peer: {', '.join(sorted(set(peers) - set(PEERS)))}; there are {', '.join(PEERS)}")
     if not all(0 < level <= 5_000 for level in levels):
         parser.error("--levels takes numbers from 1 to 5000")
     warm_s, window_s, repeats = (1.0, 2.5, 1) if chosen.quick else (2.0, 6.0, 3)
     timing = Timing(warm_s, min(chosen.window or window_s, 60.0), min(chosen.repeats or repeats, 20))
     return Options(
-        chosen.quick, chosen.full, chosen.peers, chosen.hosts, levels, timing, parts, chosen.json, chosen.html
+        chosen.quick, chosen.full, peers, chosen.hosts, levels, timing, parts, chosen.json, chosen.html
     )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 from bench.cells import Result
 from bench.curves import page as curves
 from bench.measurement import Found
+from bench.peers import comparison
 from bench.plot import plot
 from bench.report import ARTICLE, article, label
 
@@ -36,9 +37,15 @@ def render(about: dict[str, Any], found: Found) -> str:
     rows = article(found)
     if rows:
         parts.append(f"<h2>The article’s table, measured</h2>{_table(['', *ARTICLE], rows)}")
-    if found.ratios():
-        ratios = [[what, f"{ratio:g}"] for what, ratio in found.ratios().items()]
-        parts.append(f"<h2>Ganglion against the others, in this run</h2>{_table(['', '×'], ratios)}")
+    if found.compared.abouts:
+        heads = ["", *comparison.SETUP_HEADS]
+        parts.append(f"<h2>How the others were set up</h2>{_table(heads, comparison.setups(found.compared.abouts))}")
+    if found.peer_ratios():
+        compared = _table(["", *comparison.HEADS], comparison.rows(found.peer_ratios()))
+        parts.append(f"<h2>Ganglion against the others, in this run</h2>{compared}")
+    if found.own_ratios():
+        ratios = [[what, f"{ratio:g}"] for what, ratio in found.own_ratios().items()]
+        parts.append(f"<h2>Ganglion against the central brains, in this run</h2>{_table(['', '×'], ratios)}")
     if found.recoveries:
         parts.append(f"<h2>A crash with 200 workflows in flight</h2>{_recoveries(found)}")
     if found.costs:

@@ -11,6 +11,7 @@ from bench.cells import Result
 from bench.curves import page as curves
 from bench.measurement import CENTRAL, EVENT_DRIVEN, EVERYSEC, FSYNC, Found
 from bench.options import COMPARED
+from bench.peers import comparison
 
 
 def show(console: Console, about: dict[str, Any], found: Found) -> None:
@@ -25,7 +26,9 @@ def show(console: Console, about: dict[str, Any], found: Found) -> None:
     rows = article(found)
     if rows:
         console.print(_article(rows))
-    for what, ratio in found.ratios().items():
+    if found.compared.abouts:
+        _peers(console, found)
+    for what, ratio in found.own_ratios().items():
         console.print(f"  × {what}: {ratio:g}")
     for curve in found.curves:
         curves.show(console, curve)
@@ -63,6 +66,19 @@ def label(run: Result) -> str:
     more = [f"agents {run.agents}"] if run.agents != "no-op" else []
     more += ["fsync"] if run.durability == FSYNC else []
     return ", ".join([run.engine, *more])
+
+
+def _peers(console: Console, found: Found) -> None:
+    table = Table(title="Ganglion against the others, in this run")
+    table.add_column("")
+    for name in comparison.HEADS:
+        table.add_column(name, justify="right")
+    for row in comparison.rows(found.peer_ratios()):
+        table.add_row(*row)
+    if table.rows:
+        console.print(table)
+    for name, packages, settings, durability in comparison.setups(found.compared.abouts):
+        console.print(f"{name}: {packages}; {settings}; durability: {durability}")
 
 
 def _costs(found: Found) -> Table:

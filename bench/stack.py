@@ -111,6 +111,18 @@ class Private:
                 raise StackFailed(f"{' '.join(command[:4])} … was not ready within {START_S:g} s: {_last(text)}")
             time.sleep(0.02)
 
+    def start_redis(self) -> None:
+        """Start the embedded server with the settings that bin/up gives it, on the socket of this folder."""
+        folder = self.home / "redis"
+        folder.mkdir()
+        command = server.command(server.program(), folder, path=self.socket_path)
+        self.run(command, self.environ)
+        until = time.monotonic() + 30
+        while not _answers(self.socket_path):
+            if time.monotonic() > until:
+                raise StackFailed(f"The server did not answer: {_last(server.log_path(folder).read_text())}")
+            time.sleep(0.02)
+
     def run_python(self, *arguments: str, announces: str) -> subprocess.Popen[bytes]:
         """Start a Python program of this repository beside the others."""
         return self.run([sys.executable, *arguments], announces=announces)[0]
@@ -164,28 +176,21 @@ class Bare(Private):
 
     def start(self) -> None:
         """Start the server, then the worker."""
-        folder = self.home / "redis"
-        folder.mkdir()
-        command = server.command(server.program(), folder, path=self.socket_path)
-        self.run(command, self.environ)
-        until = time.monotonic() + 30
-        while not self._answers():
-            if time.monotonic() > until:
-                raise StackFailed(f"The server did not answer: {_last(server.log_path(folder).read_text())}")
-            time.sleep(0.02)
+        self.start_redis()
         if self._agents:
             arguments = ("manage.py", "run_agent", "--module", "bench.workload.agents", "--name", "workload")
             self.run_python(*arguments, announces=SERVES)
 
-    def _answers(self) -> bool:
-        try:
-            with socket.socket(socket.AF_UNIX) as link:
-                link.settimeout(2)
-                link.connect(str(self.socket_path))
-                link.sendall(b"PING\r\n")
-                return link.recv(16).startswith(b"+PONG")
-        except OSError:
-            return False
+
+def _answers(path: Path) -> bool:
+    try:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(2)
+            link.connect(str(path))
+            link.sendall(b"PING\r\n")
+            return link.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False
 
 
 def _last(text: str) -> str:

@@ -1,33 +1,66 @@
-"""Starts a peer, measures it, and ends it."""
+"""Measures the peers one after another: each is started, measured and ended before the next."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable
+from typing import Any
 
-from bench.cells import Cell, Result, measure
+from bench.cells import Result, measure
 from bench.options import Options
-from bench.peers.celery_app import READY
-from bench.stack import Bare
+from bench.peers.celery.peer import CeleryPeer
+from bench.peers.dbos.peer import DbosPeer
+from bench.peers.environment import Unavailable, prepare
+from bench.peers.peer import Peer
+from bench.peers.restate.peer import RestatePeer
+from bench.peers.taskiq.peer import TaskiqPeer
+from bench.peers.temporal.peer import TemporalPeer
+from bench.stack import StackFailed
 
-LEVELS = (50, 200, 500)
-EVERYSEC = "appendonly everysec; results and queues in Redis, no journal"
+KINDS = {kind.name: kind for kind in (CeleryPeer, RestatePeer, DbosPeer, TemporalPeer, TaskiqPeer)}
+TARGETS = {(engine.name, 200): engine.target for kind in KINDS.values() for engine in kind.engines}
+WARM_S = 2.0
+
+Tell = Callable[[str, int], None]
 
 
-def celery(options: Options, tell: Callable[[str, int], None]) -> list[Result]:
-    """Celery canvas, prefork with two processes: threads and gevent were slower on two cores."""
-    tell("starting Celery", 0)
-    with Bare(agents=False) as bare:
-        bare.environ["BENCH_CELERY_URL"] = f"redis+socket://{bare.socket_path}"
-        worker = ["-m", "celery", "-A", "bench.peers.celery_app", "worker", "-P", "prefork", "-c", "2", "-l", "WARNING"]
-        bare.run([sys.executable, *worker, "--without-gossip", "--without-mingle"], announces=READY)
-        found = []
-        for level in LEVELS:
-            what = f"celery canvas, {level} in flight"
+@dataclasses.dataclass
+class Compared:
+    """What was found of the peers."""
+
+    runs: list[Result] = dataclasses.field(default_factory=list)
+    abouts: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    left_out: list[str] = dataclasses.field(default_factory=list)
+
+
+def steps(options: Options) -> int:
+    """How many runs there are."""
+    engines = sum(len(KINDS[name].engines) for name in options.peers)
+    return engines * len(options.peer_levels) * options.timing.repeats
+
+
+def run(options: Options, found: Compared, tell: Tell) -> None:
+    """Measure the peers that were asked for; what cannot be had or fails is left out, and the reason is kept."""
+    for name in options.peers:
+        kind = KINDS[name]
+        try:
+            tell(f"{kind.title}: preparing its environment", 0)
+            environment = prepare(name)
+            tell(f"{kind.title}: starting", 0)
+            with kind(environment) as peer:
+                found.abouts.append(peer.about())
+                _measure(peer, options, found, tell)
+        except (Unavailable, StackFailed) as error:
+            found.left_out.append(f"{kind.title}: {error}")
+
+
+def _measure(peer: Peer, options: Options, found: Compared, tell: Tell) -> None:
+    timing = dataclasses.replace(options.timing, warm_s=max(options.timing.warm_s, WARM_S))
+    for engine in peer.engines:
+        for level in options.peer_levels:
+            what = f"{engine.name}, {level} in flight"
             tell(what, 0)
-            command = (sys.executable, "-m", "bench.peers.celery_client")
-            cell = Cell("celery canvas", level, EVERYSEC, command=command)
-            timing = dataclasses.replace(options.timing, warm_s=2.0)
-            found.append(measure(bare, cell, timing, lambda what=what: tell(what, 1)))  # type: ignore[misc]
-    return found
+            try:
+                found.runs.append(measure(peer, peer.cell(engine, level), timing, lambda what=what: tell(what, 1)))  # type: ignore[misc]
+            except StackFailed as error:
+                found.left_out.append(f"{what}: {error}")

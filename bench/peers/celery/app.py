@@ -1,4 +1,4 @@
-"""The four steps as a Celery canvas: a chain with a chord in it, by JSON, results in the same server."""
+"""The four steps as a Celery canvas, by JSON, with results in the same server as the queues."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from celery import Celery, chain, chord
 from celery.canvas import Signature
 from celery.signals import worker_ready
 
-READY = "celery is ready"
-DOCUMENT = {"text": ("the quick brown fox jumps over the lazy dog " * 8)[:289]}
-FINDING = {"text": ("the quick brown fox jumps over the lazy dog " * 8)[:139]}
+from bench.peers.payloads import DOCUMENT, FINDING, work_blocking
 
-_SERVER = os.environ.get("BENCH_CELERY_URL", "")
+READY = "peer worker is ready"
+_SERVER = os.environ["BENCH_REDIS_URL"]
 
 app = Celery("bench", broker=_SERVER, backend=_SERVER)
 app.conf.update(
@@ -26,29 +25,40 @@ app.conf.update(
     task_send_sent_event=False,
     worker_send_task_events=False,
 )
+if os.environ.get("BENCH_CELERY_RECOVERS"):
+    app.conf.update(
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        broker_transport_options={"visibility_timeout": 10, "unacked_restore_interval": 2},
+    )
 
 
 @app.task
-def classify(document: dict[str, Any]) -> dict[str, Any]:
+def classify(document: dict[str, Any]) -> dict[str, str]:
     """Returns 300 bytes."""
+    work_blocking()
     return DOCUMENT
 
 
 @app.task
-def extract(kind: dict[str, Any]) -> dict[str, Any]:
+def extract(kind: dict[str, Any]) -> dict[str, str]:
     """Returns 150 bytes."""
+    work_blocking()
     return FINDING
 
 
 @app.task
-def validate(kind: dict[str, Any]) -> dict[str, Any]:
+def validate(kind: dict[str, Any]) -> dict[str, str]:
     """Returns 150 bytes."""
+    work_blocking()
     return FINDING
 
 
 @app.task
-def summarize(findings: list[dict[str, Any]]) -> dict[str, Any]:
+def summarize(findings: list[dict[str, Any]]) -> dict[str, str]:
     """Returns 300 bytes."""
+    work_blocking()
     return DOCUMENT
 
 

@@ -1,26 +1,23 @@
-"""``python -m bench.peers.celery_client``: the closed loop against Celery; hears of results as AsyncResult does."""
+"""Submits canvases, and hears of results by what Celery publishes when it stores one, as its own AsyncResult does."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import gc
+import contextlib
 import json
 import os
-import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import redis.asyncio
-import uvloop
 
-from bench.loop import Plan, measure
-from bench.peers.celery_app import review
+from bench.peers.celery.app import review
 
-_PATIENCE_S = 120.0
+_EARLY_MOST = 20_000
 
 
 class Results:
-    """What Celery publishes when a task's result is stored."""
+    """What is known of tasks, by what Celery publishes."""
 
     def __init__(self, url: str) -> None:
         self._client = redis.asyncio.Redis(unix_socket_path=url.removeprefix("redis+socket://"), socket_timeout=None)
@@ -41,7 +38,7 @@ class Results:
         waiting = self._waiting.pop(found["task_id"], None)
         if waiting is None:
             self._early[found["task_id"]] = found["status"]
-            if len(self._early) > 20_000:
+            if len(self._early) > _EARLY_MOST:
                 self._early.pop(next(iter(self._early)))
         elif not waiting.done():
             waiting.set_result(found["status"])
@@ -51,41 +48,22 @@ class Results:
         early = self._early.pop(task_id, None)
         if early is not None:
             return early
-        waiting: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting[task_id] = waiting
-        async with asyncio.timeout(_PATIENCE_S):
-            status: str = await waiting
-        return status
+        waiting = self._waiting[task_id] = asyncio.get_running_loop().create_future()
+        return await waiting
 
 
-async def _run(plan: Plan) -> str:
-    results = Results(os.environ["BENCH_CELERY_URL"])
+@contextlib.asynccontextmanager
+async def connected(_variant: str) -> AsyncIterator[Callable[[], Awaitable[object]]]:
+    """Listen for results; the canvas is handed over by the blocking call that Celery offers."""
+    results = Results(os.environ["BENCH_REDIS_URL"])
     listener = asyncio.create_task(results.listen(), name="results")
     await results.listening.wait()
 
-    async def execute(_number: int) -> None:
+    async def workflow() -> None:
         status = await results.wait(review().apply_async().id)
         if status != "SUCCESS":
             raise RuntimeError(status)
 
-    found = await measure(execute, plan, None)
+    yield workflow
     listener.cancel()
     await asyncio.gather(listener, return_exceptions=True)
-    return found.to_json()
-
-
-def main() -> int:
-    """Run the closed loop once."""
-    parser = argparse.ArgumentParser(prog="bench.peers.celery_client")
-    parser.add_argument("--in-flight", type=int, required=True)
-    parser.add_argument("--warm", type=float, required=True)
-    parser.add_argument("--window", type=float, required=True)
-    parser.add_argument("--pids", type=int, nargs="*", default=[])
-    chosen = parser.parse_args()
-    gc.freeze()
-    print(uvloop.run(_run(Plan(chosen.in_flight, chosen.warm, chosen.window, 100_000, chosen.pids))), flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Celery canvas: a chain with a chord in it."""

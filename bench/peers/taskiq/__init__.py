@@ -1,0 +1,1 @@
+"""taskiq: a task that queues the four others and waits for them."""

@@ -1,0 +1,1 @@
+"""Temporal: a workflow with an activity for each step."""
