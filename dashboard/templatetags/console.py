@@ -132,6 +132,12 @@ def when(value: Any) -> SafeString:
 
 
 @register.filter
+def since(value: Any) -> SafeString:
+    """A moment after the word “since”: “4 min ago”, and without the “ago” in languages that need none."""
+    return _time(value, "since", _BRIEF)
+
+
+@register.filter
 def age(value: Any) -> SafeString:
     """How long ago a moment is, ticking: “4 min”."""
     return _time(value, "age", _BRIEF)

@@ -78,6 +78,7 @@ def script_words() -> dict[str, str]:
         "days_of": pgettext("after “in” or before “ago”", "{n} days"),
         "in": _("in {time}"),
         "ago": _("{time} ago"),
+        "since": pgettext("after the word “since”", "{time} ago"),
         "now": _("just now"),
         "live": _("live"),
         "connecting": _("connecting"),

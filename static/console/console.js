@@ -34,7 +34,7 @@
     else if (mode === "age") text = spell(Math.abs(past));
     else if (past < -1000) text = word("in", { time: spell(-past, "days_of") });
     else if (past < 3000) text = word("now");
-    else if (past < 7 * 86400000) text = word("ago", { time: spell(past, "days_of") });
+    else if (past < 7 * 86400000) text = word(mode === "since" ? "since" : "ago", { time: spell(past, "days_of") });
     if (element.textContent !== text) element.textContent = text;
     const full = exact.format(at);
     if (element.title !== full) element.title = full;
