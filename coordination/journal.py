@@ -253,13 +253,8 @@ def digest(payload: bytes) -> bytes:
 
 
 def parse(raw: list[tuple[bytes, list[bytes]]]) -> list[Numbered]:
-    """Decode entries as XRANGE returns them: ``[(b"7-0", [b"e", ..., b"t", ...]), ...]``."""
-    numbered = []
-    for entry_id, fields in raw:
-        seq = int(entry_id.partition(b"-")[0])
-        values = dict(zip(fields[::2], fields[1::2], strict=True))
-        numbered.append(Numbered(seq, int(values[b"t"]), decode(values[b"e"])))
-    return numbered
+    """Decode entries as XRANGE returns them: ``[(b"7-0", [b"e", ..., b"t", ...]), ...]``, always in this order."""
+    return [Numbered(int(number[:-2]), int(at_ms), decode(entry)) for number, (_, entry, _, at_ms) in raw]
 
 
 def about_program(entries: Iterable[Numbered]) -> list[Escalated | Decided]:
