@@ -48,8 +48,8 @@ class Execution(Mending):
     """Runs one workflow under one epoch until it ends, is parked, handed over or lost."""
 
     __slots__ = (
-        "_begun", "_due_ms", "_gone", "_handle", "_held_back", "_idle_ms", "_pump_task", "_unsure", "checkpoints",
-        "entry", "epoch", "told", "type_name",
+        "_begun", "_claimed", "_due_ms", "_gone", "_handle", "_held_back", "_idle_ms", "_pump_task", "_unsure",
+        "checkpoints", "entry", "epoch", "told", "type_name",
     )  # fmt: skip
 
     def __init__(self, host: Host, lease: Lease, machine: Machine) -> None:
@@ -67,6 +67,7 @@ class Execution(Mending):
         self.told = (0, 0, 0)  # steps in all, done, in backoff, as the server has them
         self._broken = False
         self._unsure = False  # whether a write may have been lost on its way
+        self._claimed = lease.claimed()  # attempts whose queue entries are known to exist
         self._held_back = False  # whether the next turn waits, because the one before failed
         self._begun = False  # until then what is delivered waits in the buffer
         self._gone = j.gone(lease.entries)  # entries that count no more, because their step began anew
@@ -79,12 +80,18 @@ class Execution(Mending):
 
     def deliver(self, item: j.Numbered | None, queue_again: bool = False) -> None:
         """Take in a journal entry, or None: the journal may have grown, or queues were lost; read it."""
-        self._unsure |= queue_again
+        if queue_again:
+            self._doubt()
         if item is None:
             self._reread = True
         elif item.seq > self.seq:
             self._buffer[item.seq] = item
         self._wake()
+
+    def _doubt(self) -> None:
+        """Take every queue entry for lost."""
+        self._unsure = True
+        self._claimed = set()
 
     def clock_set(self, moved_ms: int) -> None:
         """Go on waiting by a server's clock that was set."""
@@ -117,11 +124,7 @@ class Execution(Mending):
     # --- the loop ----------------------------------------------------------------------
 
     def start(self) -> asyncio.Task[None]:
-        """Replay the journal, then go on from there; tasks that may have been lost are queued again.
-
-        Returns:
-            The first turn, as the other ways to begin do.
-        """
+        """Replay the journal, then go on; tasks that may have been lost are queued again. Gives the first turn."""
         replayed = bool(self._buffer)
         asked = j.about_program(self._buffer.values())
         if asked and (isinstance(asked[-1], j.Escalated) or asked[-1].action == "fail"):
@@ -199,7 +202,8 @@ class Execution(Mending):
 
     def _hold_back(self, delay_s: float) -> None:
         """Try the turn again later; what it may not have written is due again."""
-        self._reread = self._unsure = self._held_back = True
+        self._reread = self._held_back = True
+        self._doubt()
         self.machine.recall()
         self._host.loop.call_later(delay_s, self._wake_again)
 
@@ -245,7 +249,7 @@ class Execution(Mending):
                 return True
             elif readd or self._unsure:
                 readd = self._unsure = False
-                await readd_all(self._host, self)
+                await readd_all(self._host, self, self._claimed)
             elif not await self._write() and not self._buffer and not self._reread:
                 return True
 
@@ -258,7 +262,8 @@ class Execution(Mending):
                 self._apply_broken(item.entry)
             elif item.seq not in self._gone:
                 self.machine.apply(item)
-                self._unsure = self._unsure or isinstance(item.entry, j.Resumed)
+                if isinstance(item.entry, j.Resumed):
+                    self._doubt()
         for stale in [seq for seq in buffer if seq <= self.seq]:
             del buffer[stale]
 

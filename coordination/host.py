@@ -63,6 +63,7 @@ class Host:
         id: Its incarnation, never used again.
         executions: The workflows in memory, by id.
         peers: The other live hosts.
+        starting: Claims and first turns under way.
         healthy: Whether the server answers.
     """
 
@@ -91,7 +92,8 @@ class Host:
         self._sweeper = Sweeper(self)
         self._reader = Reader(self, self._sweeper)
         self._lost = Lost(self)
-        self._starting: set[asyncio.Task[Any]] = set()  # claims and first turns
+        self.starting: set[asyncio.Task[Any]] = set()
+        self._alone: set[asyncio.Task[None]] = set()  # first turns that wait for each other
         self._claiming: set[str] = set()  # workflows whose claim is under way
         self._missed: set[str] = set()  # those of them that were told of an entry meanwhile
         self._new_life()
@@ -130,7 +132,7 @@ class Host:
 
     def room(self) -> int:
         """Workflows that still fit."""
-        return max(0, self.config.host_capacity - len(self.executions) - len(self._starting))
+        return max(0, self.config.host_capacity - len(self.executions) - len(self.starting))
 
     def retry_s(self) -> float:
         """Delay before a call to a server that did not answer is tried again."""
@@ -184,12 +186,13 @@ class Host:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await self.rescue.stop()
-        if self._starting:
-            await asyncio.wait(self._starting, timeout=self.config.drain_s)
+        if self.starting:
+            await asyncio.wait(self.starting, timeout=self.config.drain_s)
         await asyncio.gather(*(e.stop() for e in list(self.executions.values())), return_exceptions=True)
-        for task in (beating, signs):
+        rest = [beating, signs, *self._alone]
+        for task in rest:
             task.cancel()
-        await asyncio.gather(beating, signs, return_exceptions=True)
+        await asyncio.gather(*rest, return_exceptions=True)
         keys = self.connection.keys
         with contextlib.suppress(ServerUnavailable, ResponseError):
             streams = [stream(shard) for shard in range(keys.shards) for stream in (keys.workflows, keys.resumes)]
@@ -289,19 +292,14 @@ class Host:
         elif workflow_id in self._claiming:  # it came after the claim and before the claim's answer
             self._missed.add(workflow_id)
 
-    @property
-    def starting(self) -> int:
-        """Workflows that are being taken up now."""
-        return len(self._starting)
-
     def take_up_soon(self, workflow_id: str, entry: str) -> None:
         """Take a workflow up beside what runs; it counts as one in memory from now on."""
         self._count(self.loop.create_task(self.take_up(workflow_id, entry), name=f"take-up-{workflow_id}"))
 
     def _count(self, task: asyncio.Task[Any]) -> None:
         """Let a task count as a workflow that is being taken up until it ends."""
-        self._starting.add(task)
-        task.add_done_callback(self._starting.discard)
+        self.starting.add(task)
+        task.add_done_callback(self.starting.discard)
 
     async def _begin(self, lease: Lease, crashed: bool) -> None:
         self.note_time(lease.now_ms)
@@ -328,7 +326,9 @@ class Host:
         if trouble is not None:
             self._count(execution.ask(trouble))
         elif previous_stalls(lease):
-            self._count(self.loop.create_task(self._run_alone(execution), name=f"alone-{lease.workflow_id}"))
+            task = self.loop.create_task(self._run_alone(execution), name=f"alone-{lease.workflow_id}")
+            self._alone.add(task)
+            task.add_done_callback(self._alone.discard)
         else:
             self._count(execution.start())
 

@@ -27,6 +27,11 @@ class Lease(msgspec.Struct, gc=False):
     fields: dict[str, bytes]
     entries: list[journal.Numbered]
 
+    def claimed(self) -> set[str]:
+        """Attempts that agents had claimed, as ``step:generation:number``: these stand in the agents' queues."""
+        records = ((name[2:], value.decode().split(":", 3)) for name, value in self.fields.items() if name[:2] == "t:")
+        return {f"{step}:{generation}:{number}" for step, (generation, number, state, _) in records if state == "c"}
+
 
 def to_fields(flat: list[bytes]) -> dict[str, bytes]:
     """A hash as HGETALL gives it inside a script's answer."""

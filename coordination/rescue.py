@@ -1,8 +1,9 @@
-"""Takes over what hosts that died hold: every stream at once, a fair share at a time, before any new work.
+"""Takes over what hosts that died hold: many streams at once, shared with the peers, before any new work.
 
-A peer's entries are moved to this host and claimed under the next epoch. All streams are asked side by
-side, because a busy host pays for each exchange with a turn of its event loop. Each host asks for its
-share of what is left, so that peers work beside each other; who is slow leaves the rest to the others.
+A peer's entries are moved to this host and claimed under the next epoch. Streams are asked side by side,
+because a busy host pays for each exchange with a turn of its event loop. Each host begins with the shards
+that fall to it among the live ones; then it helps with what is left, a part at a time, so that nothing
+waits for a peer that is slow.
 
 Invariant 6: nothing strands.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import structlog
@@ -27,12 +28,23 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_SLICE = 100  # entries moved by one script
-_LEAST = 10  # a smaller share is not worth a round
+_SLICE = 200  # entries moved by one script
+_LEAST = 10  # a smaller part is not worth an exchange
+_PATIENCE_S = 1.0  # for the first turns of what was taken, before peers are helped
 _LISTED = 100  # workflows named in the event of a takeover
 
 Taken = tuple[str, int, int]  # workflow, its new epoch, ms since its last checkpoint (-1: it had none)
-Held = dict[tuple[str, str], int]  # the stream's mark and key, and how many of its entries a dead host holds
+
+
+class Place(NamedTuple):
+    """A stream of entries."""
+
+    shard: int
+    mark: str  # "w" or "r", as in front of an entry's id
+    stream: str
+
+
+Held = dict[Place, int]  # how many entries of a stream a dead host holds
 
 
 class Rescue:
@@ -82,13 +94,13 @@ class Rescue:
     async def _orphaned(self) -> dict[str, Held]:
         """What consumers hold that are no live hosts, by consumer."""
         host, keys = self._host, self._host.connection.keys
-        streams = [("r", keys.resumes(shard)) for shard in range(keys.shards)]
-        streams += [("w", keys.workflows(shard)) for shard in range(keys.shards)]
+        places = [Place(shard, "r", keys.resumes(shard)) for shard in range(keys.shards)]
+        places += [Place(shard, "w", keys.workflows(shard)) for shard in range(keys.shards)]
         answers = await asyncio.gather(
-            *(host.connection.call("XPENDING", stream, COORDINATORS_GROUP) for _, stream in streams)
+            *(host.connection.call("XPENDING", place.stream, COORDINATORS_GROUP) for place in places)
         )
         found: dict[str, Held] = {}
-        for place, answer in zip(streams, answers, strict=True):
+        for place, answer in zip(places, answers, strict=True):
             for consumer, count in answer[3] or []:
                 found.setdefault(consumer.decode(), {})[place] = int(count)
         strangers = [name for name in found if name != host.id and name not in host.peers]
@@ -100,9 +112,9 @@ class Rescue:
     async def _take_over(self, dead: str, held: Held) -> None:
         host, began, taken = self._host, time.monotonic(), list[Taken]()
         suspect = await host.suspects.of(dead)
-        while shares := self._shares(held):
-            moved = await asyncio.gather(*(self._move(place, dead, most) for place, most in shares.items()))
-            for (place, most), entries in zip(shares.items(), moved, strict=True):
+        while asked := await self._next_part(held):
+            moved = await asyncio.gather(*(self._move(place, dead, most) for place, most in asked.items()))
+            for (place, most), entries in zip(asked.items(), moved, strict=True):
                 held[place] -= len(entries)
                 if len(entries) < most:
                     del held[place]
@@ -116,22 +128,26 @@ class Rescue:
             host.takeovers += len(taken)
             await self._tell(dead, taken, int((time.monotonic() - began) * 1000))
 
-    def _shares(self, held: Held) -> dict[tuple[str, str], int]:
+    async def _next_part(self, held: Held) -> Held:
         """How many entries to move now from each stream; nothing when all is taken, or there is no room."""
-        host, hosts, shares = self._host, len(self._host.peers) + 1, dict[tuple[str, str], int]()
+        host, wanted = self._host, Held()
+        hosts = sorted({host.id, *host.peers})
+        mine = [place for place in held if hosts[place.shard % len(hosts)] == host.id]
+        if held and not mine and host.starting:  # peers may be on their way to the rest
+            await asyncio.wait(host.starting, timeout=_PATIENCE_S)
         room = 0 if host.stopping else host.room()
-        for place, count in held.items():
-            if most := min(room, _SLICE, max(_LEAST, math.ceil(count / hosts))):
-                shares[place] = most
+        for place in mine or held:
+            part = held[place] if mine else math.ceil(held[place] / len(hosts))
+            if most := min(room, _SLICE, max(_LEAST, part)):
+                wanted[place] = most
                 room -= most
-        return shares
+        return wanted
 
-    async def _move(self, place: tuple[str, str], dead: str, most: int) -> list[tuple[str, str]]:
+    async def _move(self, place: Place, dead: str, most: int) -> list[tuple[str, str]]:
         """Move entries of a dead host here; gives each with its mark, and its workflow."""
-        mark, stream = place
-        found = await self._host.connection.script("take_over", [stream], [dead, self._host.id, most])
+        found = await self._host.connection.script("take_over", [place.stream], [dead, self._host.id, most])
         return [
-            (mark + entry.decode(), workflow.decode(errors="replace"))
+            (place.mark + entry.decode(), workflow.decode(errors="replace"))
             for entry, workflow in zip(found[::2], found[1::2], strict=True)
         ]
 

@@ -181,11 +181,17 @@ async def checkpoint(host: Host, execution: Execution, batch: Batch) -> bool:
     return True
 
 
-async def readd_all(host: Host, execution: Execution) -> None:
-    """Queue every unsettled attempt again: whoever wrote it may have died before it was queued."""
+async def readd_all(host: Host, execution: Execution, claimed: set[str]) -> None:
+    """Queue every unsettled attempt again: whoever wrote it may have died before it was queued.
+
+    Args:
+        host: The host.
+        execution: The workflow.
+        claimed: Attempts that need it not, as ``Lease.claimed`` tells them.
+    """
     batch = Batch(execution.workflow_id, 0)
     for step, run in execution.machine.runs.items():
-        if run.state == "queued":
+        if run.state == "queued" and f"{step}:{run.generation}:{run.number}" not in claimed:
             batch.queue(step, run, host.registry.named(run.target, run.call.task_type) if run.target else "")
     await publish(host.connection, batch)
 

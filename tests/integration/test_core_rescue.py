@@ -1,0 +1,109 @@
+"""How hosts take over what a dead one held: side by side, before new work, and without asking twice for a task."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import tests.core_app.workflows  # noqa: F401 - the client checks inputs against them
+from coordination import DistributedCoordinator
+from coordination import journal as j
+from coordination.domain import WorkflowState
+from coordination.host import Host
+from coordination.keys import COORDINATORS_GROUP
+from coordination.leases import Leases
+from coordination.streams import ensure_groups
+from tests.core_app.agents import event, release, started
+from tests.core_harness import World, until
+from tests.integration.conftest import Tune
+
+pytestmark = pytest.mark.once
+
+
+class RescueWaits(DistributedCoordinator):
+    """One task with agents, and one that nobody takes."""
+
+    async def run(self, name: str) -> str:
+        held, _ = await self.gather(
+            self.dispatch_task("core_wait", name), self.dispatch_task("core_add", [1], queue_timeout_s=60)
+        )
+        return str(held)
+
+
+async def _leave_with_the_dead(core: World, count: int) -> list[str]:
+    """Submit workflows, and let a host have claimed them that is not there any more."""
+    connection, keys = core.connection, core.connection.keys
+    identities = [await core.client.submit("core_open") for _ in range(count)]
+    streams = [keys.workflows(shard) for shard in range(keys.shards)]
+    await ensure_groups(connection, streams, COORDINATORS_GROUP)
+    for stream in streams:
+        for _, entries in (
+            await connection.call("XREADGROUP", "GROUP", COORDINATORS_GROUP, "fallen", "STREAMS", stream, ">") or []
+        ):
+            for entry, fields in entries:
+                await Leases(connection, "fallen").claim(fields[1].decode(), f"w{entry.decode()}")
+    return identities
+
+
+async def test_each_host_takes_over_the_shards_that_fall_to_it(core: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    identities = await _leave_with_the_dead(core, 40)
+    with monkeypatch.context() as full:
+        full.setattr(Host, "room", lambda self: 0)
+        one, two = await core.host("one"), await core.host("two")
+        await until(lambda: one.peers and two.peers)
+    await asyncio.gather(one.rescue.run(), two.rescue.run())
+    hosts, keys = sorted((one.id, two.id)), core.connection.keys
+    for snapshot in await core.client.inspect.snapshots(identities):
+        assert snapshot is not None and snapshot.owner == hosts[keys.shard(snapshot.id) % 2]
+
+
+async def test_a_host_takes_over_what_its_peers_leave(core: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    identities = await _leave_with_the_dead(core, 40)
+    with monkeypatch.context() as full:
+        full.setattr(Host, "room", lambda self: 0 if self.stopping or self.name == "full" else 20)
+        host, _ = await core.host("host"), await core.host("full")
+        await until(lambda: host.takeovers == 40)
+    assert {snapshot.owner for snapshot in await core.client.inspect.snapshots(identities) if snapshot} == {host.id}
+
+
+async def test_new_work_waits_until_the_dead_hosts_is_taken_over(core: World, tune: Tune) -> None:
+    core.config = tune(park_after_s=0.1)
+    host = await core.host()
+    parked = await core.client.submit("core_open")
+    await core.state(parked, WorkflowState.WAITING)
+    host.rescue.under_way = True
+    await core.entry(await core.client.submit("core_open"), j.SignalAwaited)  # by the read that was under way before
+    fresh = await core.client.submit("core_open")
+    await core.client.signal(parked, "go")
+    await core.entry(parked, j.TakenUp)  # what had begun goes on
+    assert (await core.client.get(fresh)).state is WorkflowState.QUEUED
+    host.rescue.under_way = False
+    await core.entry(fresh, j.SignalAwaited)
+
+
+async def test_a_task_that_an_agent_holds_is_not_queued_again(core: World) -> None:
+    host = await core.host()
+    await core.agents("core_wait")
+    identity = await core.client.submit("rescue_waits", "held")
+    await event(started, "held").wait()
+    keys, former = core.connection.keys, host.id
+    assert [await _added(core, queue) for queue in ("core_wait", "core_add")] == [1, 1]
+    await core.connection.call("HDEL", keys.beats, former)  # its next beat tells that it was declared dead
+    await core.entry(identity, j.TakenUp)
+    await until(lambda: _all_added(core, "core_add", 2))  # it may have been written and never queued
+    assert await _added(core, "core_wait") == 1
+    await core.agents("core_add")
+    event(release, "held").set()
+    assert await core.client.result(identity, timeout_s=10) == "held"
+
+
+async def _added(core: World, task_type: str) -> int:
+    flat = await core.connection.call("XINFO", "STREAM", core.connection.keys.agent_queue(task_type, "normal"))
+    told: dict[bytes, Any] = dict(zip(flat[::2], flat[1::2], strict=True))
+    return int(told[b"entries-added"])
+
+
+async def _all_added(core: World, task_type: str, count: int) -> bool:
+    return await _added(core, task_type) == count
