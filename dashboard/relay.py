@@ -31,11 +31,12 @@ from dashboard.relay_status import Reporter
 logger = logging.getLogger("ganglion.relay")
 T = TypeVar("T")
 
-READ_COUNT = 500  # events of each stream in one read; the more the relay is behind, the more it folds together
+READ_COUNT = 1_000  # events of each stream in one read; the more the relay is behind, the more it folds together
 BLOCK_MS = 1_000
 PACE_S = 0.05  # between reads when little happens, so that a burst of events becomes one change
-BUSY_PACE_S = 0.15  # when much happens: most workflows then change once in the history instead of with each step
-BUSY = 50  # events in one read that are much
+BUSY = 10  # workflows in one read that are many; each then changes once or twice in the history, not with each step
+BUSY_PACE_S = 0.15  # when much happens and somebody looks
+UNSEEN_PACE_S = 0.5  # when much happens and no page is open
 RECLAIM_S = 5.0
 DEAD_MS = 15_000  # a relay that took an event and did not acknowledge it for this long has died
 BACKOFF_MAX_S = 5.0
@@ -123,11 +124,12 @@ class Relay:
             batch.add_reply(reply, self.host_stream)
         if batch:
             await self.process(batch)
-        if batch.events < BUSY:
+        if len(batch.workflows) < BUSY:
             await self._settled()
             await self._pause(PACE_S)
         elif max(map(len, batch.entries.values())) < READ_COUNT:  # not behind
-            await self._pause(max(0.0, began + BUSY_PACE_S - time.monotonic()))
+            pace_s = BUSY_PACE_S if self.processor.is_watched else UNSEEN_PACE_S
+            await self._pause(max(0.0, began + pace_s - time.monotonic()))
 
     def _groups(self) -> list[list[str]]:
         """Streams that one read may name together: all of them, but on a cluster each alone."""

@@ -60,6 +60,7 @@ class Processor:
         self.commands = Commands(connection)
         self.sql = sql
         self.reporter = reporter
+        self.is_watched = True  # whether some page is open, as far as is known
         self._archived: dict[str, None] = {}  # oldest first
 
     async def read(self, batch: Batch) -> Reading:
@@ -175,6 +176,11 @@ class Processor:
         return {*outcomes, *(escalation.id for escalation in waiting if escalation.state == "open")}
 
     async def _topics(self, batch: Batch, followed: set[str]) -> set[str]:
+        """What is to be told of a batch; nothing that nobody listens to."""
+        watched = await live.watched(self.connection)
+        self.is_watched = watched is None or bool(watched)
+        if not self.is_watched:
+            return set()
         topics: set[str] = set()
         if batch.workflows:
             topics |= {"workflows", "overview"} | {f"workflow.{name}" for name in batch.workflows}
@@ -183,5 +189,4 @@ class Processor:
             topics |= {f"escalation.{name}" for name in batch.escalations | followed}
         if batch.hosts:
             topics |= {"coordinators", "overview"}
-        watched = await live.watched(self.connection)
         return topics if watched is None else {topic for topic in topics if live.group(topic) in watched}
