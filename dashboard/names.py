@@ -59,6 +59,7 @@ NAMES = {
     "agent": _("agent"),
     "approval": _("approval"),
     "api_token": _("api token"),
+    "apitoken": _("api token"),
     "bulk": _("bulk"),
     "channel": _("channel"),
     "decision": _("decision"),

@@ -100,7 +100,7 @@ class Scale:
             while self.start_ms + at < stretch.end_ms:
                 x = self.x(self.start_ms + at)
                 if x - last >= 60:
-                    yield x, duration(at) if at else "start"
+                    yield x, duration(at) if at else _("start")
                     last = x
                 at += every
 

@@ -88,6 +88,7 @@ def script_words() -> dict[str, str]:
         "lost": _("This page has lost its connection and tries to get it back."),
         "search": _("Search workflows for “{text}”"),
         "close": _("Close"),
+        "copied": _("copied"),
         "all": _("All {total} that match"),
         "selected": _("{n} selected"),
         "kept": _("Draft kept"),

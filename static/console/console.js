@@ -161,7 +161,7 @@
     event.preventDefault();
     const text = button.dataset.copy || document.getElementById(button.dataset.copyFrom)?.textContent || "";
     try { await navigator.clipboard.writeText(text); } catch { return; }
-    button.setAttribute("data-copied", "");
+    button.setAttribute("data-copied", word("copied"));
     setTimeout(() => button.removeAttribute("data-copied"), 1200);
   });
 

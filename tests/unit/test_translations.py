@@ -137,7 +137,7 @@ def test_what_is_stored_in_english_is_told_in_the_readers_language() -> None:
     said = "extract failed 3 times: timeout after 5 s"
     assert retold(said) == said
     with translation.override("de"):
-        assert retold(said) == "extract schlug 3-mal fehl: timeout after 5 s"
+        assert retold(said) == "extract scheiterte 3-mal: timeout after 5 s"
         assert retold("4 escalations of legal_review") == "4 Eskalationen von legal_review"
         assert retold("Workflow wf-1 has already ended.") == "Workflow wf-1 ist bereits beendet."
         assert retold("what an agent said") == "what an agent said"
@@ -158,7 +158,7 @@ def test_numbers_and_states_follow_the_language() -> None:
     )  # fmt: skip
     with translation.override("de"):
         assert (wording.number(12_040), wording.duration(1_250), wording.look("failed").words) == (
-            "12.040", "1,2 s", "Fehlgeschlagen",
+            "12.040", "1,2 s", "Gescheitert",
         )  # fmt: skip
         assert [wording.counted(count, "workflow") for count in (1, 2)] == ["1 Workflow", "2 Workflows"]
         assert wording.counted(2, "step") == "2 Schritte"
