@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import causes
+from tests.browser import causes, looks
 from tests.browser.causes import Causes
 from tests.browser.console import sign_in
 
@@ -98,3 +98,12 @@ def test_a_retry_without_a_capable_agent_waits_and_never_says_success(page: Page
     page.locator("#bulk-all tbody a").first.click()
     expect(page.locator("#bulk-progress")).to_contain_text("Done", timeout=SLOW)
     expect(page.locator("#bulk-items")).to_contain_text("Succeeded")
+
+
+def test_axe_finds_nothing_serious_in_the_style_guide(browser: Browser, signed_in: Path, stack: Causes) -> None:
+    context = browser.new_context(storage_state=signed_in)
+    page = context.new_page()
+    page.goto(f"{stack.url}/styleguide/")  # only there while developing, as this stack is
+    looks.begin(page)
+    assert looks.complaints(page, "style guide") == []
+    context.close()

@@ -1,20 +1,21 @@
-"""Every page, on a phone and on a wide screen, light and dark: axe finds nothing serious, nothing is too wide.
-
-All rules are asked on a light phone, those of colours on a wide dark screen; ``GANGLION_TEST_AXE=all`` asks all rules
-in all four combinations.
-"""
+"""Every page, on a phone and on a wide screen, light and dark: axe finds nothing serious, nothing is too wide."""
 
 from __future__ import annotations
 
-import os
-from typing import Any
+import re
+import time
+from collections.abc import Iterator
+from urllib.parse import urlencode
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from allauth.mfa.totp.internal import auth as totp
 from playwright.sync_api import Browser, Page, expect
 
 from dashboard import pages
+from tests.browser import looks
 from tests.browser.console import reviewed, seeded
+from tests.browser.repairs import api, broken, person, rules
+from tests.browser.test_shipments import start_sample
 from tests.stack import Stack
 
 pytestmark = pytest.mark.once
@@ -39,7 +40,7 @@ LIVE = {
     "legal_review:start": "/runs/legal-review/",
     "shipments:board": "/runs/shipments/",
 }
-ELSEWHERE = {"agent-type-test", "bulk-action", "shipments:feed", "shipments:shipment"}  # need something done first
+DONE_FIRST = {"agent-type-test", "bulk-action", "shipments:feed", "shipments:shipment"}  # see the last tests
 MORE = {
     "timeline": "/workflows/awkward-script/?tab=timeline",
     "journal": "/workflows/awkward-script/?tab=journal",
@@ -51,20 +52,11 @@ MORE = {
     "profile": "/settings/profile/",
     "not found": "/workflows/no-such-thing/",
 }
-# axe's other rules do not depend on colours
-COLOURS = {
-    "resultTypes": ["violations"],
-    "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]},
-}
-ALL: dict[str, Any] = {"resultTypes": ["violations"]}
-LOOKS = [(375, "light", ALL), (1440, "dark", COLOURS), (1440, "light", {}), (375, "dark", {})]
-if os.environ.get("GANGLION_TEST_AXE") == "all":
-    LOOKS = [(width, scheme, ALL) for width, scheme, _ in LOOKS]
 
 
 def test_every_page_of_the_console_is_known_here() -> None:
     pages.load()
-    assert set(pages._PAGES) - ELSEWHERE - {"legal_review:review"} <= set(LIVE)
+    assert set(pages._PAGES) - DONE_FIRST - {"legal_review:review"} <= set(LIVE)
 
 
 def address(page: Page, stack: Stack, wanted: str) -> str:
@@ -77,33 +69,107 @@ def address(page: Page, stack: Stack, wanted: str) -> str:
     return stack.url + (path + href if href.startswith("?") else href)
 
 
+@pytest.fixture
+def page(browser: Browser, signed_in: str) -> Iterator[Page]:
+    context = browser.new_context(storage_state=signed_in)
+    made = context.new_page()
+    looks.begin(made)
+    yield made
+    context.close()
+
+
 @pytest.mark.timeout(600)
-def test_axe_finds_nothing_serious_anywhere(browser: Browser, signed_in: str, stack: Stack) -> None:
+def test_axe_finds_nothing_serious_anywhere(page: Page, stack: Stack) -> None:
     seeded(stack)
-    context = browser.new_context(
-        storage_state=signed_in, viewport={"width": 375, "height": 812}, reduced_motion="reduce"
-    )  # colours that are on their way are none
-    page = context.new_page()
     addresses = {name: address(page, stack, wanted) for name, wanted in {**LIVE, **MORE}.items()}
     workflow = reviewed(page, stack, "Warehouse lease")
     addresses["legal_review:review"] = f"{stack.url}/runs/legal-review/{workflow}/"
+    addresses["restart"] = f"{stack.url}/workflows/{workflow}/restart/?step=1"
     found: list[str] = []
     for name, where in addresses.items():
-        page.emulate_media(color_scheme="light")
-        page.set_viewport_size({"width": 375, "height": 812})
         page.goto(where)
-        expect(page.locator("main h1").first).to_be_visible()
-        for width, scheme, rules in LOOKS:
-            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-            page.set_viewport_size({"width": width, "height": 900})
-            said = f"{name} {width} {scheme}"
-            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            if wide > 0:
-                found.append(f"{said}: {wide} px too wide")
-            for one in Axe().run(page, options=rules).response["violations"] if rules else ():
-                if one["impact"] in ("serious", "critical"):
-                    found += [
-                        f"{said}: {one['id']}: {' '.join(node['html'].split())[:160]}" for node in one["nodes"][:4]
-                    ]
-    context.close()
+        found += looks.complaints(page, name)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.timeout(300)
+def test_nor_on_pages_of_what_was_done(page: Page, stack: Stack) -> None:
+    seeded(stack)
+    found: list[str] = []
+
+    def look(name: str, where: str = "") -> None:
+        if where:
+            page.goto(stack.url + where)
+        found.extend(looks.complaints(page, name))
+
+    call = {"task_type": "bad_script", "payload": "hello"}
+    sent = api(stack, "/workflows", {"type": "agent_test_call", "input": call})["id"]
+    page.goto(f"{stack.url}/agents/types/bad_script/test/?sent={sent}")
+    expect(page.locator("#tc-outcome .chip")).to_have_text("Succeeded", timeout=30_000)
+    look("test call")
+
+    start_sample(page, stack, rows=6, seed=3)
+    look("feed")
+    tracking = page.locator("a[href^='/runs/shipments/']:not([href*=feeds]):not([href*=start])").last
+    expect(tracking).to_be_visible(timeout=30_000)
+    look("shipment", tracking.get_attribute("href") or "")
+
+    chosen = {"on": "escalations", "all": "1", "f-state": "open"}
+    for action in ("edit", "reroute", "restart"):
+        look(f"bulk {action}", f"/bulk/new/?{urlencode({**chosen, 'action': action})}")
+    body = {"target": "escalations", "action": "retry", "filter": {"task": "translate"}, "canary": False}
+    digest = api(stack, "/bulk/preview", {key: body[key] for key in ("target", "action", "filter")})["digest"]
+    made = api(stack, "/bulk", {**body, "digest": digest, "per_second": 0.1})["id"]
+    look("bulk under way", f"/bulk/{made}/")
+    api(stack, f"/bulk/{made}/cancel", {})
+    look("bulk cancelled", f"/bulk/{made}/")
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.timeout(300)
+def test_nor_at_the_door_nor_where_it_is_refused(page: Page, browser: Browser, stack: Stack) -> None:
+    found: list[str] = []
+    theirs = person(page, browser, stack, "tilda", "approver")
+    other = theirs.new_page()
+    looks.begin(other)
+    other.goto(f"{stack.url}/settings/profile/")
+    other.locator("section[aria-labelledby=app-head] button").first.click()
+    secret = re.search(r"\b[A-Z2-7]{32}\b", other.locator("main").inner_text())
+    assert secret
+    found += looks.complaints(other, "profile, an app begins")
+    other.locator("#app-code").fill(totp.format_hotp_value(totp.hotp_value(secret[0], int(time.time()) // 30)))
+    other.locator("#app-code").press("Enter")
+    expect(other.locator("#recovery-codes")).to_be_visible()
+    found += looks.complaints(other, "profile, recovery codes")
+    theirs.clear_cookies()
+    other.goto(f"{stack.url}/login/")
+    found += looks.complaints(other, "login")
+    link = re.search(r"http\S+", stack.manage("make_login_link", "tilda", "--base-url", stack.url))
+    assert link
+    other.goto(link[0])
+    found += looks.complaints(other, "login by a link")
+    other.get_by_role("button", name="Sign in").click()
+    expect(other.locator("main")).to_contain_text("code")
+    found += looks.complaints(other, "second factor")
+    theirs.close()
+
+    rules(page, stack, undo_s=1, four_eyes=("supply",))
+    try:
+        _, escalation = broken(stack, "broken lamp")[0]
+        api(stack, f"/escalations/{escalation}/resolve", {
+            "action": "supply", "payload": {"label": "a lamp", "weight_kg": 2}, "version": 1, "comment": "weighed it",
+        })  # fmt: skip
+        for name in (f"/escalations/{escalation}/", "/approvals/"):
+            page.goto(stack.url + name)
+            page.locator("#asked summary, #ap-list summary").first.click()
+            found += looks.complaints(page, f"approval {name}")
+    finally:
+        rules(page, stack, undo_s=1)
+    page.goto(f"{stack.url}/login/")
+    page.evaluate(
+        "document.body.insertAdjacentHTML('beforeend', '<form method=post action=/settings/theme/><button id=go>x')"
+    )
+    page.locator("#go").evaluate("button => button.form.submit()")
+    expect(page.locator("main")).to_contain_text("403")
+    found += looks.complaints(page, "403")
     assert not found, "\n".join(found)
