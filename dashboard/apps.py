@@ -16,9 +16,7 @@ class DashboardConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Keep the groups of the roles in step with the permissions; let approvals know what waits for them."""
-        from dashboard import bulk, decisions  # noqa: F401 - say what happens to what waits for approval
-
+        """Keep the groups of the roles in step with the permissions."""
         post_migrate.connect(_ensure_roles, sender=self, dispatch_uid="dashboard.roles")
 
 
