@@ -10,7 +10,7 @@ from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from dashboard.wording import number
+from dashboard.wording import number, stamp
 
 
 def sparkline(values: Sequence[float], tone: str = "", label: str = "", width: int = 200, height: int = 32) -> str:
@@ -84,11 +84,11 @@ def course(
         ),
     )
     last = [value for value in columns[-1] if value is not None]
-    ends = "%d %b %H:%M" if times[-1] - times[0] > dt.timedelta(hours=12) else "%H:%M"
+    days = times[-1] - times[0] > dt.timedelta(hours=12)
     return format_html(
         '<svg class="course" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}'
-        '<text class="axis" x="{}" y="{}">{} UTC</text>'
-        '<text class="axis" x="{}" y="{}" text-anchor="end">{} UTC</text></svg>',
+        '<text class="axis" x="{}" y="{}">{}</text>'
+        '<text class="axis" x="{}" y="{}" text-anchor="end">{}</text></svg>',
         width,
         height,
         _described(unit, say(last[-1]), say(max(last))) if last else unit,
@@ -96,11 +96,15 @@ def course(
         lines,
         left,
         height - 4,
-        times[0].strftime(ends),
+        _end(times[0], days),
         width - 4,
         height - 4,
-        times[-1].strftime(ends),
+        _end(times[-1], days),
     )
+
+
+def _end(moment: dt.datetime, with_day: bool) -> str:
+    return stamp(moment, "%H:%M") if with_day else f"{moment:%H:%M} UTC"
 
 
 def _described(unit: str, now: str, highest: str) -> str:

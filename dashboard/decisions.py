@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from django.db import transaction
 from django.http import HttpRequest
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -114,6 +114,12 @@ def validate(snapshot: EscalationSnapshot, action: str, payload: Any) -> Any:
         words = _wrong_shape(snapshot, action) % {"fault": f"{field}: {said[0]}" if field else said[0]}
         raise InvalidDecision(words, found)
     return payload
+
+
+def _verb_for_all(action: str) -> str:
+    """An action's words as they are stored: in English, whoever asks."""
+    with translation.override("en"):
+        return action_verb(action)
 
 
 def _wrong_shape(snapshot: EscalationSnapshot, action: str) -> str:
@@ -231,7 +237,7 @@ def _ask(decision: Decision, snapshot: EscalationSnapshot, value: Any, request: 
         decision.user,
         kind="decision",
         subject=str(decision.pk),
-        headline=f"{action_verb(decision.action)}: {row.headline}",
+        headline=f"{_verb_for_all(decision.action)}: {row.headline}",
         detail=redact(detail),
         escalation=row,
         request=request,

@@ -38,7 +38,7 @@ def read(request: HttpRequest) -> Asked:
     selection = Selection.from_params(params)
     action = params.get("action", "")
     if action not in bulk.actions(selection.target):
-        raise BadRequest("Choose what to do.")
+        raise BadRequest(_("Choose what to do."))
     if "payload" in params:
         return Asked(selection, action, _json(params.get("payload", "")), True)
     if action == Action.EDIT:
@@ -58,7 +58,7 @@ def _json(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        raise BadRequest(f"This is no JSON: {error}.") from None
+        raise BadRequest(_("This is no JSON: %(error)s.") % {"error": error}) from None
 
 
 def _edited(selection: Selection, params: QueryDict) -> Asked:
@@ -67,7 +67,7 @@ def _edited(selection: Selection, params: QueryDict) -> Asked:
     try:
         patch = _json(params.get("patch", ""))
         if not isinstance(patch, dict) or not patch:
-            raise BadRequest("Name the fields to change as a JSON object, as in the example.")
+            raise BadRequest(_("Name the fields to change as a JSON object, as in the example."))
     except BadRequest as error:
         return Asked(selection, Action.EDIT, None, False, fault=str(error))
     return Asked(selection, Action.EDIT, patch, True)
@@ -88,7 +88,7 @@ def _filled(request: HttpRequest, selection: Selection, action: str, params: Que
     if action == Action.SKIP and not any(text.strip() for text in typed):
         return Asked(selection, action, None, True, form)
     if not form.is_valid():
-        return Asked(selection, action, None, False, form, "Some fields need another look.")
+        return Asked(selection, action, None, False, form, _("Some fields need another look."))
     return Asked(selection, action, form.value(), True, form)
 
 

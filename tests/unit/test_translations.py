@@ -140,6 +140,12 @@ def test_what_is_stored_in_english_is_told_in_the_readers_language() -> None:
         assert retold(said) == "extract scheiterte 3-mal: timeout after 5 s"
         assert retold("4 escalations of legal_review") == "4 Eskalationen von legal_review"
         assert retold("Workflow wf-1 has already ended.") == "Workflow wf-1 ist bereits beendet."
+        assert retold("Retry: extract failed once: no text") == "Wiederholen: extract scheiterte einmal: no text"
+        assert (
+            retold("Skip 1,200 escalations: 1,200 escalations of parse")
+            == "Überspringen, 1.200 Eskalationen: 1.200 Eskalationen von parse"
+        )
+        assert retold("still needs_human: it would run twice").startswith("noch wartet auf einen Menschen")
         assert retold("what an agent said") == "what an agent said"
 
 
@@ -148,7 +154,7 @@ def test_no_sentence_takes_the_words_of_another() -> None:
     with translation.override("de"):
         for sentence in SENTENCES:
             names = re.findall(r"%\((\w+)\)s", sentence)
-            filled = {name: f"x{number}" for number, name in enumerate(names)}
+            filled = {name: str(number) if name == "count" else f"x{number}" for number, name in enumerate(names)}
             assert retold(sentence % filled) == translation.gettext(sentence) % filled
 
 
