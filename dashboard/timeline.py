@@ -20,6 +20,8 @@ from dashboard.retelling import retold
 from dashboard.wording import duration, look
 
 LANE, PLOT, TOP, EDGE = 24, 900, 30, 44
+PAPER = 780  # the whole drawing is squeezed into this width when it is printed
+_TICK = 60  # room that the words of a tick need
 ZOOMS = (1, 2, 4, 8, 16, 32)
 BREAK = 34  # width of a collapsed time
 _WORTH = 0.2  # a time is collapsed when it is longer than this share of all the busy time
@@ -99,7 +101,7 @@ class Scale:
             at = -(-(stretch.start_ms - self.start_ms) // every) * every
             while self.start_ms + at < stretch.end_ms:
                 x = self.x(self.start_ms + at)
-                if x - last >= 60:
+                if x - last >= _TICK:
                     yield x, duration(at) if at else _("start")
                     last = x
                 at += every
@@ -215,21 +217,33 @@ def _idle(ms: int) -> str:
 
 
 def _axis(scale: Scale) -> SafeString:
+    """The words above the lanes, placed by shares of the width, so that paper can squeeze them without bending them."""
+    whole = scale.width + EDGE
     ticks = format_html_join(
-        "", '<line class="grid" x1="{}" x2="{}" y1="20" y2="30"/><text class="axis" x="{}" y="16">{}</text>',
-        ((x, x, x + 3, words) for x, words in scale.ticks()),
+        "", '<line class="grid" x1="{0}%" x2="{0}%" y1="20" y2="30"/><text class="axis{2}" x="{0}%" dx="3" y="16">{1}'
+        "</text>",
+        ((_share(x, whole), words, " crowded" if crowded else "") for x, words, crowded in _crowding(scale, whole)),
     )  # fmt: skip
     breaks = format_html_join(
-        "", '<text class="axis axis-break" x="{}" y="16" text-anchor="middle">…<title>{}</title></text>',
-        ((s.x + s.width / 2, _idle(s.end_ms - s.start_ms)) for s in scale.stretches if s.collapsed),
+        "", '<text class="axis axis-break" x="{}%" y="16" text-anchor="middle">…<title>{}</title></text>',
+        ((_share(s.x + s.width / 2, whole), _idle(s.end_ms - s.start_ms)) for s in scale.stretches if s.collapsed),
     )  # fmt: skip
     return format_html(
-        '<svg class="tl-axis-svg" width="{0}" height="{1}" viewBox="0 0 {0} {1}" aria-hidden="true">{2}{3}</svg>',
-        scale.width + EDGE,
-        TOP,
-        ticks,
-        breaks,
+        '<svg class="tl-axis-svg" width="{}" height="{}" aria-hidden="true">{}{}</svg>', whole, TOP, ticks, breaks
     )
+
+
+def _share(x: float, whole: float) -> float:
+    return round(100 * x / whole, 3)
+
+
+def _crowding(scale: Scale, whole: float) -> Iterator[tuple[float, str, bool]]:
+    """The ticks, each with whether there is no room for its words on paper."""
+    squeezed, last = min(1.0, PAPER / whole), -1e9
+    for x, words in scale.ticks():
+        crowded = (x - last) * squeezed < _TICK
+        last = last if crowded else x
+        yield x, words, crowded
 
 
 def draw(
@@ -266,9 +280,10 @@ def draw(
     return format_html(
         '<div class="tl-axis"><span class="tl-corner"></span>{axis}</div><div class="tl-body"><ol class="tl-names">'
         '{names}</ol><svg class="timeline" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img"'
-        ' aria-label="{words}"><defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse"'
-        ' patternTransform="rotate(45)"><rect class="hatch-bg" width="6" height="6"/><rect class="hatch-line" width="2"'
-        ' height="6"/></pattern></defs>{breaks}{grid}{lanes}{taken}{edge}</svg></div>',
+        ' preserveAspectRatio="none" aria-label="{words}"><defs>'
+        '<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+        '<rect class="hatch-bg" width="6" height="6"/><rect class="hatch-line" width="2" height="6"/></pattern></defs>'
+        "{breaks}{grid}{lanes}{taken}{edge}</svg></div>",
         axis=_axis(scale),
         names=_names(lines, href),
         width=scale.width + EDGE,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -29,4 +31,17 @@ def test_a_workflow_prints_as_a_report(page: Page, stack: Stack) -> None:
     expect(page.locator("#wf-head h1")).to_be_visible()
     whole = "e => [e.scrollHeight - e.clientHeight, e.scrollWidth - e.clientWidth, getComputedStyle(e).overflow]"
     assert page.locator("#tl-scroll").evaluate(whole) == [0, 0, "visible"]
-    assert page.locator("#tl-scroll svg.timeline").evaluate("e => e.getBoundingClientRect().right <= innerWidth")
+    inside = "e => e.getBoundingClientRect().right <= innerWidth"
+    assert page.locator("#tl-scroll svg.timeline").evaluate(inside)
+    for zoom in (8, 1):  # eight screens wide, and one with collapsed times
+        page.goto(f"{stack.url}/workflows/five-hundred-steps/?tab=timeline&zoom={zoom}")
+        assert page.locator("#tl-scroll").evaluate(whole) == [0, 0, "visible"]
+        assert page.locator("#tl-scroll svg.timeline").evaluate(inside)
+        tops = page.locator(".tl-name").evaluate_all("all => all.map(e => e.getBoundingClientRect().top)")
+        lanes = page.locator("svg.timeline .lane-bg").evaluate_all("all => all.map(e => e.getBoundingClientRect().top)")
+        assert len(lanes) == len(tops) > 4
+        assert max(abs(lane - top) for lane, top in zip(lanes, tops, strict=True)) < 3
+        ends = page.locator(".tl-axis-svg text.axis:visible:not(.axis-break)").evaluate_all(
+            "all => all.map(e => { const box = e.getBoundingClientRect(); return [box.left, box.right]; })"
+        )
+        assert all(right <= left for (_, right), (left, _) in itertools.pairwise(ends)), "the words stand apart"
