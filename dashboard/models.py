@@ -64,7 +64,7 @@ class Workflow(models.Model):
             models.Index(fields=["owner", "created_at", "id"], name="wf_owner", condition=~models.Q(owner="")),
             models.Index(fields=["created_at", "id"], name="wf_retrying", condition=models.Q(retrying__gt=0)),
             models.Index(
-                fields=["finished_at", "id"],
+                fields=["state", "finished_at", "id", "disposed_generation", "generation"],
                 name="wf_undisposed",
                 condition=models.Q(state="failed")
                 & (models.Q(disposed_generation=None) | models.Q(disposed_generation__lt=models.F("generation"))),

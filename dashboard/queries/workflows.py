@@ -25,7 +25,7 @@ from coordination.domain import Reason, WorkflowState
 from dashboard.models import Escalation, Workflow
 
 COUNT_CAP = 10_000
-SEARCH_CAP = 5_000  # the newest matches that a search looks at
+SEARCH_CAP = 2_000  # matches that a search counts; on SQLite it looks at so many of the newest and no more
 
 SORTS: dict[str, tuple[str, ...]] = {
     "created": ("created_at", "id"),
@@ -152,11 +152,7 @@ def _search(rows: QuerySet[Workflow], text: str) -> QuerySet[Workflow]:
         )
     else:
         match = " & ".join("(" + " <-> ".join([*parts[:-1], f"{parts[-1]}:*"]) + ")" for parts in words)
-        sql = (
-            "dashboard_workflow.id IN (SELECT id FROM dashboard_workflow WHERE to_tsvector('simple',"
-            " regexp_replace(lower(id || ' ' || summary), '[^[:alnum:]]+', ' ', 'g')) @@ to_tsquery('simple', %s)"
-            f" ORDER BY created_at DESC LIMIT {SEARCH_CAP})"
-        )
+        sql = "dashboard_workflow.words @@ to_tsquery('simple', %s)"
     return rows.filter(RawSQL(sql, (match,), output_field=BooleanField()))
 
 
@@ -270,12 +266,12 @@ def matching(wanted: WorkflowFilter, limit: int) -> list[Workflow]:
 
 
 def count_workflows(wanted: WorkflowFilter) -> tuple[int, bool]:
-    """How many match, counted up to ``COUNT_CAP``, and whether there are more."""
-    total = 0
+    """How many match, counted up to ``COUNT_CAP``, or ``SEARCH_CAP`` of a search, and whether there are more."""
+    total, cap = 0, SEARCH_CAP if wanted.text else COUNT_CAP
     for rows in _branches(wanted):
-        total += rows.order_by().values("pk")[: COUNT_CAP + 1 - total].count()
-        if total > COUNT_CAP:
-            return COUNT_CAP, True
+        total += rows.order_by().values("pk")[: cap + 1 - total].count()
+        if total > cap:
+            return cap, True
     return total, bool(wanted.text) and total >= SEARCH_CAP
 
 
