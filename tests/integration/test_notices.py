@@ -280,13 +280,18 @@ def test_mail_arrives_with_what_people_need(config: Config, settings: Any) -> No
         threading.Thread(target=server.serve_forever, daemon=True).start()
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.server_address[1]
-        policy_with((0, manage.add_channel(admin(), "ops", "email", "ops@example.com, more@example.com")))
+        english = manage.add_channel(admin(), "ops", "email", "ops@example.com, more@example.com")
+        german = manage.add_channel(admin(), "bereit", "email", "bereit@example.com", language="de")
+        policy_with((0, english)).levels.get().channels.add(german)
         open_escalations(2, "card\r\nBcc: everybody@example.com")
-        assert jobs.notify()["delivered"] == 1
+        assert jobs.notify()["delivered"] == 2
         refused = manage.test_channel(admin(), manage.add_channel(admin(), "gone", "email", "nobody@example.com"))
         assert (refused.state, "refuses nobody@example.com" in refused.error) == ("failed", True)
         server.shutdown()
-    mail = message_from_string(_Mailbox.got[0])
+    mails = [message_from_string(one) for one in _Mailbox.got]
+    (mail,) = (one for one in mails if one["To"] != "bereit@example.com")
+    (other,) = (one for one in mails if one["To"] == "bereit@example.com")
+    assert "2 Eskalationen von payment warten auf einen Menschen." in other.get_payload(decode=True).decode()
     assert mail["To"] == "ops@example.com, more@example.com"
     assert mail["Bcc"] is None
     assert mail["Message-ID"].startswith("<msg_")
