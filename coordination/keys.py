@@ -92,6 +92,10 @@ class Keys:
         """Stream and group: that something happened, for history and live pages."""
         return f"{self.prefix}events:{self._tags[shard]}"
 
+    def seen(self, shard: int) -> str:
+        """Sorted set of one member: the ms in the id of the last event that the relay has fetched."""
+        return f"{self.prefix}seen:{self._tags[shard]}"
+
     def escalation_queue(self, shard: int) -> str:
         """Stream: the escalations of a shard that are open."""
         return f"{self.prefix}escalation_queue:{self._tags[shard]}"

@@ -72,7 +72,7 @@ class Leases:
         answer = await self._connection.script(
             "claim_workflow",
             [keys.workflow(workflow_id), keys.journal(workflow_id), keys.workflows(shard), keys.resumes(shard),
-             keys.deadlines(shard), keys.events(shard)],
+             keys.deadlines(shard), keys.events(shard), keys.seen(shard)],
             [workflow_id, self.host, entry, previous, self._look_ms],
         )  # fmt: skip
         if answer[0] == FINISHED:
@@ -121,7 +121,7 @@ class Leases:
         answer = await self._connection.script(
             "finish",
             [keys.workflow(workflow_id), keys.journal(workflow_id), keys.workflows(shard), keys.resumes(shard),
-             keys.deadlines(shard), keys.events(shard)],
+             keys.deadlines(shard), keys.events(shard), keys.seen(shard)],
             [workflow_id, epoch, seq, entry.state, result, error, journal.encode(entry), *fields],
         )  # fmt: skip
         check(answer[0], workflow_id)

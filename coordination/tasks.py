@@ -175,7 +175,8 @@ async def fail(
 async def _report(connection: Connection, delivery: Delivery, state: str, entry: journal.Entry) -> str:
     blob = journal.encode(entry)
     args = [delivery.workflow_id, delivery.step, delivery.generation, delivery.number, state, blob]
-    answer = await connection.script("report_task", _shard_keys(connection, delivery.workflow_id), args)
+    seen = connection.keys.seen(connection.keys.shard(delivery.workflow_id))
+    answer = await connection.script("report_task", [*_shard_keys(connection, delivery.workflow_id), seen], args)
     if answer[0] == 1:
         await wake(connection, answer[1].decode(), delivery.workflow_id, answer[2], answer[3], blob)
         return "settled"

@@ -155,7 +155,8 @@ async def checkpoint(host: Host, execution: Execution, batch: Batch) -> bool:
     shard = keys.shard(workflow_id)
     answer = await host.connection.script(
         "checkpoint",
-        [keys.workflow(workflow_id), keys.journal(workflow_id), keys.deadlines(shard), keys.events(shard)],
+        [keys.workflow(workflow_id), keys.journal(workflow_id), keys.deadlines(shard), keys.events(shard),
+         keys.seen(shard)],
         [workflow_id, execution.epoch, batch.due_ms, batch.event, host.config.journal_entries - batch.later,
          execution.checkpoints, len(fields) // 2, *fields, *[j.encode(entry) for entry in batch.entries]],
     )  # fmt: skip

@@ -181,6 +181,8 @@ class Keeper:
         logger.log(level, "%s: the history is compared with what Redis holds", gap.why)
         self.reporter.rebuilding = f"the history is being rebuilt, because {gap.why}"
         self.processor.forget_archived()
+        now_ms = await self._now_ms()
+        await self.processor.seen({self.keys.events(shard): now_ms for shard in shards})
         resync = Resync(self.connection, self.processor, self.sql, self._say)
         found = await resync.run(shards, may_close=gap.may_close)
         logger.log(level, "the gap is closed after %.1f s: %s", time.monotonic() - began, told(found))
@@ -191,11 +193,14 @@ class Keeper:
 
     async def _mark(self, redis: Mark, kept: Mark) -> None:
         """Write the new mark: Redis first, with the one before, so that dying in between is no gap."""
-        seconds, micros = await self.connection.call("TIME")
-        at = max(int(seconds) * 1000 + int(micros) // 1000, redis.at + 1, kept.at + 1)
+        at = max(await self._now_ms(), redis.at + 1, kept.at + 1)
         await self.connection.call("HSET", self.keys.relay_mark, "at", at, "before", kept.at or at)
         await self.sql(_keep, Mark(at, redis.server, redis.added))
         await self.connection.call("HSET", self.keys.relay_mark, "before", at)
+
+    async def _now_ms(self) -> int:
+        seconds, micros = await self.connection.call("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
 
     async def _orphans(self, stream: str) -> None:
         """Mirror entries that a group made anew has skipped.

@@ -62,9 +62,12 @@ class Processor:
         self.reporter = reporter
         self.is_watched = True  # whether some page is open, as far as is known
         self._archived: dict[str, None] = {}  # oldest first
+        keys = connection.keys
+        self._seen = {keys.events(shard): keys.seen(shard) for shard in range(keys.shards)}
 
     async def read(self, batch: Batch) -> Reading:
         """What Redis holds now of the objects that a batch names."""
+        await self.seen({stream: int(ids[-1].partition(b"-")[0]) for stream, ids in batch.entries.items() if ids})
         read_at = timezone.now()
         held = await self.inspector.snapshots(sorted(batch.workflows))
         snapshots = [snapshot for snapshot in held if snapshot is not None]
@@ -78,6 +81,15 @@ class Processor:
             {workflow_id: entries for workflow_id, entries in zip(finished, journals, strict=True) if entries},
             [snapshot for snapshot in found if snapshot is not None],
         )
+
+    async def seen(self, streams: dict[str, int]) -> None:
+        """Say up to which ms the events of streams have been fetched, before what they tell of is read.
+
+        A change of a workflow whose last event is later writes no further event (``announce_once`` in
+        ``coordination/lua/_journal.lua``), because whoever fetches that one will read this change too.
+        """
+        marks = [("ZADD", self._seen[name], "GT", ms, "ms") for name, ms in streams.items() if name in self._seen]
+        await asyncio.gather(*(self.connection.call(*mark) for mark in marks))
 
     async def commit(self, reading: Reading) -> None:
         """Store, tell pages, forget, acknowledge, in this order, so that a crash repeats what is left.

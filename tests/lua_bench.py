@@ -73,9 +73,10 @@ class Bench:
             entry = held.decode() if held else "w0-1"
         return await self.script(
             "claim_workflow",
-            [k.workflow(identity), k.journal(identity), k.workflows(0), k.resumes(0), k.deadlines(0), k.events(0)],
+            [k.workflow(identity), k.journal(identity), k.workflows(0), k.resumes(0), k.deadlines(0), k.events(0),
+             k.seen(0)],
             [identity, host, entry, previous, LOOK_MS],
-        )
+        )  # fmt: skip
 
     async def checkpoint(
         self,
@@ -92,7 +93,7 @@ class Bench:
         if known is None:
             known = int(await self.connection.call("HGET", k.workflow(identity), "checkpoints") or 0)
         return await self.script(
-            "checkpoint", [k.workflow(identity), k.journal(identity), k.deadlines(0), k.events(0)],
+            "checkpoint", [k.workflow(identity), k.journal(identity), k.deadlines(0), k.events(0), k.seen(0)],
             [identity, epoch, due_ms, "", most, known, len(fields) // 2, *fields, *entries],
         )  # fmt: skip
 
@@ -117,9 +118,10 @@ class Bench:
         k = self.keys
         return await self.script(
             "finish",
-            [k.workflow(identity), k.journal(identity), k.workflows(0), k.resumes(0), k.deadlines(0), k.events(0)],
+            [k.workflow(identity), k.journal(identity), k.workflows(0), k.resumes(0), k.deadlines(0), k.events(0),
+             k.seen(0)],
             [identity, epoch, seq, state, b"1", b"", j.encode(j.Finished(state)), "steps_total", 0],
-        )
+        )  # fmt: skip
 
     async def accept(self, identity: str, dedupe: str = "", blob: bytes = ENTRY) -> Any:
         """accept"""
@@ -228,8 +230,9 @@ class Bench:
         if state == "f":
             entry = j.Erred(step, generation, number, "a", 0, ErrorInfo("Oops", "It failed."))
         return await self.script(
-            "report_task", self._shard(identity), [identity, step, generation, number, state, j.encode(entry)]
-        )
+            "report_task", [*self._shard(identity), self.keys.seen(0)],
+            [identity, step, generation, number, state, j.encode(entry)],
+        )  # fmt: skip
 
     async def renew_task(self, identity: str, agent: str, number: int = 1, step: str = "1") -> Any:
         """renew_task"""

@@ -71,7 +71,7 @@ MUTATIONS = [
         "task.agent ~= previous and task.agent ~= agent then return {HELD", "task.agent ~= previous then return {HELD",
     ),
     Mutation(
-        2, "an end said again is this host's own", f"{LUA}/finish-6.lua",
+        2, "an end said again is this host's own", f"{LUA}/finish-7.lua",
         "if FINAL[state] then return {1, '', parent or '', now} end", "if FINAL[state] then return {STALE} end",
     ),
     Mutation(
@@ -182,7 +182,7 @@ MUTATIONS = [
         "await self._sweeper.rescue_own()", "await asyncio.sleep(0)",
     ),
     Mutation(
-        20, "the owner is compared when a workflow is claimed", f"{LUA}/claim_workflow-6.lua",
+        20, "the owner is compared when a workflow is claimed", f"{LUA}/claim_workflow-7.lua",
         "if owner ~= '' and owner ~= host and owner ~= ARGV[4] then", "if false then",
     ),
     Mutation(
@@ -194,7 +194,7 @@ MUTATIONS = [
         "if seq ~= ARGV[3] then return UNREAD end", "",
     ),
     Mutation(
-        21, "nobody ends a workflow over what it has not read", f"{LUA}/finish-6.lua",
+        21, "nobody ends a workflow over what it has not read", f"{LUA}/finish-7.lua",
         "if seq ~= ARGV[3] then return {UNREAD} end", "",
     ),
     Mutation(
@@ -232,15 +232,15 @@ INVARIANTS = [
         (f"{FLOWS}::test_submit_writes_state_index_and_entry_at_once",),
     ),
     Mutation(
-        2, "a write compares the epoch", f"{LUA}/checkpoint-4.lua", "epoch ~= ARGV[2] or ", "",
+        2, "a write compares the epoch", f"{LUA}/checkpoint-5.lua", "epoch ~= ARGV[2] or ", "",
         (f"{FLOWS}::test_stale_epochs_are_refused_and_change_nothing",),
     ),
     Mutation(
-        2, "taking up raises the epoch", f"{LUA}/claim_workflow-6.lua", "epoch = tonumber(epoch) + 1",
+        2, "taking up raises the epoch", f"{LUA}/claim_workflow-7.lua", "epoch = tonumber(epoch) + 1",
         "epoch = math.max(tonumber(epoch), 1)", (f"{FLOWS}::test_stale_epochs_are_refused_and_change_nothing",),
     ),
     Mutation(
-        3, "a step that is settled takes no other result", f"{LUA}/report_task-3.lua", "or not open or", "or",
+        3, "a step that is settled takes no other result", f"{LUA}/report_task-4.lua", "or not open or", "or",
         (f"{TASKS}::test_the_first_result_of_any_attempt_settles",),
     ),
     Mutation(
@@ -248,7 +248,7 @@ INVARIANTS = [
         "if seq ~= ARGV[3] then return UNREAD end", "", (f"{FLOWS}::test_park_is_refused_while_something_is_unread",),
     ),
     Mutation(
-        4, "nobody ends a workflow over what it has not read", f"{LUA}/finish-6.lua",
+        4, "nobody ends a workflow over what it has not read", f"{LUA}/finish-7.lua",
         "if seq ~= ARGV[3] then return {UNREAD} end", "",
         (f"{FLOWS}::test_finish_is_refused_while_something_is_unread",),
     ),

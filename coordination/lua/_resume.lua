@@ -4,7 +4,7 @@ local function resume(workflow, resumes, deadlines, id, now, look)
   local entry = redis.call('XADD', resumes, '*', 'w', id)
   local open, paused = unpack(redis.call('HMGET', workflow, 'open', 'paused'))
   redis.call('HSET', workflow, 'entry', 'r' .. entry, 'state', shown(paused, open, 'queued'))
-  redis.call('ZADD', deadlines, string.format('%.0f', now + look), id)
+  redis.call('ZADD', deadlines, now + look, id)
 end
 -- Takes the entry that a host held for a workflow off its stream.
 local function let_go(streams, entry)

@@ -9,8 +9,8 @@ local function parse_task(record)
 end
 local function read_task(workflow, step) return parse_task(redis.call('HGET', workflow, 't:' .. step)) end
 local function task_record(task)
-  return table.concat({task.generation, task.number, task.state, task.claims, string.format('%.0f', task.claimed),
-    string.format('%.0f', task.deadline), task.agent}, ':')
+  return task.generation .. ':' .. task.number .. ':' .. task.state .. ':' .. task.claims .. ':' .. task.claimed ..
+    ':' .. task.deadline .. ':' .. task.agent
 end
 local function write_task(workflow, step, task) redis.call('HSET', workflow, 't:' .. step, task_record(task)) end
 local function is_settled(workflow, field)

@@ -6,7 +6,7 @@
 --- include now
 if ARGV[3] ~= '1' and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return {STALE} end
 redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
-redis.call('HSET', KEYS[3], ARGV[1], string.format('%.0f', now))
+redis.call('HSET', KEYS[3], ARGV[1], now)
 if ARGV[2] ~= '' then redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) end
 local answer = redis.call('HGETALL', KEYS[1])
 table.insert(answer, 1, now)

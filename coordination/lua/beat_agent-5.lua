@@ -10,6 +10,6 @@ if not before then
   return {GONE}
 end
 local count = (tonumber(string.match(before, '^%d+')) or 0) + 1
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f:%.0f', count, now))
+redis.call('HSET', KEYS[1], ARGV[1], count .. ':' .. now)
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 return {1, now, redis.call('HEXISTS', KEYS[3], ARGV[1]), redis.call('HGETALL', KEYS[4])}

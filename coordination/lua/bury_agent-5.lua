@@ -9,7 +9,7 @@ local beat = redis.call('HGET', KEYS[1], ARGV[1])
 if not beat then return GONE end
 if ARGV[2] ~= '' and beat ~= ARGV[2] then return STALE end
 for index = 3, #ARGV do
-  redis.call('HSET', KEYS[5], ARGV[1] .. '|' .. ARGV[index], string.format('%.0f', now))
+  redis.call('HSET', KEYS[5], ARGV[1] .. '|' .. ARGV[index], now)
 end
 for index = 1, 4 do redis.call('HDEL', KEYS[index], ARGV[1]) end
 return 1

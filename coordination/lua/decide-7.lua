@@ -21,7 +21,7 @@ if state ~= 'open' or version ~= ARGV[3] then return {CONFLICT, state, actor or 
 local running = redis.call('HGET', KEYS[1], 'state')
 if not running or FINAL[running] then return {FINISHED} end
 redis.call('HSET', KEYS[3], 'state', 'resolved', 'version', tonumber(version) + 1, 'decision', ARGV[4], 'action', ARGV[5],
-  'actor', ARGV[6], 'resolved', string.format('%.0f', now))
+  'actor', ARGV[6], 'resolved', now)
 redis.call('XDEL', KEYS[4], entry)
 if redis.call('HINCRBY', KEYS[1], 'open', -1) == 0 then
   local owner, paused = unpack(redis.call('HMGET', KEYS[1], 'owner', 'paused'))
@@ -29,5 +29,5 @@ if redis.call('HINCRBY', KEYS[1], 'open', -1) == 0 then
 end
 local seq = append(KEYS[1], KEYS[2], now, ARGV[7])
 resume(KEYS[1], KEYS[5], KEYS[6], ARGV[1], now, look)
-redis.call('XADD', KEYS[7], '*', 'w', ARGV[1], 'k', 'decided', 'q', seq, 'x', ARGV[2], 't', string.format('%.0f', now))
+redis.call('XADD', KEYS[7], '*', 'w', ARGV[1], 'k', 'decided', 'q', seq, 'x', ARGV[2], 't', now)
 return {1, redis.call('HGET', KEYS[1], 'owner') or '', seq, now}

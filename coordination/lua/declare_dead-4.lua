@@ -11,5 +11,5 @@ redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[4], ARGV[1])
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'k', ARGV[5], 'host', ARGV[1], 'by', ARGV[3], 'silent_ms', ARGV[4],
-  't', string.format('%.0f', now))
+  't', now)
 return 1

@@ -15,11 +15,11 @@ if epoch ~= ARGV[2] or FINAL[running] then return {STALE} end
 if redis.call('EXISTS', KEYS[3]) == 1 then return {DUPLICATE} end
 if ARGV[5] ~= '' and is_settled(KEYS[1], ARGV[5]) then return {UNREAD} end
 local entry = redis.call('XADD', KEYS[4], '*', 'x', ARGV[3], 'w', ARGV[1])
-redis.call('HSET', KEYS[3], 'state', 'open', 'version', 1, 'entry', entry, 'opened', string.format('%.0f', now),
+redis.call('HSET', KEYS[3], 'state', 'open', 'version', 1, 'entry', entry, 'opened', now,
   unpack(ARGV, 7))
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], ARGV[5], ARGV[6]) end
 redis.call('HINCRBY', KEYS[1], 'open', 1)
 redis.call('HSET', KEYS[1], 'state', shown(redis.call('HGET', KEYS[1], 'paused'), '1'))
 local seq = append(KEYS[1], KEYS[2], now, ARGV[4])
-redis.call('XADD', KEYS[5], '*', 'w', ARGV[1], 'k', 'escalated', 'q', seq, 'x', ARGV[3], 't', string.format('%.0f', now))
+redis.call('XADD', KEYS[5], '*', 'w', ARGV[1], 'k', 'escalated', 'q', seq, 'x', ARGV[3], 't', now)
 return {seq, now}

@@ -16,7 +16,7 @@ if not state or (FINAL[state] and not parent) then
   redis.call('ZREM', KEYS[4], id)
   return {GONE}
 end
-redis.call('ZADD', KEYS[4], string.format('%.0f', now + look), id)
+redis.call('ZADD', KEYS[4], now + look, id)
 if FINAL[state] then return {3, redis.call('HGETALL', KEYS[1])} end
 if parked then
   resume(KEYS[1], KEYS[3], KEYS[4], id, now, look)
@@ -26,7 +26,7 @@ if owner ~= '' and string.find(ARGV[3], ' ' .. owner .. ' ', 1, true) then retur
 local stream = ({w = KEYS[2], r = KEYS[3]})[string.sub(entry, 1, 1)]
 local where = string.sub(entry, 2)
 if stream and #redis.call('XRANGE', stream, where, where) == 1 then
-  redis.call('ZADD', KEYS[4], string.format('%.0f', now + 3600000), id)
+  redis.call('ZADD', KEYS[4], now + 3600000, id)
   return {4}
 end
 redis.call('HSET', KEYS[1], 'parked', 1, 'owner', '')

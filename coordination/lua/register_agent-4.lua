@@ -7,5 +7,5 @@
 if redis.call('HEXISTS', KEYS[4], ARGV[4]) == 1 then return {REFUSED} end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])
-redis.call('HSET', KEYS[1], ARGV[1], string.format('1:%.0f', now))
+redis.call('HSET', KEYS[1], ARGV[1], '1:' .. now)
 return {1, now}

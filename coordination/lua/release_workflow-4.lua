@@ -17,7 +17,7 @@ let_go({w = KEYS[2], r = KEYS[3]}, entry)
 redis.call('HSET', KEYS[1], 'owner', '', 'parked', 1, 'entry', '')
 if delay > 0 then
   redis.call('HSET', KEYS[1], 'state', shown(paused, open, 'queued'))
-  redis.call('ZADD', KEYS[4], string.format('%.0f', now + delay), ARGV[1])
+  redis.call('ZADD', KEYS[4], now + delay, ARGV[1])
 else
   resume(KEYS[1], KEYS[3], KEYS[4], ARGV[1], now, 30000)
 end

@@ -12,9 +12,9 @@ local known = redis.call('HGET', KEYS[1], 'state')
 if known then return {DUPLICATE, known} end
 local entry = redis.call('XADD', KEYS[3], '*', 'w', ARGV[1])
 redis.call('HSET', KEYS[1], 'type', ARGV[2], 'version', ARGV[3], 'state', 'queued', 'input', ARGV[4], 'epoch', 0,
-  'seq', #ARGV - 7, 'owner', '', 'open', 0, 'entry', 'w' .. entry, 'created', string.format('%.0f', now),
+  'seq', #ARGV - 7, 'owner', '', 'open', 0, 'entry', 'w' .. entry, 'created', now,
   'labels', ARGV[6], 'began', ARGV[7])
 for index = 8, #ARGV do write(KEYS[2], index - 7, now, ARGV[index]) end
-redis.call('ZADD', KEYS[4], string.format('%.0f', now + look), ARGV[1])
+redis.call('ZADD', KEYS[4], now + look, ARGV[1])
 announce(KEYS[5], ARGV[1], 'submitted', #ARGV - 7, now)
 return {1, now}

@@ -26,10 +26,11 @@ if most > 0 then
 end
 local entry = redis.call('XADD', KEYS[2], '*', 'w', id)
 local fields = {'type', ARGV[2], 'version', ARGV[3], 'state', 'queued', 'input', ARGV[4], 'epoch', 0, 'seq', 0, 'owner', '',
-  'open', 0, 'entry', 'w' .. entry, 'created', string.format('%.0f', now), unpack(ARGV, 9)}
-if whole > 0 then fields[#fields + 1] = 'deadline'; fields[#fields + 1] = string.format('%.0f', now + whole) end
+  'open', 0, 'entry', 'w' .. entry, 'created', now, unpack(ARGV, 9)}
+if whole > 0 then fields[#fields + 1] = 'deadline'; fields[#fields + 1] = now + whole end
 if ARGV[8] ~= '' then fields[#fields + 1] = 'waiters'; fields[#fields + 1] = ARGV[8] end
+fields[#fields + 1] = 'told'
+fields[#fields + 1] = announce_once(KEYS[4], nil, nil, id, 'submitted', 0, now)
 redis.call('HSET', KEYS[1], unpack(fields))
-redis.call('ZADD', KEYS[3], string.format('%.0f', now + look), id)
-announce(KEYS[4], id, 'submitted', 0, now)
+redis.call('ZADD', KEYS[3], now + look, id)
 return {1, now}

@@ -11,11 +11,11 @@ if not epoch then return GONE end
 if epoch ~= ARGV[3] then return STALE end
 local state, version, entry = unpack(redis.call('HMGET', KEYS[2], 'state', 'version', 'entry'))
 if state ~= 'open' then return DUPLICATE end
-redis.call('HSET', KEYS[2], 'state', 'withdrawn', 'version', tonumber(version) + 1, 'resolved', string.format('%.0f', now))
+redis.call('HSET', KEYS[2], 'state', 'withdrawn', 'version', tonumber(version) + 1, 'resolved', now)
 redis.call('XDEL', KEYS[3], entry)
 if redis.call('HINCRBY', KEYS[1], 'open', -1) == 0 and not FINAL[running] then
   redis.call('HSET', KEYS[1], 'state', shown(paused, '0', owner == '' and 'queued' or 'running'))
 end
 redis.call('XADD', KEYS[4], '*', 'w', ARGV[1], 'k', 'decided', 'q', redis.call('HGET', KEYS[1], 'seq'), 'x', ARGV[2],
-  't', string.format('%.0f', now))
+  't', now)
 return 1

@@ -112,16 +112,16 @@ def _stale_writes(scene: Scene, name: str, epoch: int) -> dict[str, tuple[list[s
     shard, asked = keys.shard(name), f"{name}~stale~1"
     workflow, journal, asking = keys.workflow(name), keys.journal(name), keys.escalation(asked)
     starts, resumes = keys.workflows(shard), keys.resumes(shard)
-    due, events, queue = keys.deadlines(shard), keys.events(shard), keys.escalation_queue(shard)
+    due, events, seen, queue = keys.deadlines(shard), keys.events(shard), keys.seen(shard), keys.escalation_queue(shard)
     entry, end = j.encode(j.Progressed("", "a stale write")), j.encode(j.Finished("failed"))
     return {
-        "checkpoint": ([workflow, journal, due, events], [name, epoch, 0, "", most, 0, 0, entry]),
+        "checkpoint": ([workflow, journal, due, events, seen], [name, epoch, 0, "", most, 0, 0, entry]),
         "escalate": (
             [workflow, journal, asking, queue, events],
             [name, epoch, asked, entry, "", "", "reason", "stale"],
         ),
         "expire_task": ([workflow, journal, events], [name, epoch, "1", 0, 1]),
-        "finish": ([workflow, journal, starts, resumes, due, events], [name, epoch, 0, "failed", "", "", end]),
+        "finish": ([workflow, journal, starts, resumes, due, events, seen], [name, epoch, 0, "failed", "", "", end]),
         "park": ([workflow, starts, resumes, due, events], [name, epoch, 0, 0]),
         "release_workflow": ([workflow, starts, resumes, due], [name, epoch, 0]),
         "withdraw": ([workflow, asking, queue, events], [name, asked, epoch]),

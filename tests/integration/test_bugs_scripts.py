@@ -187,7 +187,9 @@ async def test_bug_18_payloads_are_bytes_to_every_script(bench: Bench) -> None:
     settled = j.encode(j.Settled("1", 0, 1, "a", 0, HOSTILE))
     signalled = j.encode(j.Signalled("go", "s1", HOSTILE))
     await bench.script(
-        "report_task", [k.workflow(identity), k.journal(identity), k.events(0)], [identity, "1", 0, 1, "s", settled]
+        "report_task",
+        [k.workflow(identity), k.journal(identity), k.events(0), k.seen(0)],
+        [identity, "1", 0, 1, "s", settled],
     )
     await bench.accept(identity, "g:s1", signalled)
     kept = [item.entry for item in await bench.entries(identity)][-2:]

@@ -54,7 +54,7 @@ class Tasks(Held):
             flow.accepted.add(dedupe)
         flow.journal.append(("Progressed",))
         self._resume(identity)
-        self._tell(identity, "progressed")
+        self.changed.add(identity)
         return 1
 
     def pause(self, identity: str) -> int:
@@ -65,7 +65,7 @@ class Tasks(Held):
             return DUPLICATE
         flow.paused, flow.state = True, "paused"
         flow.journal.append(("Progressed",))
-        self._tell(identity, "progressed")
+        self.changed.add(identity)
         return 1
 
     def _unpause(self, flow: Workflow) -> bool:
@@ -83,7 +83,7 @@ class Tasks(Held):
             return DUPLICATE
         flow.journal.append(("Progressed",))
         self._resume(identity)
-        self._tell(identity, "progressed")
+        self.changed.add(identity)
         return 1
 
     def interrupt(
@@ -107,7 +107,7 @@ class Tasks(Held):
         flow.epoch += 1
         flow.journal.append(("Progressed",))
         self._resume(identity)
-        self._tell(identity, "progressed")
+        self.changed.add(identity)
         return 1
 
     def expire_task(self, identity: str, epoch: int, number: int, step: str) -> int:
@@ -125,7 +125,7 @@ class Tasks(Held):
             return 3
         task.state = "f"
         flow.journal.append(("TimedOut", step, number, task.agent))
-        self._tell(identity, "progressed")
+        self.changed.add(identity)
         return 1
 
     # --- tasks --------------------------------------------------------------------------
@@ -146,7 +146,7 @@ class Tasks(Held):
         if task.claims > MOST_CLAIMS:
             task.state = "f"
             flow.journal.append(("Erred", step, number, task.agent, "Poison"))
-            self._tell(identity, "progressed")
+            self.changed.add(identity)
             return 2
         task.state, task.agent, task.expired = "c", agent, limit_ms < 0
         return 1
@@ -162,7 +162,7 @@ class Tasks(Held):
             return DUPLICATE
         task.state = state
         flow.journal.append(("Settled", step, number) if state == "s" else ("Erred", step, number, "a", "Oops"))
-        self._tell(identity, "progressed")
+        self.changed.add(identity)
         return 1
 
     def _held(self, identity: str, agent: str, number: int, step: str) -> Task | int:

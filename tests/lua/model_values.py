@@ -109,7 +109,7 @@ class Held:
         self.workflows: dict[str, Workflow] = {}
         self.streams: dict[str, list[Entry]] = {"w": [], "r": []}
         self.deadlines: dict[str, int | None] = {}  # None: some time that the server's clock decides
-        self.events: list[tuple[str, str, int]] = []
+        self.changed: set[str] = set()  # since the relay has fetched the events
         self.escalations: dict[str, Escalation] = {}
         self.beats: dict[str, int] = {}
 
@@ -140,9 +140,6 @@ class Held:
             flow.entry = self._add("r", identity)
             flow.show("queued")
             self.deadlines[identity] = None
-
-    def _tell(self, identity: str, kind: str) -> None:
-        self.events.append((identity, kind, self.workflows[identity].seq))
 
     def _fence(self, identity: str, epoch: int) -> int:
         """What a coordinator's write is refused with, 0 when it may be."""

@@ -21,7 +21,7 @@ class Shard(Tasks):
             return DUPLICATE
         self.workflows[identity] = Workflow(self._add("w", identity))
         self.deadlines[identity] = None
-        self._tell(identity, "submitted")
+        self.changed.add(identity)
         return 1
 
     def read(self, host: str, mark: str) -> list[str]:
@@ -52,7 +52,7 @@ class Shard(Tasks):
         flow.show("running")
         flow.owner, flow.entry, flow.parked = host, entry, False
         self.deadlines[identity] = None
-        self._tell(identity, "taken_up" if flow.epoch > 1 else "started")
+        self.changed.add(identity)
         return 1
 
     def take_over(self, mark: str, dead: str, host: str, most: int) -> list[str]:
@@ -87,7 +87,7 @@ class Shard(Tasks):
         flow.owner, flow.parked, flow.entry = "", True, None
         flow.show("waiting")
         self.deadlines[identity] = due_ms
-        self._tell(identity, "parked")
+        self.changed.add(identity)
         return 1
 
     def finish(self, identity: str, epoch: int, seq: int, state: str = "completed") -> int:
@@ -102,7 +102,7 @@ class Shard(Tasks):
         flow.state, flow.owner, flow.entry = state, "", None
         flow.journal.append(("Finished", state))
         del self.deadlines[identity]
-        self._tell(identity, "finished")
+        self.changed.add(identity)
         return 1
 
     def look(self, identity: str, live: str) -> int:
@@ -151,7 +151,7 @@ class Shard(Tasks):
         flow.open += 1
         flow.show("needs_human")
         flow.journal.append(("Escalated", escalation))
-        self._tell(identity, "escalated")
+        self.changed.add(identity)
         return flow.seq
 
     def _close(self, escalation: str, state: str) -> Workflow:
@@ -177,7 +177,7 @@ class Shard(Tasks):
         self._close(escalation, "resolved")
         flow.journal.append(("Decided", escalation, action, known.actor, decision))
         self._resume(identity)
-        self._tell(identity, "decided")
+        self.changed.add(identity)
         return 1
 
     def withdraw(self, identity: str, epoch: int, escalation: str) -> int:
@@ -187,5 +187,5 @@ class Shard(Tasks):
         if known is None or known.state != "open":
             return DUPLICATE
         self._close(escalation, "withdrawn")
-        self._tell(identity, "decided")
+        self.changed.add(identity)
         return 1

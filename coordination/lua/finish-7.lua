@@ -1,7 +1,8 @@
 -- Ends a workflow under the writer's epoch, unless its journal holds what the host has not read.
 -- Invariant 2: no step is applied by two epochs.
 -- Invariant 4: accepted results, signals and decisions survive a takeover.
--- KEYS: 1 workflow (hash), 2 journal (stream), 3 workflows (stream), 4 resumes (stream), 5 deadlines (zset), 6 events (stream)
+-- KEYS: 1 workflow (hash), 2 journal (stream), 3 workflows (stream), 4 resumes (stream), 5 deadlines (zset), 6 events (stream),
+--   7 events seen (zset)
 -- ARGV: id, epoch, last seq read, state, result JSON or '', error JSON or '', journal entry, field, value …
 -- Returns {1, waiting clients, parent id, now ms} | {-1} | {-2} | {-7}
 --- include answers
@@ -10,15 +11,16 @@
 --- include state
 --- include resume
 --- include fields
-local epoch, seq, entry, parent, waiters, state =
-  unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'entry', 'parent', 'waiters', 'state'))
+local epoch, seq, entry, parent, waiters, state, told =
+  unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'entry', 'parent', 'waiters', 'state', 'told'))
 if not epoch then return {GONE} end
 if epoch ~= ARGV[2] then return {STALE} end
 if FINAL[state] then return {1, '', parent or '', now} end -- this host's own end, whose answer was lost
 if seq ~= ARGV[3] then return {UNREAD} end
 let_go({w = KEYS[3], r = KEYS[4]}, entry)
 seq = seq + 1
-local fields = {'state', ARGV[4], 'owner', '', 'entry', '', 'finished', string.format('%.0f', now), 'seq', seq,
+local fields = {'state', ARGV[4], 'owner', '', 'entry', '', 'finished', now, 'seq', seq,
+  'told', announce_once(KEYS[6], KEYS[7], told, ARGV[1], 'finished', seq, now),
   slice(8, #ARGV)}
 if ARGV[5] ~= '' then fields[#fields + 1] = 'result'; fields[#fields + 1] = ARGV[5] end
 if ARGV[6] ~= '' then fields[#fields + 1] = 'error'; fields[#fields + 1] = ARGV[6] end
@@ -27,9 +29,8 @@ store_rest(KEYS[1], 8, #ARGV)
 if waiters then redis.call('HDEL', KEYS[1], 'waiters') end
 write(KEYS[2], seq, now, ARGV[7])
 if parent then
-  redis.call('ZADD', KEYS[5], string.format('%.0f', now + 1000), ARGV[1])
+  redis.call('ZADD', KEYS[5], now + 1000, ARGV[1])
 else
   redis.call('ZREM', KEYS[5], ARGV[1])
 end
-announce(KEYS[6], ARGV[1], 'finished', seq, now)
 return {1, waiters or '', parent or '', now}

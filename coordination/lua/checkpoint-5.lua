@@ -1,6 +1,6 @@
 -- Appends entries to a journal under the writer's epoch, and stores fields beside them.
 -- Invariant 2: no step is applied by two epochs.
--- KEYS: 1 workflow (hash), 2 journal (stream), 3 deadlines (zset), 4 events (stream)
+-- KEYS: 1 workflow (hash), 2 journal (stream), 3 deadlines (zset), 4 events (stream), 5 events seen (zset)
 -- ARGV: id, epoch, due ms or 0, event kind or '', most entries, checkpoints the writer knows of,
 --   number of field-value pairs, field, value …, entries …
 -- Returns {first seq, now ms} | {-1} | {-2} another epoch writes now, or it has ended | {-7, checkpoints} read the journal first: a
@@ -12,7 +12,8 @@
 --- include task
 --- include fields
 local due, most, count = numbers(3, 5, 7)
-local epoch, seq, checkpoints, state = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'checkpoints', 'state'))
+local epoch, seq, checkpoints, state, told =
+  unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'checkpoints', 'state', 'told'))
 if not epoch then return {GONE} end
 if epoch ~= ARGV[2] or FINAL[state] then return {STALE} end
 checkpoints = checkpoints or '0'
@@ -24,12 +25,12 @@ for index = 8, entries - 1, 2 do
   if string.match(ARGV[index + 1], '^%d+:%d+:q') and is_settled(KEYS[1], ARGV[index]) then return {UNREAD, tonumber(checkpoints)} end
 end
 local last = first + #ARGV - entries
-redis.call('HSET', KEYS[1], 'seq', last, 'checkpoints', checkpoints + 1, slice(8, entries - 1))
+if ARGV[4] ~= '' then told = announce_once(KEYS[4], KEYS[5], told, ARGV[1], ARGV[4], last, now) end
+redis.call('HSET', KEYS[1], 'told', told or 0, 'seq', last, 'checkpoints', checkpoints + 1, slice(8, entries - 1))
 store_rest(KEYS[1], 8, entries - 1)
 for index = entries, #ARGV do write(KEYS[2], first + index - entries, now, ARGV[index]) end
 if due > 0 then
   local before = redis.call('ZSCORE', KEYS[3], ARGV[1])
   if not before or tonumber(before) > due then redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1]) end
 end
-if ARGV[4] ~= '' then announce(KEYS[4], ARGV[1], ARGV[4], last, now) end
 return {first, now}

@@ -1,6 +1,7 @@
 -- Gives a workflow to a host under the next epoch, with all it needs to replay.
 -- Invariant 2: no step is applied by two epochs.
--- KEYS: 1 workflow (hash), 2 journal (stream), 3 workflows (stream), 4 resumes (stream), 5 deadlines (zset), 6 events (stream)
+-- KEYS: 1 workflow (hash), 2 journal (stream), 3 workflows (stream), 4 resumes (stream), 5 deadlines (zset), 6 events (stream),
+--   7 events seen (zset)
 -- ARGV: id, host, entry ('w' or 'r' and its id), owner known dead or '', look ms
 -- Returns {1, now ms, epoch, fields of the hash, journal} | {-1} | {-3, fields} finished | {-5} held by another: entry dropped
 --- include answers
@@ -10,8 +11,8 @@
 --- include state
 --- include resume
 local id, host, streams, look = ARGV[1], ARGV[2], {w = KEYS[3], r = KEYS[4]}, numbers(5)
-local state, owner, epoch, held, open, seq, started, parked, paused =
-  unpack(redis.call('HMGET', KEYS[1], 'state', 'owner', 'epoch', 'entry', 'open', 'seq', 'started', 'parked', 'paused'))
+local state, owner, epoch, held, open, seq, started, parked, paused, told = unpack(redis.call('HMGET', KEYS[1],
+  'state', 'owner', 'epoch', 'entry', 'open', 'seq', 'started', 'parked', 'paused', 'told'))
 if not state then
   let_go(streams, ARGV[3])
   redis.call('ZREM', KEYS[5], id)
@@ -36,13 +37,11 @@ if epoch > 1 then
   end
   seq = append(KEYS[1], KEYS[2], now, cmsgpack.pack({'h', epoch, host, owner, cause}))
 end
-redis.call('HSET', KEYS[1], 'state', shown(paused, open, 'running'), 'owner', host, 'epoch', epoch, 'entry', ARGV[3], 'started',
-  started or string.format('%.0f', now))
+told = announce_once(KEYS[6], KEYS[7], told, id, epoch > 1 and 'taken_up' or 'started', seq, now)
+redis.call('HSET', KEYS[1], 'told', told, 'state', shown(paused, open, 'running'), 'owner', host, 'epoch', epoch, 'entry', ARGV[3], 'started',
+  started or now)
 if parked then redis.call('HDEL', KEYS[1], 'parked') end
-redis.call('ZADD', KEYS[5], string.format('%.0f', now + look), id)
-local kind = 'started'
-if epoch > 1 then kind = 'taken_up' end
-announce(KEYS[6], id, kind, seq, now)
+redis.call('ZADD', KEYS[5], now + look, id)
 local journal = {}
 if tonumber(seq) > 0 then journal = redis.call('XRANGE', KEYS[2], '-', '+') end
 return {1, now, epoch, redis.call('HGETALL', KEYS[1]), journal}
