@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from coordination.config import Config
-from dashboard import accounts, audit
+from dashboard import accounts, audit, live
+from dashboard.models import Workflow
 from tests.integration.test_live_consumer import Socket, cookie_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
@@ -77,8 +79,13 @@ async def test_a_socket_speaks_the_language_of_its_page(admin: User, config: Con
     for socket, words in ((english, "No workflows yet"), (german, "Noch keine Workflows")):
         assert await socket.connect()
         assert words in (await said(socket))["content"]
+    now = timezone.now()
+    await Workflow.objects.acreate(id="fresh", type="t", state="running", created_at=now, updated_at=now)
+    await live.publish_async(["workflows"])
+    pushed = [(await said(socket))["content"] for socket in (english, german)]
+    assert ["1 workflow<" in pushed[0], "Läuft" in pushed[0], "Läuft" in pushed[1]] == [True, False, True]
     await german.say({"path": "/workflows/", "language": "en"})  # a page that was opened before its reader chose
-    assert "No workflows yet" in (await said(german))["content"]
+    assert "Läuft" not in (await said(german))["content"]
     for socket in (english, german):
         await socket.leave()
 
