@@ -129,11 +129,37 @@
   document.addEventListener("htmx:after:history:push", () => say(here()));
   document.addEventListener("htmx:after:history:replace", () => say(here()));
 
+  /* --- new rows wait while somebody reads, points or works below them: nothing moves away from under a hand --- */
+  let asking = false, letIn = false, steady = null;
+  const pill = document.createElement("button");
+  pill.type = "button"; pill.className = "button new-rows"; pill.hidden = true; pill.setAttribute("aria-live", "polite");
+  document.body.append(pill);
+  function isHeld(body) {
+    const top = document.querySelector(".topbar")?.offsetHeight || 0;
+    if (body.getBoundingClientRect().top < top) return true; // scrolled
+    return body.matches(":hover, :focus-within") || body.querySelector("[data-cursor], :checked") !== null;
+  }
+  function keepSteady(body, next) {
+    const rows = [...next.children];
+    const first = rows.findIndex((row) => row.id && document.getElementById(row.id));
+    const held = !asking && !letIn && first > 0 && isHeld(body) ? rows.slice(0, first) : [];
+    for (const row of held) row.remove();
+    letIn = false;
+    steady = held.length ? body : null;
+    pill.hidden = !held.length;
+    if (held.length) pill.textContent = word("new_rows", { n: held.length });
+  }
+  function showNew() { letIn = true; pill.hidden = true; steady = null; say({ resync: true }); }
+  pill.addEventListener("click", () => { window.scrollTo({ top: 0 }); showNew(); });
+  document.addEventListener("htmx:before:request", () => { asking = true; });
+  document.addEventListener("htmx:finally:request", () => { asking = false; });
+
   /* --- what a live update must leave alone ------------------------------------------ */
   htmx.registerExtension("console", {
     htmx_before_morph_node(element, detail) {
       // a shown time is told again by us; the server only knows UTC
       if (element.localName === "time" && element.dataset.time && element.dateTime === detail.newNode.dateTime) return false;
+      if (element.matches("[data-steady]")) keepSteady(element, detail.newNode);
       return true;
     },
     htmx_before_morph_attr(element, detail) {
@@ -237,6 +263,6 @@
 
   document.documentElement.classList.add("js");
   tellAll(document);
-  setInterval(() => { tellAll(document); showLive(); }, 1000);
+  setInterval(() => { tellAll(document); showLive(); if (steady && !(steady.isConnected && isHeld(steady))) showNew(); }, 1000);
   showLive();
 })();

@@ -167,6 +167,35 @@ def test_nothing_moves_while_values_change(web: WebProcess, signed: BrowserConte
     assert not any(found.values()), json.dumps(found, indent=1)
 
 
+def test_new_rows_wait_while_somebody_points_at_the_list(web: WebProcess, signed: BrowserContext) -> None:
+    page = opened(signed, web, "/workflows/")
+    rows, pill = page.locator("tr[id^=wf-]"), page.locator(".new-rows")
+    rows.nth(2).hover()
+    first, third = rows.first.get_attribute("id"), rows.nth(2).get_attribute("id")
+    assert first and third
+    page.evaluate(SHIFTS)
+    change(web, "--seconds", "0", "--new", "3").communicate()
+    expect(pill).to_have_text("3 new")
+    change(web, "--seconds", "0.5").communicate()  # what is there goes on changing under the hand
+    assert rows.first.get_attribute("id") == first
+    assert page.evaluate("window.shifts") == []
+    pill.click()
+    expect(rows.nth(5)).to_have_attribute("id", third)
+    expect(pill).to_be_hidden()
+
+    page.locator("main h1").hover()
+    change(web, "--seconds", "0", "--new", "1").communicate()
+    expect(rows.nth(6)).to_have_attribute("id", third)  # nobody is there: they come at once
+    page.set_viewport_size({"width": 1280, "height": 300})
+    page.mouse.wheel(0, 500)
+    page.wait_for_function("scrollY > 300")
+    change(web, "--seconds", "0", "--new", "2").communicate()
+    expect(pill).to_have_text("2 new")
+    page.evaluate("scrollTo(0, 0)")
+    expect(rows.nth(8)).to_have_attribute("id", third)  # by itself, once it is in nobody's way
+    page.close()
+
+
 @pytest.mark.long
 def test_fifty_sockets_under_two_hundred_changes_a_second(web: WebProcess, signed: BrowserContext) -> None:
     page = opened(signed, web, "/workflows/")
