@@ -21,7 +21,7 @@ CATALOGUE = ROOT / "locale" / "de" / "LC_MESSAGES" / "django.po"
 _MACHINES = ("api", "cli", "management", "migrations")  # parts of dashboard/ that speak to programs
 _SINGLE = {"_", "gettext", "gettext_lazy", "gettext_noop"}
 _CALL = re.compile(r"\b(?:n?p?gettext|_)\(")
-_PLACE = re.compile(r"%\(\w+\)s|\{\w+\}|%%|</?\w+")
+_PLACE = re.compile(r"%\(\w+\)[sd]|\{\w+\}|%%|</?\w+")
 
 
 class Words(NamedTuple):
@@ -94,11 +94,16 @@ def _end_of_call(text: str, at: int) -> int:
     return at
 
 
+def pages() -> list[Path]:
+    """The templates of the console and of the examples."""
+    return sorted([*(ROOT / "templates").rglob("*.html"), *(ROOT / "examples").rglob("*.html")])
+
+
 def sources() -> Iterator[tuple[Path, Iterator[Words]]]:
     """Every file that has words for people, with its words."""
-    for path in sorted((ROOT / "templates").rglob("*.html")):
+    for path in pages():
         yield path, of_template(path.read_text())
-    for path in sorted((ROOT / "dashboard").rglob("*.py")):
+    for path in sorted([*(ROOT / "dashboard").rglob("*.py"), *(ROOT / "examples").rglob("*.py")]):
         if not set(path.relative_to(ROOT).parts) & set(_MACHINES):
             yield path, of_python(path.read_text())
 

@@ -7,8 +7,11 @@ from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from coordination import files
+from dashboard.wording import number
 from examples.legal_review import documents
 from examples.legal_review.shapes import Document
 
@@ -23,22 +26,27 @@ class ReviewForm(forms.Form):
     """A contract as a file or as text; says what is wrong beside the field where it is wrong."""
 
     file = forms.FileField(
-        label="Contract",
+        label=gettext_lazy("Contract"),
         required=False,
-        help_text="PDF, Word (.docx) or plain text, at most 16 MiB.",
-        error_messages={"empty": "The file is empty. Choose one that holds a contract."},
+        help_text=gettext_lazy("PDF, Word (.docx) or plain text, at most 16 MiB."),
+        error_messages={"empty": gettext_lazy("The file is empty. Choose one that holds a contract.")},
         widget=forms.FileInput(attrs={"accept": _ACCEPT}),
     )
     text = forms.CharField(
-        label="Or paste its text",
+        label=gettext_lazy("Or paste its text"),
         required=False,
         max_length=MOST_PASTED,
-        error_messages={"max_length": "Paste at most %(limit_value)d characters, or upload the text as a file."},
+        error_messages={
+            "max_length": gettext_lazy("Paste at most %(limit_value)d characters, or upload the text as a file.")
+        },
         strip=False,
         widget=forms.Textarea(attrs={"rows": 8, "placeholder": "This agreement is made between …"}),
     )
     name = forms.CharField(
-        label="Name", required=False, max_length=200, help_text="How the report is headed. By default, as the contract."
+        label=gettext_lazy("Name"),
+        required=False,
+        max_length=200,
+        help_text=gettext_lazy("How the report is headed. By default, as the contract."),
     )
     key = forms.UUIDField(required=False, widget=forms.HiddenInput, initial=uuid.uuid4)  # a double click starts one
 
@@ -54,7 +62,8 @@ class ReviewForm(forms.Form):
         limit = documents.LIMITS.file_bytes
         if upload.size is not None and upload.size > limit:
             raise forms.ValidationError(
-                f"The file has {upload.size / 2**20:.1f} MiB; at most {limit / 2**20:.0f} MiB are read. Split it.",
+                _("The file has %(size)s MiB; at most %(limit)s MiB are read. Split it.")
+                % {"size": number(upload.size / 2**20, 1), "limit": number(limit / 2**20)},
                 code="document_too_large",
             )
         try:
@@ -69,9 +78,9 @@ class ReviewForm(forms.Form):
         data = super().clean() or {}
         given = [name for name in ("file", "text") if data.get(name) and str(data[name]).strip()]
         if not given and not self.errors:
-            self.add_error("file", "Choose a file, or paste the text below.")
+            self.add_error("file", _("Choose a file, or paste the text below."))
         if len(given) == 2:
-            self.add_error("text", "You chose a file as well. Keep one of the two.")
+            self.add_error("text", _("You chose a file as well. Keep one of the two."))
         return data
 
     def document(self) -> Document:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from coordination.domain import JournalRow, StepState, StepView
 from dashboard import queries
@@ -31,17 +33,17 @@ T = TypeVar("T")
 _PLAIN_DATES = ("Date", "Payment")
 
 _STAGES = (
-    ("read", "Read the document"),
-    ("classify", "Tell its kind"),
-    ("extract", "Extract the facts"),
-    ("validate", "Check the rules"),
-    ("ask", "Ask a person"),
-    ("summarize", "Write the summary"),
+    ("read", gettext_noop("Read the document")),
+    ("classify", gettext_noop("Tell its kind")),
+    ("extract", gettext_noop("Extract the facts")),
+    ("validate", gettext_noop("Check the rules")),
+    ("ask", gettext_noop("Ask a person")),
+    ("summarize", gettext_noop("Write the summary")),
 )
 _SEVERITIES = (
-    ("high", "Must be settled", "failed"),
-    ("medium", "Should be settled", "waiting"),
-    ("low", "Worth noting", "idle"),
+    ("high", gettext_noop("Must be settled"), "failed"),
+    ("medium", gettext_noop("Should be settled"), "waiting"),
+    ("low", gettext_noop("Worth noting"), "idle"),
 )
 
 
@@ -90,7 +92,7 @@ class Report(NamedTuple):
     def title(self) -> str:
         """How the review is headed."""
         file = self.document.file.name if self.document.file else ""
-        return self.document.name or (self.facts.title if self.facts else "") or file or "Pasted text"
+        return self.document.name or (self.facts.title if self.facts else "") or file or _("Pasted text")
 
     @property
     def done(self) -> bool:
@@ -101,7 +103,7 @@ class Report(NamedTuple):
     def groups(self) -> list[Group]:
         """The issues by severity, the severest first."""
         found = self.issues or []
-        groups = (Group(title, tone, [i for i in found if i.severity == name]) for name, title, tone in _SEVERITIES)
+        groups = (Group(_(title), tone, [i for i in found if i.severity == name]) for name, title, tone in _SEVERITIES)
         return [group for group in groups if group.issues]
 
     @property
@@ -187,10 +189,10 @@ def _stages(steps: list[StepView]) -> list[Stage]:
             if asked:
                 waiting = [step for step in asked if step.state is StepState.ESCALATED]
                 state = StepState.ESCALATED if waiting else StepState.SUCCEEDED
-                stages.append(Stage(title, state, ", ".join(step.name for step in asked)))
+                stages.append(Stage(_(title), state, ", ".join(step.name for step in asked)))
             continue
         step = by_name.get(name)
-        stages.append(Stage(title, step.state if step else "", step.progress_note if step else ""))
+        stages.append(Stage(_(title), step.state if step else "", step.progress_note if step else ""))
     return stages
 
 
@@ -224,6 +226,8 @@ def recent(most: int = 12) -> list[Recent]:
 def _recent(row: Workflow, given: Any, made: Any) -> Recent:
     document, head = _as(given, Document) or Document(), _as(made, _Head) or _Head()
     file = document.file.name if document.file else ""
-    counts = [(tone, sum(i.severity == name and not i.answer for i in head.issues)) for name, _, tone in _SEVERITIES]
-    title = head.name or document.name or file or "Pasted text"
+    counts = [
+        (tone, sum(i.severity == name and not i.answer for i in head.issues)) for name, _title, tone in _SEVERITIES
+    ]
+    title = head.name or document.name or file or _("Pasted text")
     return Recent(row, title, head.kind.title if head.kind else "", [(tone, n) for tone, n in counts if n])

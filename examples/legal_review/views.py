@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from coordination import files
@@ -43,13 +44,15 @@ def start(request: HttpRequest) -> HttpResponse:
     status = 200
     if request.method == "POST":
         if not allowed(request.user, "operate"):
-            raise PermissionDenied("Starting a review needs the role operator. Ask an administrator for it.")
+            raise PermissionDenied(_("Starting a review needs the role operator. Ask an administrator for it."))
         form = ReviewForm(request.POST, request.FILES)
         workflow_id = _submit(request, form) if form.is_valid() else ""
         if workflow_id:
             return redirect("legal_review:review", workflow_id=workflow_id)
         status = 422
-    response = START.respond(request, {"form": form, "samples": SAMPLES})
+    response = START.respond(
+        request, {"form": form, "samples": [one._replace(title=_(one.title), shows=_(one.shows)) for one in SAMPLES]}
+    )
     response.status_code = status
     return response
 
@@ -79,7 +82,7 @@ def run_sample(request: HttpRequest, slug: str) -> HttpResponse:
     """Review a sample document. It is not checked first, as if it had come over the API."""
     sample = BY_SLUG.get(slug)
     if sample is None:
-        raise Http404(f"There is no sample {slug}.")
+        raise Http404(_("There is no sample %(slug)s.") % {"slug": slug})
     try:
         ref = files.put(sample.path.read_bytes(), sample.file, str(sample.format))
         workflow_id = operations.submit(
@@ -94,7 +97,7 @@ def run_sample(request: HttpRequest, slug: str) -> HttpResponse:
 def _review(visit: Visit) -> dict[str, Any]:
     found = report.read(visit.kwargs["workflow_id"])
     if found is None:
-        raise Http404(f"There is no review {visit.kwargs['workflow_id']}.")
+        raise Http404(_("There is no review %(workflow_id)s.") % {"workflow_id": visit.kwargs["workflow_id"]})
     return {"report": found, "by_person": BY_A_PERSON.text}
 
 
@@ -123,7 +126,7 @@ def download_json(request: HttpRequest, workflow_id: str) -> HttpResponse:
     """The report as a JSON file, with who supplied what."""
     found = report.read(workflow_id)
     if found is None or not found.done:
-        raise Http404(f"The review {workflow_id} has no report yet.")
+        raise Http404(_("The review %(workflow_id)s has no report yet.") % {"workflow_id": workflow_id})
     body = {
         "workflow": workflow_id,
         "name": found.title,
@@ -146,12 +149,12 @@ def download_document(request: HttpRequest, workflow_id: str) -> HttpResponse:
     """The reviewed file itself, never shown within the console."""
     found = report.read(workflow_id)
     if found is None or found.document.file is None:
-        raise Http404(f"The review {workflow_id} has no file.")
+        raise Http404(_("The review %(workflow_id)s has no file.") % {"workflow_id": workflow_id})
     try:
         data = files.read(found.document.file)
     except BadRequest as error:
         raise Http404(str(error)) from error
-    stem, _, ending = found.document.file.name.rpartition(".")
+    stem, _dot, ending = found.document.file.name.rpartition(".")
     response = HttpResponse(data, content_type="application/octet-stream")
     return _attachment(response, f"{slugify(stem)[:60] or 'document'}.{slugify(ending)[:8] or 'bin'}")
 

@@ -10,6 +10,8 @@ from urllib.parse import urlencode
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, Q, QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from dashboard import queries
 from dashboard.queries import EscalationFilter, EscalationGroup
@@ -81,9 +83,24 @@ def counts() -> Counts:
         total=sum(cell["n"] for cell in cells),
         late=sum(cell["late"] for cell in cells),
         arrived=sum(cell["n"] for cell in cells if cell["status"] == Status.DELIVERED),
-        by_status=[_line(cells, "status", status.value, status.label.capitalize()) for status in Status],
+        by_status=[_line(cells, "status", status.value, status_words(status)) for status in Status],
         by_carrier=[_line(cells, "carrier", carrier.code, carrier.name) for carrier in CARRIERS.values()],
     )
+
+
+def status_words(status: Status) -> str:
+    """A status as people say it."""
+    return _(_STATUS_WORDS[status])
+
+
+_STATUS_WORDS = {
+    Status.PICKED_UP: gettext_noop("Picked up"),
+    Status.IN_TRANSIT: gettext_noop("In transit"),
+    Status.AT_HUB: gettext_noop("At hub"),
+    Status.DELAYED: gettext_noop("Delayed"),
+    Status.OUT_FOR_DELIVERY: gettext_noop("Out for delivery"),
+    Status.DELIVERED: gettext_noop("Delivered"),
+}
 
 
 def _line(cells: Iterable[Mapping[str, Any]], column: str, key: str, words: str) -> Tally:

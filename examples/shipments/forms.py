@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from coordination.config import current
+from dashboard.wording import number
 from examples.shipments import sample
 
 
@@ -12,10 +15,13 @@ class UploadForm(forms.Form):
     """A feed as a file."""
 
     file = forms.FileField(
-        label="CSV file",
-        help_text="One row a line, each in its carrier's own format; encodings may be mixed.",
+        label=gettext_lazy("CSV file"),
+        help_text=gettext_lazy("One row a line, each in its carrier's own format; encodings may be mixed."),
         widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,.tsv,text/csv,text/plain"}),
-        error_messages={"required": "Choose a file first.", "empty": "The file is empty. Choose one with rows."},
+        error_messages={
+            "required": gettext_lazy("Choose a file first."),
+            "empty": gettext_lazy("The file is empty. Choose one with rows."),
+        },
     )
 
     def clean_file(self) -> object:
@@ -24,7 +30,8 @@ class UploadForm(forms.Form):
         limit = current().document_bytes
         if file.size > limit:
             raise forms.ValidationError(
-                f"The file has {file.size / 1_048_576:.1f} MiB; {limit / 1_048_576:.0f} MiB are allowed. Split it."
+                _("The file has %(size)s MiB; %(limit)s MiB are allowed. Split it.")
+                % {"size": number(file.size / 1_048_576, 1), "limit": number(limit / 1_048_576)}
             )
         return file
 
@@ -33,16 +40,21 @@ class PasteForm(forms.Form):
     """A feed as text."""
 
     text = forms.CharField(
-        label="Rows",
+        label=gettext_lazy("Rows"),
         strip=False,
-        help_text="One row a line. A broken row does not hold up the others.",
+        help_text=gettext_lazy("One row a line. A broken row does not hold up the others."),
         widget=forms.Textarea(attrs={"rows": 8, "class": "mono", "spellcheck": "false", "wrap": "off"}),
-        error_messages={"required": "Paste at least one row."},
+        error_messages={"required": gettext_lazy("Paste at least one row.")},
     )
 
 
 class SampleForm(forms.Form):
     """A generated feed."""
 
-    rows = forms.IntegerField(label="Rows", min_value=1, max_value=sample.MAX_ROWS, initial=1_000)
-    seed = forms.IntegerField(label="Seed", initial=7, required=False, help_text="The same seed gives the same rows.")
+    rows = forms.IntegerField(label=gettext_lazy("Rows"), min_value=1, max_value=sample.MAX_ROWS, initial=1_000)
+    seed = forms.IntegerField(
+        label=gettext_lazy("Seed"),
+        initial=7,
+        required=False,
+        help_text=gettext_lazy("The same seed gives the same rows."),
+    )

@@ -10,6 +10,7 @@ from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from coordination import client
@@ -18,6 +19,7 @@ from coordination.errors import GanglionError, TryAgain, WorkflowNotFound
 from dashboard import operations
 from dashboard.pages import LivePage, Visit, register
 from dashboard.roles import operator_required, viewer_required
+from dashboard.wording import number
 from examples.shipments import board as reads
 from examples.shipments import intake, sample
 from examples.shipments.forms import PasteForm, SampleForm, UploadForm
@@ -67,7 +69,7 @@ BOARD = register(
 @viewer_required
 def board(request: HttpRequest) -> HttpResponse:
     """Every shipment: counts, what waits for a person, and the late ones first."""
-    samples = [(rows, f"{rows:,}") for rows in SAMPLE_ROWS]
+    samples = [(rows, number(rows)) for rows in SAMPLE_ROWS]
     return BOARD.respond(request, {"samples": samples, "next_seed": 7 + Feed.objects.count()})
 
 
@@ -76,7 +78,7 @@ def _feed(visit: Visit) -> dict[str, Any]:
     row = Feed.objects.filter(pk=feed_id).first()
     snapshot = _snapshot(feed_id)
     if row is None and snapshot is None:
-        raise Http404(f"There is no feed {feed_id}.")
+        raise Http404(_("There is no feed %(feed_id)s.") % {"feed_id": feed_id})
     return {
         "feed_id": feed_id,
         "progress": reads.progress(row) if row else None,
@@ -152,7 +154,7 @@ def start(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         source = request.POST.get("source", "")
         if source not in bound:
-            raise Http404("A feed is started by upload, paste or sample.")
+            raise Http404(_("A feed is started by upload, paste or sample."))
         form = bound[source] = type(bound[source])(request.POST, request.FILES)
         if form.is_valid():
             try:

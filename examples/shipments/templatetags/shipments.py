@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from django import template
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from dashboard.templatetags.console import chip
 from examples.shipments import places
+from examples.shipments.board import status_words
 from examples.shipments.carriers import CARRIERS
 from examples.shipments.models import Position
 from examples.shipments.updates import Status
@@ -28,7 +30,7 @@ def status_chip(status: str) -> SafeString:
     """A status with its tint, icon and words."""
     known = Status(status)
     tone, icon = _LOOKS[known]
-    return chip(tone, icon, known.label.capitalize())
+    return chip(tone, icon, status_words(known))
 
 
 @register.filter
@@ -57,6 +59,8 @@ def span(minutes: int) -> str:
 def punctuality(position: Position) -> SafeString:
     """Whether a shipment keeps its promise, and by how much it does not."""
     if position.late_min > 0:
-        words = f"{span(position.late_min)} late"
-        return chip("idle", "clock", f"Came {words}") if position.arrived else chip("human", "clock", words)
-    return chip("done", "check", "On time")
+        late = {"time": span(position.late_min)}
+        if position.arrived:
+            return chip("idle", "clock", _("Came %(time)s late") % late)
+        return chip("human", "clock", _("%(time)s late") % late)
+    return chip("done", "check", _("On time"))
