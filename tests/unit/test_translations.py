@@ -14,6 +14,7 @@ from django.utils import translation
 from dashboard import wording
 from dashboard.retelling import retold
 from dashboard.sentences import SENTENCES
+from dashboard.views.frame import script_words
 from tools import translations
 
 pytestmark = pytest.mark.once
@@ -130,6 +131,15 @@ def test_a_catalogue_that_is_not_compiled_is_told(tmp_path: Path, monkeypatch: p
     catalogue.save_as_mofile(str(tmp_path / "django.mo"))
     monkeypatch.setattr(translations, "CATALOGUE", tmp_path / "django.po")
     assert translations.faults() == ["django.mo is not made from django.po: run python tools/translations.py."]
+
+
+def test_scripts_say_the_words_of_their_page_and_no_others() -> None:
+    source = "\n".join(path.read_text() for path in sorted((translations.ROOT / "static" / "console").glob("*.js")))
+    known = set(script_words())
+    assert set(re.findall(r"\bword\(\"(\w+)\"", source)) <= known
+    assert [name for name in known if not re.search(rf"[\".]{name}\b", source)] == []
+    said = r"(?:textContent|innerText|title|placeholder|ariaLabel|alert\() ?[=(] ?(?:\"[^\"]*[a-z]{3}|`[^`$]*[a-z]{3})"
+    assert re.findall(said, source) == []
 
 
 def test_what_is_stored_in_english_is_told_in_the_readers_language() -> None:
