@@ -146,6 +146,17 @@ class Driver:
         await _many(names, lambda name: self._client.signal(name, "go on"))
         await _many(names, lambda name: self._client.result(name, timeout_s=60))
 
+    # --- workflows that somebody watches for -------------------------------------------------
+
+    async def probe(self, per_second: int, seconds: float) -> None:
+        """Submit a few workflows a second whose ids say when that was, in ms."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(int(per_second * seconds)):
+                name = f"probe-{time.time_ns() // 1_000_000}"
+                submitted = self._client.submit("bench_probe", DOCUMENT, workflow_id=name)
+                group.create_task(submitted, name=f"probe-{number}")
+                await asyncio.sleep(1 / per_second)
+
     # --- long journals --------------------------------------------------------------------
 
     async def walk(self, steps: int, many: int) -> dict[str, list[float]]:

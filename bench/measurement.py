@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bench import central, commands, memory, recovery
+from bench import central, commands, console, lists, memory, recovery
 from bench.cells import Cell, Result, measure
 from bench.curves import run as curves
 from bench.curves.curve import Curve
@@ -33,6 +33,8 @@ class Found:
     memory: memory.Memory | None = None
     recoveries: list[recovery.Recovery] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
+    console: console.Shown | None = None
+    lists: list[lists.Listed] = field(default_factory=list)
     compared: peers.Compared = field(default_factory=peers.Compared)
     left_out: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -77,6 +79,8 @@ class Found:
             "commands": [asdict(cost) for cost in self.costs],
             "recovery": [found.to_dict() for found in self.recoveries],
             "curves": [curve.to_dict() for curve in self.curves],
+            "console": self.console.to_dict() if self.console else None,
+            "lists": [listed.to_dict() for listed in self.lists],
             "peers": self.compared.abouts,
             "left_out": [*self.left_out, *self.failures],
         }
@@ -85,13 +89,15 @@ class Found:
 def steps(options: Options) -> int:
     """How many steps the measurement has, for showing how far it is."""
     runs = {
-        "memory": 1 + 2 * options.timing.repeats,
+        "memory": 1 if options.quick else 1 + 2 * options.timing.repeats,
         "commands": 1,
         "ganglion": len(options.levels) * options.timing.repeats,
         "fsync": len(options.fsync_levels) * options.timing.repeats,
         "waiting": len(COMPARED) * options.timing.repeats,
         "central": 3 * len(COMPARED) * options.timing.repeats + len(options.patient_levels),
         "recovery": 3,
+        "console": 1 + 2 * options.timing.repeats,
+        "lists": 2,
     }
     return sum(runs.get(part, 0) for part in options.parts) + curves.steps(options) + peers.steps(options) + 1
 
@@ -104,7 +110,7 @@ def run(options: Options, found: Found, tell: Tell) -> None:
     """
     parts = set(options.parts)
     if "memory" in parts:
-        found.memory = memory.measure(options.waiting_workflows, options.timing, tell)
+        found.memory = memory.measure(options.waiting_workflows, options.timing, tell, not options.quick)
     if parts & {"commands", "ganglion", "fsync", "waiting", "recovery"}:
         tell("starting Ganglion", 0)
         with Stack(options.hosts) as stack:
@@ -124,6 +130,12 @@ def run(options: Options, found: Found, tell: Tell) -> None:
             found.curves.append(curves.measure(name, options, tell))
         except StackFailed as error:  # the others are measured all the same
             found.failures.append(f"{name}: {error}")
+    if "console" in parts:
+        found.console, left_out = console.measure(options.timing, tell)
+        found.left_out += left_out
+    if "lists" in parts:
+        found.lists, left_out = lists.measure(options.listed_workflows, tell)
+        found.left_out += left_out
 
 
 def _ganglion(stack: Stack, options: Options, found: Found, tell: Tell) -> None:

@@ -101,8 +101,15 @@ class Limit:
         return self.bytes <= self.most
 
 
-def measure(workflows: int, timing: Timing, tell: Callable[[str, int], None]) -> Memory:
-    """Let so many workflows queue, then wait in flight, and see what they take."""
+def measure(workflows: int, timing: Timing, tell: Callable[[str, int], None], compare: bool = True) -> Memory:
+    """Let so many workflows queue, then wait in flight, and see what they take.
+
+    Args:
+        workflows: How many.
+        timing: Of the runs that compare sizes of blocks.
+        tell: Takes what is measured now.
+        compare: Whether to measure other sizes of blocks, too.
+    """
     with Parts(STAY) as stack, Helper(stack, "bench.driver") as driver:
         stack.workers("bench.workload.agents", 1)
         tell(f"memory of {workflows:,} queued workflows", 0)
@@ -118,13 +125,13 @@ def measure(workflows: int, timing: Timing, tell: Callable[[str, int], None]) ->
         server_bytes = _each(driver, "hold", workflows, WARM)
         after = rss_bytes(host.pid)
         driver.ask("let_go")
-        sizes = {}
-        for size in (DEFAULT_BYTES, TUNED_BYTES):
-            driver.ask("setting", name=SETTING, value=str(size))
-            sizes[size] = server_bytes if size == DEFAULT_BYTES else _each(driver, "hold", workflows)
-            driver.ask("let_go")
         tell("memory", 1)
-        blocks = _throughput(stack, driver, sizes, timing, tell)
+        blocks = []
+        if compare:
+            driver.ask("setting", name=SETTING, value=str(TUNED_BYTES))
+            sizes = {DEFAULT_BYTES: server_bytes, TUNED_BYTES: _each(driver, "hold", workflows)}
+            driver.ask("let_go")
+            blocks = _throughput(stack, driver, sizes, timing, tell)
     return Memory(workflows, (after - before) // workflows, round(after / 1e6, 1), server_bytes, queued_bytes, blocks)
 
 

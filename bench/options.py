@@ -47,6 +47,11 @@ class Options:
         return tuple(level for level in PEER_LEVELS if level in self.levels)
 
     @property
+    def listed_workflows(self) -> int:
+        """Workflows in the history whose lists are timed."""
+        return 20_000 if self.quick else 1_000_000
+
+    @property
     def waiting_workflows(self) -> int:
         """Coordinators that wait, for the memory of each."""
         return 1_000 if self.quick else 10_000

@@ -52,11 +52,15 @@ def render(about: dict[str, Any], found: Found) -> str:
         costs = [[cost.name, f"{cost.calls:.2f}", "in a script" if cost.inside else "sent"] for cost in found.costs]
         parts.append(f"<h2>Commands of one workflow</h2>{_table(['command', 'each', ''], costs)}")
     if found.memory:
-        heads = ["", "measured", "at most", ""]
         parts.append(f"<h2>Memory of {found.memory.workflows:,} workflows that wait</h2>")
-        parts.append(_table(heads, curves.memory_rows(found.memory)))
+        parts.append(_table(curves.MEMORY_HEADS, curves.memory_rows(found.memory)))
     for curve in found.curves:
         parts.append(curves.render(curve) + _table(curves.heads(curve), curves.rows(curve)))
+    if found.console:
+        parts.append(f"<h2>The console under load</h2>{_table(['', '', ''], curves.console_rows(found.console))}")
+    if found.lists:
+        parts.append(f"<h2>Pages of lists over {found.lists[0].rows:,} workflows</h2>")
+        parts.append(_table(curves.LIST_HEADS, curves.list_rows(found.lists)))
     parts += [f"<p class=warning>{escape(text)}</p>" for text in [*found.left_out, *found.failures]]
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'

@@ -22,7 +22,8 @@ def show(console: Console, about: dict[str, Any], found: Found) -> None:
     if found.costs:
         console.print(_costs(found))
     if found.memory:
-        curves.show_memory(console, found.memory)
+        title = f"Memory of {found.memory.workflows:,} workflows that wait"
+        curves.show_table(console, title, curves.MEMORY_HEADS, curves.memory_rows(found.memory))
     rows = article(found)
     if rows:
         console.print(_article(rows))
@@ -32,6 +33,11 @@ def show(console: Console, about: dict[str, Any], found: Found) -> None:
         console.print(f"  × {what}: {ratio:g}")
     for curve in found.curves:
         curves.show(console, curve)
+    if found.console:
+        curves.show_table(console, "The console under load", ["", "", ""], curves.console_rows(found.console))
+    if found.lists:
+        title = f"Pages of lists over {found.lists[0].rows:,} workflows"
+        curves.show_table(console, title, curves.LIST_HEADS, curves.list_rows(found.lists))
     for left_out in found.left_out:
         console.print(f"Left out: {left_out}", style="yellow")
 

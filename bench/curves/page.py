@@ -7,7 +7,9 @@ from html import escape
 from rich.console import Console
 from rich.table import Table
 
+from bench.console import Shown
 from bench.curves.curve import Curve
+from bench.lists import Listed
 from bench.memory import SETTING, Memory
 from bench.plot import plot
 
@@ -34,8 +36,7 @@ def say(value: float | None) -> str:
 def memory_rows(memory: Memory) -> list[list[str]]:
     """What workflows take, and what the size of blocks changes."""
     found = [
-        [limit.words, f"{limit.bytes:,} bytes", f"{limit.most:,}", "holds" if limit.holds else "does not hold"]
-        for limit in memory.verdicts
+        [limit.words, f"{limit.bytes:,} bytes", f"{limit.most:,}", outcome(limit.holds)] for limit in memory.verdicts
     ]
     found += [
         [f"with {SETTING} {one.bytes:,}: workflows/s, and CPU-ms of the server for each",
@@ -43,6 +44,33 @@ def memory_rows(memory: Memory) -> list[list[str]]:
         for one in memory.blocks
     ]  # fmt: skip
     return found
+
+
+def console_rows(shown: Shown) -> list[list[str]]:
+    """The console under load."""
+    found = [
+        ["workflows/s without pages", say(shown.wf_per_s_without), ""],
+        [f"workflows/s with {shown.pages} pages", say(shown.wf_per_s_with), ""],
+        ["workflows/s with real browsers among them", say(shown.wf_per_s_with_browsers), ""],
+        ["a page's live part, p50 ms", say(shown.page_p50_ms), ""],
+        ["from an event to the page, p50 ms", say(shown.dom_p50_ms), ""],
+        ["the console's CPU-ms for each workflow", say(shown.web_cpu_ms), ""],
+    ]
+    return found + [[words, "", outcome(holds)] for words, holds in shown.verdicts]
+
+
+def list_rows(listed: list[Listed]) -> list[list[str]]:
+    """Each page of lists on each database."""
+    return [[one.database, one.page, say(one.p50_ms), say(one.p95_ms), outcome(one.holds)] for one in listed]
+
+
+MEMORY_HEADS = ["", "measured", "at most", ""]
+LIST_HEADS = ["database", "page", "p50 ms", "p95 ms", "at most 100 ms"]
+
+
+def outcome(holds: bool) -> str:
+    """Whether a target holds, in words."""
+    return "holds" if holds else "does not hold"
 
 
 def render(curve: Curve) -> str:
@@ -70,11 +98,11 @@ def show(console: Console, curve: Curve) -> None:
         console.print(f"  {verdict.words}", style="" if verdict.holds else "yellow")
 
 
-def show_memory(console: Console, memory: Memory) -> None:
-    """Print what workflows take."""
-    table = Table(title=f"Memory of {memory.workflows:,} workflows that wait")
-    for head in ("", "measured", "at most", ""):
+def show_table(console: Console, title: str, heads: list[str], rows: list[list[str]]) -> None:
+    """Print some rows."""
+    table = Table(title=title)
+    for head in heads:
         table.add_column(head)
-    for row in memory_rows(memory):
+    for row in rows:
         table.add_row(*row)
     console.print(table)

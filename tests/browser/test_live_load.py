@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 import requests
-import websockets
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from bench.audience import PAGES, Reader
 from tests import servers
 from tests.stack import ROOT, wait_until
 from tests.web_process import WebProcess
@@ -26,7 +26,6 @@ from tests.web_process import WebProcess
 pytestmark = pytest.mark.once
 
 SECONDS = os.environ.get("GANGLION_TEST_LOAD_S", "4")
-PAGES = {"/": "ov-recent", "/workflows/": "wf-list", "/escalations/": "esc-list", "/audit/": "au-list"}
 SOCKETS = 50
 LATENCIES = """() => {
   window.delays = [];
@@ -100,28 +99,6 @@ def in_database(web: WebProcess, table: str, order: str, most: int) -> list[str]
         return [row[0] for row in history.execute(f"SELECT id FROM {table} ORDER BY {order} LIMIT ?", (most,))]
 
 
-class Reader:
-    """One socket that keeps the newest HTML of each element, as a page does."""
-
-    def __init__(self, path: str) -> None:
-        self.path, self.seq, self.gaps, self.frames = path, 0, 0, 0
-        self.shown: dict[str, str] = {}
-
-    async def read(self, web: WebProcess, cookie: str) -> None:
-        headers = {"Cookie": cookie}
-        address = f"{web.url.replace('http', 'ws')}/live{self.path}"
-        async with websockets.connect(address, additional_headers=headers, origin=web.url, max_size=None) as socket:  # type: ignore[arg-type]
-            async for text in socket:
-                frame = json.loads(text)
-                self.gaps += frame["seq"] != self.seq + 1
-                self.seq = frame["seq"]
-                self.frames += 1
-                for name, html in re.findall(
-                    r'<hx-partial hx-target="#([\w-]+)"[^>]*>(.*?)</hx-partial>', frame.get("content", ""), re.DOTALL
-                ):
-                    self.shown[name] = html
-
-
 def rendered(web: WebProcess, cookie: str, path: str, name: str) -> str:
     """What the database gives now for a live part of a page."""
     headers = {"Cookie": cookie, "HX-Request": "true", "HX-Target": f"div#{name}"}
@@ -132,7 +109,7 @@ async def with_readers(web: WebProcess, cookie: str, paths: list[str]) -> list[R
     """Open the sockets, change things, and wait until every socket shows what the database holds."""
     readers = [Reader(path) for path in paths]
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(reader.read(web, cookie), name=reader.path) for reader in readers]
+        tasks = [group.create_task(reader.read(web.url, cookie), name=reader.path) for reader in readers]
         async with asyncio.timeout(20):
             while not all(reader.shown for reader in readers):
                 await asyncio.sleep(0.05)

@@ -1,0 +1,186 @@
+"""The console while the core works as hard as it can: what pages cost it, and how soon they show what happens."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import statistics
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bench.audience import Audience, sign_in
+from bench.cells import Cell, Result, Timing
+from bench.cells import measure as measure_cell
+from bench.loop import percentile
+from bench.stack import Stack, StackFailed
+from bench.talk import Helper
+
+READERS, BROWSERS = 20, 2
+IN_FLIGHT = 200
+PROBES_PER_S = 5
+LINK = re.compile(r"Log in once with: (\S+)")
+MOST_PAGE_MS, MOST_DOM_MS, MOST_LOSS = 100.0, 500.0, 0.10
+# A probe's id says when it was submitted; a page is late by as much as its row appears after that.
+WATCH = """() => {
+  window.delays = {};
+  const look = () => {
+    for (const row of document.querySelectorAll("tr[id^=wf-probe]")) {
+      const at = +row.id.split("-")[2];
+      if (!(at in window.delays)) window.delays[at] = Date.now() - at;
+    }
+  };
+  look();
+  window.delays = Object.fromEntries(Object.keys(window.delays).map((at) => [at, null]));
+  new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
+}"""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The console under load.
+
+    Attributes:
+        pages: How many were open.
+        wf_per_s_without: Throughput of the core without any page.
+        wf_per_s_with: The same with all of them.
+        wf_per_s_with_browsers: With the real browsers beside them, which take the same cores.
+        page_p50_ms: A request for a page's live part, from sending it to its whole answer.
+        page_p95_ms: The same.
+        dom_p50_ms: From submitting a workflow to its row in a real browser's page; None without a browser.
+        dom_p95_ms: The same.
+        probes: How many of these were seen.
+        frames: Frames that the sockets got.
+        web_cpu_ms: Processor time of the console for each workflow, with all pages.
+    """
+
+    pages: int
+    wf_per_s_without: float
+    wf_per_s_with: float
+    wf_per_s_with_browsers: float | None
+    page_p50_ms: float
+    page_p95_ms: float
+    dom_p50_ms: float | None
+    dom_p95_ms: float | None
+    probes: int
+    frames: int
+    web_cpu_ms: float
+
+    @property
+    def loss(self) -> float:
+        """The share of throughput that the pages cost."""
+        return round(1 - self.wf_per_s_with / self.wf_per_s_without, 3)
+
+    @property
+    def verdicts(self) -> list[tuple[str, bool]]:
+        """Each target in words, and whether it holds."""
+        found = [
+            (f"pages p95 {self.page_p95_ms:,.0f} ms, at most {MOST_PAGE_MS:g}", self.page_p95_ms <= MOST_PAGE_MS),
+            (f"throughput lost {self.loss:.1%}, at most {MOST_LOSS:.0%}", self.loss <= MOST_LOSS),
+        ]
+        if self.dom_p95_ms is not None:
+            words = f"from an event to the page p95 {self.dom_p95_ms:,.0f} ms, at most {MOST_DOM_MS:g}"
+            found.append((words, self.dom_p95_ms <= MOST_DOM_MS))
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the JSON file."""
+        verdicts = [{"words": words, "holds": holds} for words, holds in self.verdicts]
+        return {**asdict(self), "loss": self.loss, "verdicts": verdicts}
+
+
+def measure(timing: Timing, tell: Callable[[str, int], None]) -> tuple[Shown, list[str]]:
+    """Run the closed loop without pages and with them by turns, then once more beside real browsers."""
+    once = Timing(timing.warm_s, timing.window_s, 1)
+    without, beside, page_ms, frames, left_out = list[Result](), list[Result](), list[float](), 0, list[str]()
+    with Stack() as stack:
+        url, cookie = _url(stack), sign_in(_link(stack))
+        for _ in range(timing.repeats):
+            tell("the core without pages", 0)
+            without.append(_loop(stack, once))
+            tell(f"the core with {READERS} pages", 1)
+            with Audience(url, cookie, READERS) as audience:
+                beside.append(_loop(stack, once))
+                page_ms += audience.took_ms
+                frames += sum(reader.frames for reader in audience.readers)
+            tell(f"the core with {READERS} pages", 1)
+        delays, alongside = list[float](), None
+        try:
+            with Audience(url, cookie, READERS - BROWSERS), _browsers(url, cookie) as pages:
+                tell("the core with browsers", 0)
+                alongside, delays = _watched(stack, pages, once)
+        except (ImportError, FileNotFoundError) as error:
+            left_out.append(f"real browsers: {error}")
+        tell("the core with browsers", 1)
+    page_ms.sort()
+    delays.sort()
+    shown = Shown(
+        READERS,
+        statistics.median(run.wf_per_s for run in without),
+        statistics.median(run.wf_per_s for run in beside),
+        alongside.wf_per_s if alongside else None,
+        round(percentile(page_ms, 0.5), 1),
+        round(percentile(page_ms, 0.95), 1),
+        round(percentile(delays, 0.5), 1) if delays else None,
+        round(percentile(delays, 0.95), 1) if delays else None,
+        len(delays),
+        frames,
+        round(statistics.median(run.cpu_by_process.get("web", 0.0) for run in beside), 3),
+    )
+    return shown, left_out
+
+
+def _loop(stack: Stack, timing: Timing) -> Result:
+    return measure_cell(stack, Cell("ganglion", IN_FLIGHT, ""), timing)
+
+
+def _watched(stack: Stack, pages: list[Any], timing: Timing) -> tuple[Result, list[float]]:
+    """The closed loop and a few workflows a second that browsers wait for."""
+    with Helper(stack, "bench.driver") as driver, ThreadPoolExecutor(2) as aside:  # the browser has this thread
+        running = aside.submit(_loop, stack, timing)
+        seconds = timing.warm_s + timing.window_s
+        probing = aside.submit(driver.ask, "probe", per_second=PROBES_PER_S, seconds=seconds)
+        while not (running.done() and probing.done()):
+            pages[0].wait_for_timeout(100)
+        pages[0].wait_for_timeout(2_000)
+        delays = [delay for page in pages for delay in page.evaluate("Object.values(window.delays)")]
+        return running.result(), [float(delay) for delay in delays if delay is not None]
+
+
+@contextlib.contextmanager
+def _browsers(url: str, cookie: str) -> Iterator[list[Any]]:
+    """Pages of real browsers that watch for the rows of probes."""
+    from playwright.sync_api import sync_playwright
+
+    from tests import chromium
+
+    with sync_playwright() as playwright:
+        running = [
+            playwright.chromium.launch(executable_path=chromium.find(), args=chromium.ARGUMENTS)
+            for _ in range(BROWSERS)
+        ]
+        pages = []
+        for browser in running:
+            context = browser.new_context(viewport={"width": 1280, "height": 900})
+            parts = (one.partition("=") for one in cookie.split("; "))
+            context.add_cookies([{"name": name, "value": value, "url": url} for name, _, value in parts])
+            page = context.new_page()
+            page.goto(f"{url}/workflows/?type=bench_probe")
+            page.wait_for_selector("#live-state[data-live=live], #live-state[data-live=stale]", state="attached")
+            page.evaluate(WATCH)
+            pages.append(page)
+        yield pages
+        for browser in running:
+            browser.close()
+
+
+def _link(stack: Stack) -> str:
+    found = LINK.search((stack.home / "process-0.log").read_text(errors="replace"))
+    if not found:
+        raise StackFailed("The console printed no login link.")
+    return found[1]
+
+
+def _url(stack: Stack) -> str:
+    return "/".join(_link(stack).split("/")[:3])
