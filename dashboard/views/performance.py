@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_GET
 
+from dashboard import measured
 from dashboard.roles import viewer_required
 
 LAST = Path("build") / "bench" / "last.json"
@@ -29,7 +30,7 @@ def _last() -> dict[str, Any] | None:
 @require_GET
 @viewer_required
 def performance(request: HttpRequest) -> HttpResponse:
-    """Throughput, latency, the article's table and what a crash cost, as measured."""
+    """Throughput, latency, the article's table, what a crash cost and how speed depends on size, as measured."""
     last = _last()
     context: dict[str, Any] = {"last": last}
     if last is not None:
@@ -38,5 +39,6 @@ def performance(request: HttpRequest) -> HttpResponse:
             "at": parse_datetime(last.get("at", "")),
             "most": max((run["wf_per_s"] for run in runs), default=1),
             "failed": sum(run["failed"] for run in runs),
+            "curves": measured.curves(last.get("curves", [])),
         }
     return render(request, "dashboard/performance.html", context)

@@ -12,6 +12,9 @@ from django.test import Client as Browser
 
 from bench import central, page
 from bench.cells import Cell, Result, Timing, measure
+from bench.console import Shown
+from bench.curves.curve import Curve, Figure, Point, Shape
+from bench.lists import Listed
 from bench.measurement import EVERYSEC, FSYNC, NONE, Found
 from bench.recovery import Recovery
 from bench.report import article
@@ -39,6 +42,18 @@ def _found() -> Found:
             Recovery("ganglion", "a host", 200, 100, 0, 0.9, 1.0, 1.2),
             Recovery("central", "the <brain>", 200, 200, 200, None, None, None),
         ],
+        curves=[
+            Curve(
+                "backlog",
+                "Backlog",
+                "queued",
+                (Figure("wf_per_s", "wf/<s>", Shape.NOT_LESS),),
+                [Point(1_000, {"wf_per_s": 900.0}), Point(10_000, {"wf_per_s": 700.0})],
+                "Held back.",
+            )
+        ],
+        console=Shown(20, 900.0, 850.0, 700.0, 20.0, 120.0, 90.0, 400.0, 40, 500, 0.2),
+        lists=[Listed("PostgreSQL", 1_000_000, "search, <two> words", 12.0, 34.5)],
     )
 
 
@@ -96,6 +111,10 @@ def test_the_console_shows_the_last_measurement(db: None, monkeypatch: pytest.Mo
     assert "The machine was busy." in shown
     assert "the &lt;brain&gt;" in shown
     assert "event-driven" in shown.lower()
+    assert "0.78 × at 10,000" in shown
+    assert 'aria-label="wf/&lt;s&gt;"' in shown
+    assert "pages p95 120 ms, at most 100" in shown
+    assert "search, &lt;two&gt; words" in shown
     (tmp_path / "last.json").write_text('{"runs": [')
     assert "Nothing has been measured here" in browser.get("/performance/").content.decode()
     assert Browser().get("/performance/").status_code == 302
