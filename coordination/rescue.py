@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 _SLICE = 200  # entries moved by one script
 _LEAST = 10  # a smaller part is not worth an exchange
-_PATIENCE_S = 1.0  # for the first turns of what was taken, before peers are helped
+_PATIENCE_S = 1.0  # for first turns
 _LISTED = 100  # workflows named in the event of a takeover
 
 Taken = tuple[str, int, int]  # workflow, its new epoch, ms since its last checkpoint (-1: it had none)
@@ -51,27 +51,35 @@ class Rescue:
     """Takes over for one host.
 
     Attributes:
-        under_way: Whether entries of a dead host are being taken over now; new work waits meanwhile.
+        under_way: Whether workflows of a dead host are being taken over now; new work waits meanwhile.
     """
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._one = asyncio.Lock()
         self._wanted = False
+        self._dead: set[str] = set()  # they never come back under these names
         self._task: asyncio.Task[None] | None = None
+        self._over: asyncio.Task[None] | None = None
         self.under_way = False
 
-    def soon(self) -> None:
-        """Take over whatever no live host holds, beside what else is done; once more when one is under way."""
+    def soon(self, *dead: str) -> None:
+        """Take over whatever no live host holds, beside what else is done; once more when one is under way.
+
+        Args:
+            dead: Hosts that are known to live no more.
+        """
+        self._dead.update(dead)
         self._wanted = True
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._while_wanted(), name="rescue")
 
     async def stop(self) -> None:
         """Begin no further round; what was moved here and not claimed is found by the peers."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._task, self._over) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _while_wanted(self) -> None:
         while self._wanted:
@@ -84,12 +92,20 @@ class Rescue:
     async def run(self) -> None:
         """Take over the pending entries of every consumer that is not a live host."""
         async with self._one:
-            for dead, held in (await self._orphaned()).items():
-                self.under_way = True
-                try:
-                    await self._take_over(dead, held)
-                finally:
-                    self.under_way = False
+            orphaned = await self._orphaned()
+            if not orphaned:
+                return
+            self.under_way = True
+            try:
+                await asyncio.gather(*(self._take_over(dead, held) for dead, held in orphaned.items()))
+            finally:
+                self._over = asyncio.create_task(self._end(), name="rescued")
+
+    async def _end(self) -> None:
+        """Let new work begin again once what was taken over has made its first turn."""
+        await self._first_turns()
+        if not self._one.locked():
+            self.under_way = False
 
     async def _orphaned(self) -> dict[str, Held]:
         """What consumers hold that are no live hosts, by consumer."""
@@ -103,17 +119,17 @@ class Rescue:
         for place, answer in zip(places, answers, strict=True):
             for consumer, count in answer[3] or []:
                 found.setdefault(consumer.decode(), {})[place] = int(count)
-        strangers = [name for name in found if name != host.id and name not in host.peers]
-        if not strangers:
-            return {}
-        beats = await host.connection.call("HMGET", keys.beats, *strangers)
-        return {name: found[name] for name, beat in zip(strangers, beats, strict=True) if beat is None}
+        self._dead &= found.keys()
+        strangers = [name for name in found if name not in (host.id, *host.peers, *self._dead)]
+        beats = await host.connection.call("HMGET", keys.beats, *strangers) if strangers else []
+        self._dead.update(name for name, beat in zip(strangers, beats, strict=True) if beat is None)
+        return {name: found[name] for name in self._dead}
 
     async def _take_over(self, dead: str, held: Held) -> None:
         host, began, taken = self._host, time.monotonic(), list[Taken]()
-        suspect = await host.suspects.of(dead)
         while asked := await self._next_part(held):
-            moved = await asyncio.gather(*(self._move(place, dead, most) for place, most in asked.items()))
+            moving = asyncio.gather(*(self._move(place, dead, most) for place, most in asked.items()))
+            suspect, moved = await asyncio.gather(host.suspects.of(dead), moving)
             for (place, most), entries in zip(asked.items(), moved, strict=True):
                 held[place] -= len(entries)
                 if len(entries) < most:
@@ -133,8 +149,8 @@ class Rescue:
         host, wanted = self._host, Held()
         hosts = sorted({host.id, *host.peers})
         mine = [place for place in held if hosts[place.shard % len(hosts)] == host.id]
-        if held and not mine and host.starting:  # peers may be on their way to the rest
-            await asyncio.wait(host.starting, timeout=_PATIENCE_S)
+        if held and not mine:  # peers may be on their way to the rest
+            await self._first_turns()
         room = 0 if host.stopping else host.room()
         for place in mine or held:
             part = held[place] if mine else math.ceil(held[place] / len(hosts))
@@ -142,6 +158,11 @@ class Rescue:
                 wanted[place] = most
                 room -= most
         return wanted
+
+    async def _first_turns(self) -> None:
+        """Wait until what was taken up has made its first turn, for a second at most."""
+        if self._host.starting:
+            await asyncio.wait(self._host.starting, timeout=_PATIENCE_S)
 
     async def _move(self, place: Place, dead: str, most: int) -> list[tuple[str, str]]:
         """Move entries of a dead host here; gives each with its mark, and its workflow."""

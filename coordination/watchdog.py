@@ -132,8 +132,8 @@ class Watchdog:
         if anew or not host.healthy:
             host.recovered(queues_lost=anew)
         counts = {name: count for name, count in beat.counts.items() if name != host.id}
-        if not host.peers <= counts.keys():  # one has stopped, or another declared it dead: see what it leaves
-            host.rescue.soon()
+        if gone := host.peers - counts.keys():  # one has stopped, or another declared it dead: see what it leaves
+            host.rescue.soon(*gone)
         host.peers = set(counts)
         self.first_beat.set()
         for name, count, silent_s in self._suspicion.observe(counts, beat.at):
@@ -152,4 +152,4 @@ class Watchdog:
         if won == 1:
             log.warning("host lost", action="host_lost", host=name, silent_ms=int(silent_s * 1000))
             self._host.peers.discard(name)
-            self._host.rescue.soon()
+            self._host.rescue.soon(name)
