@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ def main() -> int:
     Returns:
         0, or 1 when some part could not be measured; what was found until then is shown and written.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what it started is ended on the way out
     options = read(sys.argv[1:])
     console = Console()
     about = machine.describe(options.hosts)

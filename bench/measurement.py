@@ -124,6 +124,7 @@ def run(options: Options, found: Found, tell: Tell) -> None:
     if options.peers:
         peers.run(options, found.compared, tell)
         found.runs += found.compared.runs
+        found.recoveries += found.compared.recoveries
         found.left_out += found.compared.left_out
     for name in curves.names(options):
         try:

@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def ganglion(stack: Stack) -> Recovery:
         os.kill(victim, signal.SIGKILL)
         return _owned(stack.socket_path, "coordinator-1-")
 
-    return _crash(stack, "ganglion", "one of two coordinator hosts", kill)
+    return crash(stack, _cell("ganglion"), "one of two coordinator hosts", kill)
 
 
 def brain(stack: Bare, process: subprocess.Popen[bytes], command: list[str]) -> Recovery:
@@ -72,29 +73,48 @@ def brain(stack: Bare, process: subprocess.Popen[bytes], command: list[str]) -> 
         stack.run_python(*command, announces=central.READY)
         return None
 
-    return _crash(stack, "central", "the central brain", kill)
+    return crash(stack, _cell("central"), "the central brain", kill)
 
 
-def _crash(stack: Private, engine: str, killed: str, kill: Any) -> Recovery:
+def _cell(engine: str) -> Cell:
+    return Cell(engine, IN_FLIGHT, "", client=("--engine", engine, "--agents", "bench_slow"))
+
+
+def crash(
+    stack: Private, cell: Cell, killed: str, kill: Callable[[], set[str] | None], patience_s: float = PATIENCE_S
+) -> Recovery:
+    """Kill something while a client keeps its workflows in flight, and see what becomes of them.
+
+    Args:
+        stack: What runs.
+        cell: What the client does.
+        killed: What is killed, in words.
+        kill: Kills it, and starts it again where nobody else does; gives the workflows that it led, None for all.
+        patience_s: After which a workflow counts as lost.
+
+    Raises:
+        StackFailed: The client did not end well.
+    """
     record = stack.home / "record.json"
-    cell = Cell(engine, IN_FLIGHT, "", client=("--engine", engine, "--agents", "bench_slow"))
-    arguments = client_arguments(stack, cell, WARM_S, BEFORE_S + AFTER_S)
+    more = ("--record", str(record), "--patience", f"{patience_s:g}")
     client = subprocess.Popen(
-        [*arguments[:3], "--record", str(record), "--patience", f"{PATIENCE_S:g}", *arguments[3:]],
+        client_arguments(stack, replace(cell, client=(*cell.client, *more)), WARM_S, BEFORE_S + AFTER_S),
         cwd=ROOT, env=stack.client_environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         time.sleep(1.0 + WARM_S + BEFORE_S)  # its own start takes about a second
         killed_at = time.time()
         owned = kill()
-        _, errors = client.communicate(timeout=AFTER_S + PATIENCE_S + 150)
+        _, errors = client.communicate(timeout=AFTER_S + patience_s + 150)
     finally:
         client.kill()
         client.wait(10)
     if not record.exists():
-        raise StackFailed(f"The client of the crash did not end well: {errors.strip().splitlines()[-3:]}")
+        raise StackFailed(
+            f"The client of the crash of {cell.engine} did not end well: {errors.strip().splitlines()[-3:]}"
+        )
     times: dict[str, list[float | None]] = json.loads(record.read_text())
-    return _evaluate(engine, killed, times, killed_at, owned)
+    return _evaluate(cell.engine, killed, times, killed_at, owned)
 
 
 def _evaluate(

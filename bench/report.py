@@ -83,6 +83,12 @@ def _peers(console: Console, found: Found) -> None:
         table.add_row(*row)
     if table.rows:
         console.print(table)
+    for crash in found.compared.recoveries:
+        first, last = _seconds(crash.first_s), _seconds(crash.all_s)
+        console.print(
+            f"Killed {crash.killed} ({crash.engine}) with {crash.in_flight} workflows in flight: the first ends after"
+            f" {first} s, the last after {last} s, {crash.lost} do not end in time"
+        )
     for name, packages, settings, durability in comparison.setups(found.compared.abouts):
         console.print(f"{name}: {packages}; {settings}; durability: {durability}")
 

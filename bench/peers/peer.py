@@ -61,9 +61,9 @@ class Peer(Private):
 
     @property
     def client_environ(self) -> dict[str, str]:
-        """The addresses of the servers, and how long a step takes."""
-        loopback = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
-        return {**self.environ, **loopback, **self.addresses, "BENCH_STEP_S": f"{self.step_s:g}"}
+        """The addresses of the servers, and how long a step takes; nothing is to leave this machine."""
+        quiet = {"DO_NOT_TRACK": "1", "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
+        return {**self.environ, **quiet, **self.addresses, "BENCH_STEP_S": f"{self.step_s:g}"}
 
     def start(self) -> None:
         """Start servers and workers, and return when they take work."""
@@ -94,6 +94,11 @@ class Peer(Private):
     def start_worker(self, *command: str, announces: str = READY) -> None:
         """Start one process of the workers."""
         self.workers.append(self.run(command, announces=announces)[0])
+
+    def stop(self) -> None:
+        """End the workers at once: some wait for their server's connections, and nothing of theirs is to be kept."""
+        self.kill_workers()
+        super().stop()
 
     def kill_workers(self) -> None:
         """SIGKILL all workers with everything they have started."""

@@ -7,8 +7,8 @@ import shutil
 import subprocess
 from typing import Any
 
-from bench.peers.environment import Unavailable
-from bench.peers.peer import Engine, Peer, until
+from bench.peers.environment import Environment, Unavailable
+from bench.peers.peer import READY, Engine, Peer, until
 from bench.stack import free_port
 from tests.servers import ServerMissing, postgresql_programs
 
@@ -24,6 +24,10 @@ class DbosPeer(Peer):
     packages = ("dbos", "sqlalchemy", "psycopg")
     durability = "each commit on disk (fsync, synchronous_commit on)"
     settings = "PostgreSQL as it comes, 2 worker processes, async steps; queue polled every 0.1 s, results every 0.5 s"
+
+    def __init__(self, environment: Environment, step_s: float = 0.0) -> None:
+        super().__init__(environment, step_s)
+        self._launched = False
 
     def start_servers(self) -> None:
         """PostgreSQL with its defaults; as root it runs as the user ``postgres``, because it refuses root."""
@@ -54,9 +58,12 @@ class DbosPeer(Peer):
         self._version = version.stdout.strip()
 
     def start_workers(self) -> None:
-        """One after another, because the first creates the tables."""
+        """One after another at first, because the first creates the tables; all at once when they are restarted."""
+        announces = "" if self._launched else READY
         for number in range(WORKERS):
-            self.start_worker(self.environment.python, "-m", "bench.peers.dbos.app", f"worker-{number}")
+            command = [self.environment.python, "-m", "bench.peers.dbos.app", f"worker-{number}"]
+            self.start_worker(*command, announces=announces)
+        self._launched = True
 
     def about(self) -> dict[str, Any]:
         """PostgreSQL's version too."""

@@ -46,6 +46,7 @@ class RestatePeer(Peer):
     def __init__(self, environment: Environment, step_s: float = 0.0) -> None:
         super().__init__(environment, step_s)
         self._handlers = free_port()
+        self._registered = False
 
     def start_servers(self) -> None:
         """The server, which keeps log and state."""
@@ -59,18 +60,18 @@ class RestatePeer(Peer):
 
     def start_workers(self) -> None:
         """The handlers; the server is told of them when they start for the first time."""
-        again = bool(self.workers)
         granian = ["--interface", "asgi", "--http", "2", "--port", str(self._handlers), "--no-ws", "--loop", "uvloop"]
         command = [self.environment.program("granian"), *granian, "--log-level", "warning"]
         self.start_worker(*command, "bench.peers.restate.app:app", announces="")
         until(lambda: listens(self._handlers), "granian")
-        if not again:
+        if not self._registered:
             self._register()
 
     def _register(self) -> None:
-        body = json.dumps({"uri": f"http://127.0.0.1:{self._handlers}", "force": True}).encode()
+        body = json.dumps({"uri": f"http://127.0.0.1:{self._handlers}"}).encode()
         request = urllib.request.Request(
             f"{self._admin}/deployments", body, {"Content-Type": "application/json"}, method="POST"
         )  # fmt: skip
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
             answer.read()
+        self._registered = True
