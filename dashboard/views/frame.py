@@ -75,6 +75,7 @@ def script_words() -> dict[str, str]:
     """What the scripts of every page say, in the reader's language; they fill in the braces."""
     return {
         "days": _("{n} days"),
+        "notices": _("{n} new notices"),
         "new_rows": _("{n} new"),
         "days_of": pgettext("after “in” or before “ago”", "{n} days"),
         "in": _("in {time}"),

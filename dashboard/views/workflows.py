@@ -47,7 +47,7 @@ _COLUMNS = (
     (gettext_noop("Steps"), "col-optional", ""),
     (gettext_noop("Submitted"), "num", "created"),
     (gettext_noop("Duration"), "num col-optional", "duration"),
-    (gettext_noop("Owner"), "col-optional", ""),
+    (gettext_noop("Owner"), "col-optional col-roomy", ""),
 )
 _VERBS = tuple(name for name in bulk_workflows.ACTIONS if name not in dispositions.BY_HAND)
 

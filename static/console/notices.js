@@ -3,7 +3,7 @@
    of the first that did. */
 (() => {
   "use strict";
-  const EVERY_MS = 10000, KEPT = 60, SHOWN_MS = 12000;
+  const EVERY_MS = 10000, KEPT = 60, SHOWN_MS = 12000, ONE_BY_ONE = 2;
   const key = "ganglion-notices";
   const token = () => JSON.parse(document.body.getAttribute("hx-headers:inherited") || "{}")["X-CSRFToken"] || "";
   const known = () => { try { return JSON.parse(localStorage.getItem(key)) || []; } catch { return []; } };
@@ -41,8 +41,10 @@
     const fresh = found.filter((one) => !seen.includes(one.id));
     if (!fresh.length) return;
     localStorage.setItem(key, JSON.stringify([...seen, ...fresh.map((one) => one.id)].slice(-KEPT)));
+    const shown = fresh.filter((one) => !one.over && !location.pathname.startsWith(one.page));
+    if (shown.length <= ONE_BY_ONE) shown.forEach(show);
+    else show({ ...shown[0], title: ganglion.word("notices", { n: shown.length }), href: "/notices/" });
     for (const message of fresh) {
-      if (!message.over && !location.pathname.startsWith(message.page)) show(message);
       fetch(`/notices/messages/${uuid(message.id)}/seen/`, { method: "POST", headers: { "X-CSRFToken": token() } }).catch(() => {});
     }
   }
