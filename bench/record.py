@@ -6,6 +6,8 @@ import json
 import time
 from pathlib import Path
 
+BEGUN = "begun"
+
 
 class Record:
     """When each workflow was submitted, and when its result was known, by the clock on the wall."""
@@ -15,8 +17,10 @@ class Record:
         self._times: dict[str, list[float | None]] = {}
 
     def begin(self, name: str) -> None:
-        """It is submitted now."""
+        """It is submitted now; of the first, whoever reads along is told."""
         if self._path is not None:
+            if not self._times:
+                print(BEGUN, flush=True)
             self._times[name] = [time.time(), None]
 
     def end(self, name: str) -> None:

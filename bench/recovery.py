@@ -102,7 +102,9 @@ def crash(
         cwd=ROOT, env=stack.client_environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        time.sleep(1.0 + WARM_S + BEFORE_S)  # its own start takes about a second
+        assert client.stdout is not None
+        client.stdout.readline()  # it says when it has begun, however long its own start takes
+        time.sleep(WARM_S + BEFORE_S)
         killed_at = time.time()
         owned = kill()
         _, errors = client.communicate(timeout=AFTER_S + patience_s + 150)
