@@ -49,7 +49,7 @@ def store(
     escalated: Sequence[EscalationSnapshot] = (),
     hosts: Sequence[HostEvent] = (),
     read_at: dt.datetime | None = None,
-    archived: Container[str] = (),
+    known: Container[str] = (),
 ) -> None:
     """Mirror a batch in one transaction.
 
@@ -59,11 +59,11 @@ def store(
         escalated: Escalations as they are now, each once.
         hosts: What happened to hosts.
         read_at: When reading from Redis began.
-        archived: Workflows whose input the history is known to hold.
+        known: Workflows whose input the history is known to hold.
     """
     with transaction.atomic():
         if snapshots:
-            workflows(snapshots, read_at, journals, archived)
+            workflows(snapshots, read_at, journals, known)
         escalations(escalated)
         if hosts:
             HostEvent.objects.bulk_create(hosts, ignore_conflicts=True)
@@ -73,20 +73,20 @@ def workflows(
     snapshots: Iterable[WorkflowSnapshot],
     read_at: dt.datetime | None = None,
     journals: Mapping[str, list[Numbered]] = MappingProxyType({}),
-    archived: Container[str] = (),
+    known: Container[str] = (),
 ) -> None:
     """Insert workflows, or update those of which an older state is stored; see ``store``."""
     now = read_at or timezone.now()
     found = sorted(snapshots, key=lambda snapshot: snapshot.id)  # so that writers never deadlock
     condition, ids = one_of("id", [snapshot.id for snapshot in found])
     there = {row[0] for row in select(f"SELECT id FROM {_WORKFLOW} WHERE {condition}", ids)}  # noqa: S608 our names
-    _renew([snapshot for snapshot in found if snapshot.id in there and snapshot.id not in archived])
+    _renew([snapshot for snapshot in found if snapshot.id in there and snapshot.id not in known])
     rows: list[dict[str, Any]] = []
     begun: list[tuple[str, Documents]] = []
     ended: list[tuple[str, Documents]] = []
     for snapshot in found:
         journal = journals.get(snapshot.id)
-        is_known = snapshot.id in there and snapshot.id in archived
+        is_known = snapshot.id in there and snapshot.id in known
         is_clean = not snapshot.progress and snapshot.error is None
         if journal is not None or not is_known:
             kept = documents(snapshot, journal)

@@ -180,7 +180,7 @@ class Keeper:
         level = logging.WARNING if gap.may_close else logging.INFO
         logger.log(level, "%s: the history is compared with what Redis holds", gap.why)
         self.reporter.rebuilding = f"the history is being rebuilt, because {gap.why}"
-        self.processor.forget_archived()
+        self.processor.forget_mirrored()
         now_ms = await self._now_ms()
         await self.processor.seen({self.keys.events(shard): now_ms for shard in shards})
         resync = Resync(self.connection, self.processor, self.sql, self._say)

@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -26,7 +26,9 @@ logger = logging.getLogger("ganglion.relay")
 
 RunSql = Callable[..., Awaitable[Any]]
 _ACKNOWLEDGED = 1_000  # entries in one call
-_REMEMBERED = 20_000  # live workflows
+_REMEMBERED = 20_000  # workflows
+
+Place = tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -38,6 +40,7 @@ class Reading:
     snapshots: list[WorkflowSnapshot]
     journals: dict[str, list[Numbered]]  # of those that have finished
     escalated: list[EscalationSnapshot]
+    refused: set[str] = field(default_factory=set)  # what the database did not take
 
     @property
     def finished(self) -> list[str]:
@@ -61,7 +64,7 @@ class Processor:
         self.sql = sql
         self.reporter = reporter
         self.is_watched = True  # whether some page is open, as far as is known
-        self._archived: dict[str, None] = {}  # oldest first
+        self._mirrored: dict[str, Place] = {}  # oldest first
         keys = connection.keys
         self._seen = {keys.events(shard): keys.seen(shard) for shard in range(keys.shards)}
 
@@ -97,6 +100,7 @@ class Processor:
         Raises:
             OperationalError: The database is locked or away; nothing was acknowledged.
         """
+        reading.snapshots = [found for found in reading.snapshots if self._mirrored.get(found.id) != _place(found)]
         await self.rebuild(reading)
         self.reporter.mirrored(reading.snapshots)
         await self.acknowledge(reading.batch)
@@ -107,10 +111,11 @@ class Processor:
         followed = await self._follow(reading.snapshots, reading.finished)
         await live.publish_async(await self._topics(reading.batch, followed))
         await self._forget(reading)
+        self._remember(reading)
 
-    def forget_archived(self) -> None:
+    def forget_mirrored(self) -> None:
         """The history may have lost what it was known to hold."""
-        self._archived.clear()
+        self._mirrored.clear()
 
     async def acknowledge(self, batch: Batch) -> None:
         """Take a batch's events off their streams."""
@@ -122,24 +127,21 @@ class Processor:
     async def _store(self, reading: Reading) -> None:
         stored = (reading.snapshots, reading.journals, reading.escalated, reading.batch.hosts, reading.read_at)
         try:
-            await self.sql(mirror.store, *stored, self._archived)
+            await self.sql(mirror.store, *stored, self._mirrored)
         except (OperationalError, InterfaceError):
             raise
         except DatabaseError as error:
             logger.error("a row does not fit the database, storing the batch one by one: %s", error)
             await self._store_singly(reading)
-        else:
-            self._note_archived(reading)
 
-    def _note_archived(self, reading: Reading) -> None:
-        """Remember whose input the history holds: it never changes and need not be stored again."""
+    def _remember(self, reading: Reading) -> None:
+        """What a batch left in the history: an event of a change that was read already brings nothing new."""
         for snapshot in reading.snapshots:
-            if snapshot.state.is_final:
-                self._archived.pop(snapshot.id, None)
-            else:
-                self._archived[snapshot.id] = None
-        while len(self._archived) > _REMEMBERED:
-            del self._archived[next(iter(self._archived))]
+            if snapshot.id not in reading.refused:
+                self._mirrored.pop(snapshot.id, None)
+                self._mirrored[snapshot.id] = _place(snapshot)
+        while len(self._mirrored) > _REMEMBERED:
+            del self._mirrored[next(iter(self._mirrored))]
 
     async def _store_singly(self, reading: Reading) -> None:
         """One row that cannot be stored must not hold up the others."""
@@ -153,6 +155,7 @@ class Processor:
             except (OperationalError, InterfaceError):
                 raise
             except DatabaseError as error:
+                reading.refused.add(name)
                 reading.journals.pop(name, None)  # so that it is not forgotten in Redis either
                 logger.error("%s stays out of the history: %s", name, error)
         await self.sql(mirror.store, [], {}, [], reading.batch.hosts)
@@ -202,3 +205,26 @@ class Processor:
         if batch.hosts:
             topics |= {"coordinators", "overview"}
         return topics if watched is None else {topic for topic in topics if live.group(topic) in watched}
+
+
+def _place(snapshot: WorkflowSnapshot) -> Place:
+    """All of a workflow that changes: a place is never come to twice."""
+    return (
+        snapshot.generation,
+        snapshot.seq,
+        snapshot.epoch,
+        snapshot.state,
+        snapshot.owner,
+        snapshot.steps_total,
+        snapshot.steps_done,
+        snapshot.retrying,
+        snapshot.open_escalations,
+        snapshot.progress,
+        snapshot.cancel_requested,
+        snapshot.parent_id,  # taken away once the parent knows of the end; only then Redis may forget
+        snapshot.created_ms,
+        snapshot.started_ms,
+        snapshot.finished_ms,
+        snapshot.deadline_ms,
+        snapshot.error and snapshot.error.message,
+    )

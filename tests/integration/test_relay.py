@@ -151,6 +151,26 @@ async def test_an_older_reading_never_overwrites_a_newer_one(config: Config) -> 
     assert (row.state, row.seq) == ("completed", after.seq)
 
 
+async def test_an_event_of_a_change_that_was_read_already_writes_nothing(config: Config) -> None:
+    async with mirrored.client(config) as client, mirrored.relay(config):
+        keys, call = client.connection.keys, client.connection.call
+        workflow_id = await client.submit("mirrored_wait", Word("x"))
+        first = await until(lambda: _row(workflow_id))
+        stream = keys.events(keys.shard(workflow_id))
+        await call("XADD", stream, "*", "w", workflow_id, "k", "progressed", "q", 0, "t", 0)
+        for _ in range(500):
+            if not await call("XLEN", stream):
+                break
+            await asyncio.sleep(0.02)
+        assert await call("XLEN", stream) == 0
+        row = await sql(Workflow.objects.get, pk=workflow_id)
+        assert row.updated_at == first.updated_at
+        await call("HSET", keys.workflow(workflow_id), "seq", 7)
+        await call("XADD", stream, "*", "w", workflow_id, "k", "progressed", "q", 7, "t", 0)
+        row = await until(lambda: _row(workflow_id, seq=7))
+        assert row.updated_at > first.updated_at
+
+
 async def test_an_emptied_server_gets_its_group_back(config: Config) -> None:
     async with mirrored.client(config) as client, mirrored.relay(config):
         keys = client.connection.keys
