@@ -15,7 +15,6 @@ from typing import Any, Concatenate, ParamSpec
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 P = ParamSpec("P")
@@ -66,7 +65,7 @@ def _required(verb: str, refusal: str) -> Callable[[View[P]], View[P]]:
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())
             if not allowed(request.user, verb):
-                raise PermissionDenied(_(refusal))
+                raise PermissionDenied(refusal)  # its page tells it in the reader's language; logs are English
             return view(request, *args, **kwargs)
 
         return guarded

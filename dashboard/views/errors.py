@@ -71,7 +71,7 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """403, with the words of whoever refused."""
     return _page(
-        request, 403, _("You may not do this"), str(exception or "") or _("Ask an administrator for the role.")
+        request, 403, _("You may not do this"), _(str(exception or "")) or _("Ask an administrator for the role.")
     )
 
 

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from coordination import files
@@ -44,7 +45,9 @@ def start(request: HttpRequest) -> HttpResponse:
     status = 200
     if request.method == "POST":
         if not allowed(request.user, "operate"):
-            raise PermissionDenied(_("Starting a review needs the role operator. Ask an administrator for it."))
+            raise PermissionDenied(
+                gettext_noop("Starting a review needs the role operator. Ask an administrator for it.")
+            )
         form = ReviewForm(request.POST, request.FILES)
         workflow_id = _submit(request, form) if form.is_valid() else ""
         if workflow_id:

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # what everybody does for themselves, and what only tells how the console is
 OWN = {
     "theme/",
+    "language/",
     "password/",
     "settings/tokens/",
     "revoke/",

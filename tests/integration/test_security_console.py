@@ -67,7 +67,18 @@ def routes() -> list[tuple[str, str]]:
     return [(name, path) for name, path in found if "<" not in path]
 
 
-OPEN = {"login", "login-once", "login-second", "login-passkey", "logout", "healthz", "readyz", "metrics", "theme"}
+OPEN = {
+    "login",
+    "login-once",
+    "login-second",
+    "login-passkey",
+    "logout",
+    "healthz",
+    "readyz",
+    "metrics",
+    "theme",
+    "language",
+}
 
 
 def test_every_page_but_the_login_asks_who_is_there(admin: User) -> None:
