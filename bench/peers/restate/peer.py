@@ -60,7 +60,7 @@ class RestatePeer(Peer):
 
     def start_workers(self) -> None:
         """The handlers; the server is told of them when they start for the first time."""
-        granian = ["--interface", "asgi", "--http", "2", "--port", str(self._handlers), "--no-ws", "--loop", "uvloop"]
+        granian = ["--interface", "asginl", "--http", "2", "--port", str(self._handlers), "--no-ws", "--loop", "uvloop"]
         command = [self.environment.program("granian"), *granian, "--log-level", "warning"]
         self.start_worker(*command, "bench.peers.restate.app:app", announces="")
         until(lambda: listens(self._handlers), "granian")
