@@ -18,9 +18,10 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, TryAgainError
 
 from coordination.config import Config
-from coordination.connection import Command, Connection
+from coordination.connection import Connection
 from coordination.errors import ServerUnavailable
 from coordination.keys import Keys
+from coordination.wire import Command
 
 _TRIES = 5  # of one call while slots move
 _PAUSE_S = 0.05

@@ -8,35 +8,31 @@ of step. Nothing is sent twice unseen: a broken connection ends the calls under 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import weakref
-from collections import deque
 from typing import Any, cast
 
-from hiredis import pack_command
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import Connection as Link
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from coordination import scripts
 from coordination.address import SENTINEL, without_login
 from coordination.config import Config, current
 from coordination.errors import OutcomeUnknown, ServerUnavailable
 from coordination.keys import Keys
-from coordination.wire import Wire
+from coordination.wire import Command, Ended, Sent, Wire
 
-_LANES = 4  # pipelines under way at once
+_LANES = 2  # pipelines under way at once
 _MOST = 512  # commands in one pipeline
 _EXCHANGE_S = 15.0  # for one exchange; longer than any BLOCK
 _LEAST_BEAT_S = 1.0
-_WHO = pack_command(cast(Any, ("INFO", "server", "replication")))
+_WHO = ("INFO", "server", "replication")
 _IDENTITY = (b"run_id", b"master_replid")  # a process, and the unbroken history of its writes
 _CONNECT_S = 5.0  # the login included: a server that stands still accepts sockets and says nothing
-
-Command = tuple[Any, ...]
 
 
 class Connection:
@@ -56,12 +52,16 @@ class Connection:
         self._pool = pool_of(config.redis_url)
         self._identity: bytes | None = None  # of the server that answered last
         self._generation = 0
+        self._loop: asyncio.AbstractEventLoop | None = None  # since the first call
         self._idle: list[Wire] = []  # connected, and with no reply outstanding
         self._wires: weakref.WeakSet[Wire] = weakref.WeakSet()  # those in use too
-        self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
+        self._busy: set[Wire] = set()  # those with an exchange under way
+        self._clock: asyncio.TimerHandle | None = None  # looks after exchanges that take too long
+        self._waiting: list[Sent] = []
         self._lanes = 0
         self._scheduled = False
-        self._senders: set[asyncio.Task[None]] = set()
+        self._reaching: set[asyncio.Task[None]] = set()  # lanes whose connection is being made
+        self._settled = asyncio.Event()
         self._closed = False
 
     @property
@@ -104,10 +104,16 @@ class Connection:
     async def close(self) -> None:
         """Let calls under way finish, then close every socket."""
         self._closed = True
-        if self._senders:
-            await asyncio.wait(self._senders, timeout=5.0)
-        while self._idle:
-            await self._idle.pop().close()
+        if self._lanes or self._waiting:
+            self._settled.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5.0):
+                    await self._settled.wait()
+        if self._clock is not None:
+            self._clock.cancel()
+        for wire in [*self._idle, *self._busy]:
+            wire.close()
+        self._idle.clear()
 
     async def __aenter__(self) -> Connection:
         return self
@@ -125,35 +131,27 @@ class Connection:
             OutcomeUnknown: Sent, and the connection broke before the reply.
             redis.exceptions.ResponseError: The server refused it.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if self._closed:
             future.set_exception(ServerUnavailable("The connection to Redis is closed."))
-            return future
-        self._waiting.append((command, future))
-        if not self._scheduled and self._lanes < _LANES:
-            self._scheduled = True
-            loop.call_soon(self._launch)
+        else:
+            self._send((command, future))
         return future
 
-    async def script(self, name: str, keys: list[str], args: list[Any]) -> Any:
-        """Run a script of ``coordination/lua`` once; loads it when the server does not know it."""
+    def script(self, name: str, keys: list[str], args: list[Any]) -> asyncio.Future[Any]:
+        """Run a script of ``coordination/lua`` once; it is sent whole when the server does not know it."""
         script = scripts.get(name)
         assert len(keys) == script.keys, f"script {name} takes {script.keys} keys, got {len(keys)}"
-        try:
-            return await self.call("EVALSHA", script.sha, script.keys, *keys, *args)
-        except NoScriptError:
-            return await self.call("EVAL", script.source, script.keys, *keys, *args)
+        return self.call("EVALSHA", script.sha, script.keys, *keys, *args)
 
     async def scripts(self, name: str, calls: list[tuple[list[str], list[Any]]]) -> list[Any]:
         """Run one script many times, each with its keys and arguments; the answers in the same order."""
-        script = scripts.get(name)
-        sent = [self.call("EVALSHA", script.sha, script.keys, *keys, *args) for keys, args in calls]
-        answers = await asyncio.gather(*sent, return_exceptions=True)
-        for index, answer in enumerate(answers):
-            if isinstance(answer, NoScriptError):
-                answers[index] = await self.script(name, *calls[index])
-            elif isinstance(answer, BaseException):
+        answers = await asyncio.gather(*[self.script(name, *each) for each in calls], return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
                 raise answer
         return answers
 
@@ -165,17 +163,19 @@ class Connection:
         """
         wire = await self._wire()
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._exchange(wire, [(command, reply)], _EXCHANGE_S, self._has_read)
         try:
-            async with asyncio.timeout(_EXCHANGE_S):
-                await wire.exchange(pack_command(command), [reply])
-        except (RedisConnectionError, OSError) as error:
-            await wire.close()
-            raise self._unavailable(error) from None
-        except BaseException:
-            await wire.close()
+            return await reply
+        except asyncio.CancelledError:
+            if reply.cancelled():  # its reply is outstanding
+                wire.close()
             raise
-        await self._keep(wire)
-        return reply.result()
+
+    def _has_read(self, wire: Wire, left: list[Sent], error: Exception | None) -> None:
+        """What a blocking read has come to."""
+        if error is not None:
+            _fail(left, self._unavailable(error))
+        self._give_back(wire, error)
 
     async def finish_blocking(self, group: str, consumer: str) -> list[Any]:
         """What reads of a consumer delivered that went on after ``blocking`` returned; only on a cluster they do."""
@@ -189,13 +189,20 @@ class Connection:
         """Keys with this beginning, one at every server."""
         return [name]
 
-    async def _wire(self) -> Wire:
-        """A connection for one exchange; it goes back to ``_idle`` only when every reply was read."""
+    def _unused(self) -> Wire | None:
+        """A connection that was made before and has no reply outstanding."""
         while self._idle:
             wire = self._idle.pop()
             if wire.usable:
                 return wire
-            await wire.close()
+            wire.close()
+        return None
+
+    async def _wire(self) -> Wire:
+        """A connection for one exchange; it goes back to ``_idle`` only when every reply was read."""
+        wire = self._unused()
+        if wire is not None:
+            return wire
         try:
             async with asyncio.timeout(_CONNECT_S):
                 await self._find()
@@ -212,7 +219,7 @@ class Connection:
         link = cast(Link, self._pool.make_connection())  # type: ignore[no-untyped-call]
         try:
             await link.connect()  # type: ignore[no-untyped-call]
-            wire = Wire(link)
+            wire = Wire(link, self._send_whole)
             await self._meet(wire)
         except BaseException:
             await link.disconnect(nowait=True)
@@ -222,36 +229,37 @@ class Connection:
     async def _meet(self, wire: Wire) -> None:
         """Learn who answers; after a restart or a failover, older connections are dropped."""
         reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        await wire.exchange(_WHO, [reply])
+        wire.send([(_WHO, reply)], lambda _, left, error: _fail(left, error) if error else None)
         try:
-            said = dict(line.split(b":", 1) for line in reply.result().splitlines() if b":" in line)
+            said = dict(line.split(b":", 1) for line in (await reply).splitlines() if b":" in line)
         except ResponseError:  # this login may not ask: any two connections may then lead to different servers
             said = {}
         self._accept(said)
         identity = b" ".join(said.get(name, b"") for name in _IDENTITY)
         if self._identity is not None and (identity != self._identity or not said):
-            await self._renew()
+            self._renew()
         self._identity = identity
         wire.generation = self._generation
 
     def _accept(self, said: dict[bytes, bytes]) -> None:
         """Raise when what answers is not what was looked for."""
 
-    async def _renew(self) -> None:
+    def _renew(self) -> None:
         """Use no connection that was made before now."""
         self._generation += 1
         idle, self._idle = self._idle, []
         for wire in idle:
-            await wire.close()
+            wire.close()
 
-    async def _keep(self, wire: Wire) -> None:
-        """Put a wire back for the next exchange, unless it leads to a server that is primary no more."""
+    def _give_back(self, wire: Wire, error: Exception | None) -> None:
+        """Put a wire back for the next exchange, unless it broke or leads to a server that is primary no more."""
+        self._busy.discard(wire)
         if wire.demoted and wire.generation == self._generation:
-            await self._renew()
-        if wire.usable and wire.generation == self._generation and not self._closed:
+            self._renew()
+        if error is None and wire.usable and wire.generation == self._generation and not self._closed:
             self._idle.append(wire)
         else:
-            await wire.close()
+            wire.close(error)
 
     async def exchange(self, commands: list[Command]) -> list[Any]:
         """Run commands in order on one connection of their own, outside the batches.
@@ -262,48 +270,100 @@ class Connection:
             redis.exceptions.ResponseError: The server refused one of them.
         """
         loop = asyncio.get_running_loop()
-        batch: list[tuple[Command, asyncio.Future[Any]]] = [(command, loop.create_future()) for command in commands]
-        await self._exchange(batch)
+        batch: list[Sent] = [(command, loop.create_future()) for command in commands]
+        self._exchange(await self._wire(), batch, min(self.limit_s, _EXCHANGE_S), self._exchanged)
         return [await future for _, future in batch]
+
+    def _exchange(self, wire: Wire, batch: list[Sent], limit_s: float, ended: Ended) -> None:
+        """Send commands; ``ended`` is called when all are answered, the connection broke, or it took too long."""
+        loop = asyncio.get_running_loop() if self._loop is None else self._loop
+        self._busy.add(wire)
+        wire.until = loop.time() + limit_s
+        if self._clock is None or self._clock.when() > wire.until:
+            if self._clock is not None:
+                self._clock.cancel()
+            self._clock = loop.call_at(wire.until, self._end_late)
+        try:
+            wire.send(batch, ended)
+        except Exception as error:  # it cannot be packed: nothing was sent
+            _fail(batch, error)
+            ended(wire, [], None)
+
+    def _end_late(self) -> None:
+        """Give up exchanges that take too long, and look again when the next one would."""
+        loop, self._clock = asyncio.get_running_loop(), None
+        for wire in [wire for wire in self._busy if wire.until <= loop.time()]:
+            wire.close(TimeoutError("no answer in time"))
+        if self._busy and self._clock is None:
+            self._clock = loop.call_at(min(wire.until for wire in self._busy), self._end_late)
+
+    def _exchanged(self, wire: Wire, left: list[Sent], error: Exception | None) -> None:
+        """Commands that had a connection for themselves have come to their end."""
+        if error is not None:
+            _fail(left, OutcomeUnknown(f"The connection to Redis broke during a call: {error}."))
+        self._give_back(wire, error)
 
     # --- batching ------------------------------------------------------------------------
 
+    def _send(self, sent: Sent) -> None:
+        """Send a command with all others of this turn of the loop, or as soon as a lane is free."""
+        self._waiting.append(sent)
+        if not self._scheduled and self._lanes < _LANES:
+            self._scheduled = True
+            cast(asyncio.AbstractEventLoop, self._loop).call_soon(self._launch)
+
+    def _send_whole(self, command: Command, future: asyncio.Future[Any]) -> None:
+        """Send a script again, whole, because the server does not know it; it has run nothing."""
+        self._send((("EVAL", scripts.source(command[1]), *command[2:]), future))
+
     def _launch(self) -> None:
         self._scheduled = False
-        if not self._waiting or self._lanes >= _LANES:
-            return
-        self._lanes += 1
-        sender = asyncio.get_running_loop().create_task(self._send(), name="redis-lane")
-        self._senders.add(sender)
-        sender.add_done_callback(self._senders.discard)
+        while self._waiting and self._lanes < _LANES:
+            self._lanes += 1
+            wire = self._unused()
+            if wire is not None:
+                self._carry(wire)
+            else:
+                reaching = asyncio.get_running_loop().create_task(self._reach(), name="redis-lane")
+                self._reaching.add(reaching)
+                reaching.add_done_callback(self._reaching.discard)
+                return
 
-    async def _send(self) -> None:
-        try:
-            while self._waiting:
-                size = min(len(self._waiting), _MOST)
-                await self._exchange([self._waiting.popleft() for _ in range(size)])
-        finally:
-            self._lanes -= 1
-
-    async def _exchange(self, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
+    async def _reach(self) -> None:
+        """Make a lane's connection, then send what waits; without one, that fails."""
         try:
             wire = await self._wire()
-        except ServerUnavailable as error:
-            _fail(batch, error)
-            return
-        try:
-            packed = b"".join([pack_command(command) for command, _ in batch])
-            async with asyncio.timeout(min(self.limit_s, _EXCHANGE_S)):
-                await wire.exchange(packed, [future for _, future in batch])
-        except (RedisConnectionError, OSError) as error:
-            await wire.close()
-            _fail(batch, OutcomeUnknown(f"The connection to Redis broke during a call: {error}."))
-        except BaseException:
-            await wire.close()
-            _fail(batch, OutcomeUnknown("The connection to Redis was ended during a call."))
-            raise
+        except BaseException as error:
+            self._lanes -= 1
+            _fail(self._next(), error if isinstance(error, ServerUnavailable) else self._unavailable(error))
+            self._go_on()
+            if not isinstance(error, ServerUnavailable):
+                raise
         else:
-            await self._keep(wire)
+            self._carry(wire)
+
+    def _next(self) -> list[Sent]:
+        """The commands of the next batch."""
+        batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+        return batch
+
+    def _carry(self, wire: Wire) -> None:
+        self._exchange(wire, self._next(), min(self.limit_s, _EXCHANGE_S), self._carried)
+
+    def _carried(self, wire: Wire, left: list[Sent], error: Exception | None) -> None:
+        """A batch has come to its end: what broke is not sent again, because it may have been carried out."""
+        self._lanes -= 1
+        self._exchanged(wire, left, error)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Send what came meanwhile, once those who were answered have had their turn."""
+        if self._waiting:
+            if not self._scheduled:
+                self._scheduled = True
+                asyncio.get_running_loop().call_soon(self._launch)
+        elif not self._lanes:
+            self._settled.set()
 
     def _unavailable(self, error: BaseException) -> ServerUnavailable:
         address, why = without_login(self.config.redis_url), str(error).rstrip(".") or "in time"
@@ -326,7 +386,7 @@ def pool_of(url: str) -> ConnectionPool:
     )
 
 
-def _fail(batch: list[tuple[Command, asyncio.Future[Any]]], error: Exception) -> None:
+def _fail(batch: list[Sent], error: Exception) -> None:
     for _, future in batch:
         if not future.done():
             future.set_exception(error)

@@ -51,7 +51,7 @@ class SentinelConnection(Connection):
 
     async def _find(self) -> None:
         self._follow(await self._ask())
-        if self._looking is None or self._looking.done():
+        if not self._closed and (self._looking is None or self._looking.done()):
             self._looking = asyncio.get_running_loop().create_task(self._look(), name="redis-sentinels")
 
     def _follow(self, place: Place) -> bool:
@@ -72,9 +72,9 @@ class SentinelConnection(Connection):
             except ServerUnavailable:
                 continue  # without Sentinels there is no failover either
             if moved:
-                await self._renew()
+                self._renew()
                 for wire in list(self._wires):
-                    await wire.close()
+                    wire.close()
 
     async def _connect(self) -> Wire:
         async with asyncio.timeout(_CONNECT_S):

@@ -1,7 +1,8 @@
 """One socket to the server: commands go out as one write, replies resolve their futures as they come in.
 
 redis-py makes the socket (addresses, TLS, login); after that its reader would cost a coroutine for each
-reply, so the socket is handed to a protocol that feeds the parser directly.
+reply, so the socket is handed to a protocol that feeds the parser directly. Nothing here waits: who sends is
+called back at the end, so that an exchange costs neither a task nor a timer.
 
 Invariant 9: when the server cannot write, new work is refused and accepted work waits.
 """
@@ -10,17 +11,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any, cast
 
 import hiredis
+from hiredis import pack_command
 from redis.asyncio.connection import Connection as Link
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse, RedisError
+from redis.exceptions import InvalidResponse, NoScriptError, RedisError
 
-from coordination.errors import WriteRefused
 from coordination.refusals import DEMOTED, refusal
 
 _MORE = object()
+
+Command = tuple[Any, ...]
+Sent = tuple[Command, asyncio.Future[Any]]
+Ended = Callable[["Wire", list[Sent], Exception | None], None]
 
 
 class Wire(asyncio.Protocol):
@@ -31,18 +37,21 @@ class Wire(asyncio.Protocol):
 
     Args:
         link: A connected redis-py connection with no reply outstanding; the wire owns it from now on.
+        unknown: Told of a script that the server does not know, with the future that waits for its answer.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, unknown: Callable[[Command, asyncio.Future[Any]], None]) -> None:
         self._link = link
         writer: asyncio.StreamWriter = link._writer  # type: ignore[assignment]
         self._transport = cast(asyncio.Transport, writer.transport)
         self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=self._error, notEnoughData=_MORE)
         self._parse_error = link._parser.parse_error
-        self._pending: deque[asyncio.Future[Any]] = deque()
-        self._answered: asyncio.Future[None] | None = None
+        self._unknown = unknown
+        self._pending: deque[Sent] = deque()
+        self._ended: Ended | None = None
         self._broken: Exception | None = None
         self.generation = 0  # of its connection, when it was made
+        self.until = 0.0  # when the exchange under way has taken too long, by the loop's clock
         self.demoted = False  # whether its server has said that it is no primary
         self._transport.set_protocol(self)
 
@@ -51,35 +60,51 @@ class Wire(asyncio.Protocol):
         """Whether it is connected and has no reply outstanding."""
         return self._broken is None and not self.demoted and not self._pending and not self._transport.is_closing()
 
-    async def exchange(self, packed: bytes, futures: list[asyncio.Future[Any]]) -> None:
-        """Send commands and wait until each of their futures is resolved.
+    def send(self, batch: list[Sent], ended: Ended) -> None:
+        """Send commands.
+
+        Args:
+            batch: Commands with the futures of their replies.
+            ended: Called once, when each has its reply, or with those that got none and why.
 
         Raises:
-            redis.exceptions.ConnectionError: It broke; futures that are not done got no reply.
+            Exception: A command cannot be sent, because it holds something that is no argument; nothing was sent.
         """
+        packed = b"".join([pack_command(command) for command, _ in batch])
+        self._pending.extend(batch)
+        self._ended = ended
         if self._broken is not None:
-            raise self._broken
-        self._answered = asyncio.get_running_loop().create_future()
-        self._pending.extend(futures)
-        self._transport.write(packed)
-        await self._answered
+            self._end(self._broken)
+        else:
+            self._transport.write(packed)
 
-    async def close(self) -> None:
+    def close(self, error: Exception | None = None) -> None:
         """Close the socket; replies that are outstanding never come."""
-        self._break(RedisConnectionError("The connection was closed."))
-        await self._link.disconnect(nowait=True)
+        self._break(error or RedisConnectionError("The connection was closed."))
+        self._transport.abort()
+        self._link._reader = self._link._writer = None
 
     # --- what the event loop calls ----------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         """Take in a part of the replies."""
+        pending, next_reply = self._pending, self._reader.gets
         try:
             self._reader.feed(data)
-            while (reply := self._reader.gets()) is not _MORE:
-                self._take(reply)
+            while (reply := next_reply()) is not _MORE:
+                if not pending:
+                    raise InvalidResponse("The server sent a reply that nobody asked for.")
+                command, future = pending.popleft()
+                if isinstance(reply, Exception):
+                    self._refused(reply, command, future)
+                elif not future.done():
+                    future.set_result(reply)
         except RedisError as error:  # what came is no reply
             self._break(RedisConnectionError(str(error)))
             self._transport.abort()
+            return
+        if not pending:
+            self._end(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
@@ -93,24 +118,25 @@ class Wire(asyncio.Protocol):
         self.demoted = self.demoted or refused.reason in DEMOTED
         return refused
 
-    def _take(self, reply: Any) -> None:
+    def _refused(self, reply: Exception, command: Command, future: asyncio.Future[Any]) -> None:
         if isinstance(reply, RedisConnectionError):  # the server lets nobody in
+            self._pending.appendleft((command, future))
             raise reply
-        if not self._pending:
-            raise InvalidResponse("The server sent a reply that nobody asked for.")
-        future = self._pending.popleft()
-        if not future.done():
-            if isinstance(reply, RedisError | WriteRefused):
-                future.set_exception(reply)
-            else:
-                future.set_result(reply)
-        if not self._pending and self._answered is not None and not self._answered.done():
-            self._answered.set_result(None)
+        if future.done():
+            return
+        if isinstance(reply, NoScriptError) and command[0] == "EVALSHA":
+            self._unknown(command, future)
+        else:
+            future.set_exception(reply)
 
     def _break(self, error: Exception) -> None:
         if self._broken is None:
             self._broken = error
+        self._end(error)
+
+    def _end(self, error: Exception | None) -> None:
+        ended, self._ended = self._ended, None
+        left = list(self._pending)
         self._pending.clear()
-        if self._answered is not None and not self._answered.done():
-            self._answered.set_exception(error)
-            self._answered.exception()  # the one who waits may have been cancelled
+        if ended is not None:
+            ended(self, left, error)

@@ -63,8 +63,8 @@ class Mutation(NamedTuple):
 MUTATIONS = [
     Mutation(
         1, "a broken call ends with `OutcomeUnknown` and is not sent again", "coordination/connection.py",
-        '_fail(batch, OutcomeUnknown(f"The connection to Redis broke during a call: {error}."))',
-        "self._waiting.extend(batch)",
+        '_fail(left, OutcomeUnknown(f"The connection to Redis broke during a call: {error}."))',
+        "self._waiting.extend(left)",
     ),
     Mutation(
         2, "the holder's claim again is the same claim", f"{LUA}/claim_task-3.lua",
@@ -80,19 +80,18 @@ MUTATIONS = [
     ),
     Mutation(
         4, "a cancelled call keeps its place among the replies", "coordination/wire.py",
-        "future = self._pending.popleft()",
-        "future = next((f for f in self._pending if not f.cancelled()), self._pending[0])\n"
-        "        while self._pending.popleft() is not future:\n"
-        "            pass",
+        "command, future = pending.popleft()",
+        "command, future = next((sent for sent in pending if not sent[1].cancelled()), pending[0])\n"
+        "                while pending.popleft()[1] is not future:\n"
+        "                    pass",
     ),
     Mutation(
         4, "a wire whose reply is outstanding is closed", "coordination/connection.py",
-        "Exception:\n            await wire.close()\n            raise\n        await self._keep(wire)",
-        "Exception:\n            wire._pending.clear()\n            self._idle.append(wire)\n"
-        "            raise\n        await self._keep(wire)",
+        "if reply.cancelled():  # its reply is outstanding\n                wire.close()",
+        "if reply.cancelled():\n                wire._pending.clear()\n                self._idle.append(wire)",
     ),
     Mutation(
-        5, "calls share a few lanes and wait for them", "coordination/connection.py", "_LANES = 4", "_LANES = 4_000",
+        5, "calls share a few lanes and wait for them", "coordination/connection.py", "_LANES = 2", "_LANES = 4_000",
     ),
     Mutation(
         6, "a marker is written on the connection that asks", "coordination/durability.py",
@@ -202,8 +201,8 @@ MUTATIONS = [
         "if state ~= 'open' or version ~= ARGV[3] then", "if state ~= 'open' then",
     ),
     Mutation(
-        23, "an unknown script is sent whole", "coordination/connection.py",
-        "except NoScriptError:\n            return await", "except ZeroDivisionError:\n            return await",
+        23, "an unknown script is sent whole", "coordination/wire.py",
+        "self._unknown(command, future)", "future.set_exception(reply)",
     ),
     Mutation(
         23, "a connection to a demoted server is not used again", "coordination/wire.py",

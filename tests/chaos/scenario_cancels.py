@@ -137,7 +137,7 @@ async def _still(connection: Connection, broken: list[str]) -> None:
     """Wait until nothing is in use, and see that the next call is answered its own."""
 
     def unused() -> bool:
-        return not connection._senders and not connection._waiting and not connection._lanes
+        return not connection._waiting and not connection._lanes
 
     try:
         await until(unused, 20)
@@ -153,7 +153,7 @@ async def _still(connection: Connection, broken: list[str]) -> None:
 async def _now(direct: Connection) -> Counter[str]:
     """How many tasks, unfinished futures and sockets there are."""
     sockets = (await direct.call("CLIENT", "LIST")).count(b"\n")
-    await until(lambda: not direct._senders)
+    await until(lambda: not direct._lanes)
     gc.collect()
     futures = [thing for thing in gc.get_objects() if isinstance(thing, asyncio.Future) and not thing.done()]
     return Counter(sockets=sockets, tasks=len(asyncio.all_tasks()), futures=len(futures))
