@@ -1,12 +1,14 @@
 """A host's heartbeat, in a thread and on a connection of its own.
 
-Load in the host's event loop delays no beat; but a loop that gives no sign of life for a second
-ends the beats, because what cannot run its workflows must not keep them.
+Load in the host's event loop delays no beat; but a loop that gives no sign of life for a second's beats
+ends them, because what cannot run its workflows must not keep them. The silence is counted in beats,
+not in time: a machine that gives the whole process no time proves nothing about its loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +21,7 @@ from coordination.connection import Connection, beat_limit_s
 from coordination.errors import ServerUnavailable
 from coordination.scripts import STALE
 
-_SILENT_S = 1.0  # without a sign of the host's loop, no beat is given
+_SILENT_S = 1.0  # so many beats' time without a sign of the host's loop, and no more is given
 _TELL_EVERY = 5  # beats between two descriptions of the host
 _INBOX_TTL_S = 120
 
@@ -35,6 +37,25 @@ class Beat(msgspec.Struct, frozen=True):
     stale: bool = False  # peers have declared this host dead
     error: Exception | None = None  # the server could not take it
     generation: int = 0  # of the connection: another one, and another server answers, or the same started anew
+
+
+class Silence:
+    """Counts the heart's own beats without a sign of its host's loop.
+
+    Args:
+        interval_s: Between two beats.
+    """
+
+    def __init__(self, interval_s: float) -> None:
+        self._most = max(1, math.ceil(_SILENT_S / interval_s))
+        self._sign = 0.0
+        self._count = 0
+
+    def is_too_long(self, sign: float) -> bool:
+        """Note a beat that is due now, and when the loop last gave a sign; whether it must not be given."""
+        self._count = self._count + 1 if sign == self._sign else 0
+        self._sign = sign
+        return self._count >= self._most
 
 
 class Heart:
@@ -86,11 +107,11 @@ class Heart:
     async def _run(self) -> None:
         connection = Connection.of(self._config)
         connection.limit_s = beat_limit_s(self._config, self._config.heartbeat_s)
-        stale = ""
+        stale, silence = "", Silence(self._config.heartbeat_s)
         try:
             while not self._stopping.is_set():
                 started, host = time.monotonic(), self._host
-                if host != stale and started - self._sign() <= _SILENT_S:
+                if not silence.is_too_long(self._sign()) and host != stale:
                     beat = await self._beat(connection, host)
                     if beat.stale:
                         stale = host
