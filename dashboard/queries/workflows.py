@@ -25,7 +25,8 @@ from coordination.domain import Reason, WorkflowState
 from dashboard.models import Escalation, Workflow
 
 COUNT_CAP = 10_000
-SEARCH_CAP = 2_000  # matches that a search counts; on SQLite it looks at so many of the newest and no more
+SEARCH_COUNT_CAP = 1_000
+SEARCH_CAP = 2_000  # the newest matches that a search looks at on SQLite
 
 SORTS: dict[str, tuple[str, ...]] = {
     "created": ("created_at", "id"),
@@ -266,13 +267,15 @@ def matching(wanted: WorkflowFilter, limit: int) -> list[Workflow]:
 
 
 def count_workflows(wanted: WorkflowFilter) -> tuple[int, bool]:
-    """How many match, counted up to ``COUNT_CAP``, or ``SEARCH_CAP`` of a search, and whether there are more."""
-    total, cap = 0, SEARCH_CAP if wanted.text else COUNT_CAP
+    """How many match, and whether there are more; counted up to ``COUNT_CAP``, in a search ``SEARCH_COUNT_CAP``."""
+    total, cap = 0, SEARCH_COUNT_CAP if wanted.text else COUNT_CAP
+    # PostgreSQL reads a search from its newest end, and stops early, where it otherwise gathers every match first
+    order = ("-created_at",) if wanted.text and connection.vendor == "postgresql" else ()
     for rows in _branches(wanted):
-        total += rows.order_by().values("pk")[: cap + 1 - total].count()
+        total += rows.order_by(*order).values("pk")[: cap + 1 - total].count()
         if total > cap:
             return cap, True
-    return total, bool(wanted.text) and total >= SEARCH_CAP
+    return total, False
 
 
 def workflow_types() -> list[str]:
