@@ -12,17 +12,25 @@ import re
 
 from django.utils.translation import get_language, gettext
 
-from dashboard.sentences import SENTENCES
+from dashboard.names import NAMES
+from dashboard.sentences import HEADLINES, JOURNAL, SENTENCES, VERBS
 from dashboard.wording import named, number
 
 _PLACE = re.compile(r"%\((\w+)\)s")
+_KINDS = {"headline": (*VERBS, *HEADLINES), "journal": JOURNAL, "": SENTENCES}
+_NAMES = {  # what is one word, and what is one of a few
+    **dict.fromkeys(("agent", "epoch", "host", "number", "pid", "previous", "step", "task", "type", "who"), r"\S+"),
+    "count": "[0-9][0-9,]*",
+    "status": "[0-9]+",
+    "state": "|".join(re.escape(name.replace("_", " ")) + "|" + re.escape(name) for name in NAMES),
+}
 
 
 @functools.cache
-def _patterns() -> list[tuple[re.Pattern[str], str]]:
+def _patterns(kind: str) -> list[tuple[re.Pattern[str], str]]:
     """Each sentence as what it looks like once it is filled in; the most certain first."""
     made = []
-    for sentence in sorted(SENTENCES, key=lambda one: -len(_PLACE.sub("", one))):
+    for sentence in sorted(_KINDS[kind], key=lambda one: -len(_PLACE.sub("", one))):
         parts = _PLACE.split(sentence)  # text, name, text, ...
         pattern = "".join(_place(part) if i % 2 else re.escape(part) for i, part in enumerate(parts))
         made.append((re.compile(pattern, re.DOTALL), sentence))
@@ -30,25 +38,32 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
 
 
 def _place(name: str) -> str:
-    return rf"(?P<{name}>{'[0-9][0-9,]*' if name == 'count' else '.+?'})"
+    return f"(?P<{name}>{_NAMES.get(name, '.+?')})"
 
 
-def _filled(name: str, part: str) -> str:
+def _filled(name: str, part: str, kind: str) -> str:
     if name == "count":
         return number(int(part.replace(",", "")))
-    return named(part.replace(" ", "_")) if name in ("state", "reason") else retold(part)
+    return named(part.replace(" ", "_")) if name in ("state", "reason") else retold(part, kind)
 
 
-def retold(text: str) -> str:
-    """A sentence in the reader's language; of a verb with what it is about both are told."""
+def retold(text: str, kind: str = "") -> str:
+    """A sentence in the reader's language.
+
+    Args:
+        kind: ``headline`` of an escalation or a bulk action, with the verb before it if there is one; a line of a
+            ``journal``; anything else.
+    """
     text = str(text)
     if not text or get_language() in (None, "en"):
         return text
     verb, between, rest = text.partition(": ")
-    if between and verb in SENTENCES:
-        return f"{gettext(verb)}: {retold(rest)}"
-    for pattern, sentence in _patterns():
+    if kind == "headline" and between and verb in VERBS:
+        return f"{gettext(verb)}: {retold(rest, kind)}"
+    for pattern, sentence in _patterns(kind):
         found = pattern.fullmatch(text)
         if found is not None:
-            return str(gettext(sentence) % {name: _filled(name, part) for name, part in found.groupdict().items()})
+            return str(
+                gettext(sentence) % {name: _filled(name, part, kind) for name, part in found.groupdict().items()}
+            )
     return text

@@ -1,33 +1,14 @@
 """What the core says, and what is stored in English for everybody: each sentence with its places to fill in.
 
-A place that stands for a sentence of its own is told in the reader's language too.
+A place that stands for a sentence of its own is told in the reader's language too. Headlines and lines of the
+journal are apart, because some are so short that what an agent says could look like one.
 """
 
 from __future__ import annotations
 
 from django.utils.translation import gettext_noop as _
 
-_HEADLINES = (
-    _("%(task)s failed once: %(said)s"),
-    _("%(task)s failed %(count)s times: %(said)s"),
-    _("%(task)s failed once"),
-    _("%(task)s failed %(count)s times"),
-    _("%(task)s failed"),
-    _("The workflow asks for a decision"),
-    _("No capable agent for %(task)s"),
-    _("The code of %(type)s has changed since step %(step)s"),
-    _("%(type)s crashed its coordinator"),
-    _("%(action)s 1 escalation: %(label)s"),
-    _("%(action)s %(count)s escalations: %(label)s"),
-    _("%(action)s 1 workflow: %(label)s"),
-    _("%(action)s %(count)s workflows: %(label)s"),
-    _("1 escalation of %(kinds)s"),
-    _("%(count)s escalations of %(kinds)s"),
-    _("1 workflow of %(kinds)s"),
-    _("%(count)s workflows of %(kinds)s"),
-    _("The server lost this workflow: Redis was emptied or restored from an older copy."),
-)
-_VERBS = (
+VERBS = (
     _("Retry"),
     _("Edit input and retry"),
     _("Supply the result"),
@@ -50,7 +31,26 @@ _VERBS = (
     _("Duplicate"),
     _("Superseded"),
 )
-_JOURNAL = (
+HEADLINES = (
+    _("%(task)s failed once: %(said)s"),
+    _("%(task)s failed %(count)s times: %(said)s"),
+    _("%(task)s failed once"),
+    _("%(task)s failed %(count)s times"),
+    _("%(task)s failed"),
+    _("The workflow asks for a decision"),
+    _("No capable agent for %(task)s"),
+    _("The code of %(type)s has changed since step %(step)s"),
+    _("%(type)s crashed its coordinator"),
+    _("%(action)s 1 escalation: %(label)s"),
+    _("%(action)s %(count)s escalations: %(label)s"),
+    _("%(action)s 1 workflow: %(label)s"),
+    _("%(action)s %(count)s workflows: %(label)s"),
+    _("1 escalation of %(kinds)s"),
+    _("%(count)s escalations of %(kinds)s"),
+    _("1 workflow of %(kinds)s"),
+    _("%(count)s workflows of %(kinds)s"),
+)
+JOURNAL = (
     _("attempt %(number)s of %(type)s"),
     _("attempt %(number)s succeeded on %(agent)s"),
     _("attempt %(number)s failed on %(agent)s: %(error)s"),
@@ -154,6 +154,7 @@ _LAB = (
     _("The central brain's experiment did not come to its end."),
 )
 _CORE = (
+    _("The server lost this workflow: Redis was emptied or restored from an older copy."),
     _("The Redis server does not answer."),
     _("The Redis server does not answer. Nothing was sent."),
     _("The Redis server has not answered for %(seconds)s s."),
@@ -217,4 +218,4 @@ _CORE = (
     _("The skill %(skill)s makes no task type of its own."),
     _("%(who)s answered with a redirect (%(status)s), which is not followed: register the right address."),
 )
-SENTENCES: tuple[str, ...] = (*_HEADLINES, *_VERBS, *_JOURNAL, *_BULK, *_DELIVERY, *_RELAY, *_LAB, *_CORE)
+SENTENCES: tuple[str, ...] = (*_BULK, *_DELIVERY, *_RELAY, *_LAB, *_CORE)

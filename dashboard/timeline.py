@@ -269,7 +269,7 @@ def draw(
         "",
         '<line class="takeover-line" x1="{}" x2="{}" y1="0" y2="{}"><title>{}</title></line>',
         (
-            (scale.x(row.at_ms), scale.x(row.at_ms), height, retold(row.summary))
+            (scale.x(row.at_ms), scale.x(row.at_ms), height, retold(row.summary, "journal"))
             for row in rows
             if row.kind in ("taken_up", "restarted")
         ),

@@ -8,6 +8,7 @@ and says what is missing, empty, doubtful or at odds with its source. No gettext
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 from collections.abc import Iterator
@@ -108,6 +109,7 @@ def sources() -> Iterator[tuple[Path, Iterator[Words]]]:
             yield path, of_python(path.read_text())
 
 
+@functools.cache
 def wanted() -> dict[tuple[str | None, str], polib.POEntry]:
     """Every entry that the catalogue has to have, without translations."""
     found: dict[tuple[str | None, str], polib.POEntry] = {}

@@ -93,14 +93,14 @@ def link(message: Message) -> str:
 def subject(message: Message) -> str:
     """A message in one line."""
     if message.approval is not None:
-        return _("Needs approval: %(headline)s") % {"headline": retold(message.approval.headline)}
+        return _("Needs approval: %(headline)s") % {"headline": retold(message.approval.headline, "headline")}
     if message.incident is None:
         return _("Ganglion: this is a test, nothing is wrong")
     if message.level == Message.RESOLVED:
-        return _("Resolved: %(headline)s") % {"headline": retold(message.incident.headline)}
+        return _("Resolved: %(headline)s") % {"headline": retold(message.incident.headline, "headline")}
     said = {
         "priority": named(message.incident.priority).capitalize(),
-        "headline": retold(message.incident.headline),
+        "headline": retold(message.incident.headline, "headline"),
         "level": message.level,
     }
     if message.level == 1:

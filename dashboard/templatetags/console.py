@@ -83,9 +83,9 @@ def named(name: Any) -> str:
 
 
 @register.filter
-def retold(text: Any) -> str:
+def retold(text: Any, kind: str = "") -> str:
     """What was written in English for everybody, in the reader's language."""
-    return retell(text)
+    return retell(text, kind)
 
 
 @register.filter

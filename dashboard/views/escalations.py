@@ -85,7 +85,11 @@ def _removable(wanted: EscalationFilter, chosen: EscalationGroup | None) -> list
     return [
         Pill(f"{name} {value}".strip(), f"?{wanted.query(**without)}", True)
         for name, value, without in (
-            (_("cause"), retold(chosen.headline)[:40] if chosen else wanted.fingerprint[:8], {"fingerprint": ""}),
+            (
+                _("cause"),
+                retold(chosen.headline, "headline")[:40] if chosen else wanted.fingerprint[:8],
+                {"fingerprint": ""},
+            ),
             (_("type"), wanted.workflow_type, {"workflow_type": ""}),
             (_("task"), wanted.task_type, {"task_type": ""}),
             (_("search"), wanted.text, {"text": ""}),

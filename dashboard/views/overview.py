@@ -163,7 +163,7 @@ def _happened(seen: Overview, needs: Needs) -> list[Unusual]:
         if group.oldest_at >= today and group.count > 1 and group.fingerprint not in shown:
             words = _("New today, %(count)s times: %(headline)s") % {
                 "count": number(group.count),
-                "headline": retold(group.headline),
+                "headline": retold(group.headline, "headline"),
             }
             href = f"{reverse('escalations')}?cause={group.fingerprint}"
             found.append(Unusual("human", "user-exclamation", words, href, group.oldest_at))

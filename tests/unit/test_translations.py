@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import polib
 import pytest
 from django.utils import translation
 
-from dashboard import wording
+from coordination.domain import ErrorInfo, EscalationSnapshot, EscalationState, Reason
+from dashboard import rows, wording
 from dashboard.retelling import retold
-from dashboard.sentences import SENTENCES
+from dashboard.sentences import HEADLINES, JOURNAL, SENTENCES, VERBS
 from dashboard.views.frame import script_words
 from tools import translations
 
@@ -144,27 +146,51 @@ def test_scripts_say_the_words_of_their_page_and_no_others() -> None:
 
 def test_what_is_stored_in_english_is_told_in_the_readers_language() -> None:
     said = "extract failed 3 times: timeout after 5 s"
-    assert retold(said) == said
+    assert retold(said, "headline") == said
     with translation.override("de"):
-        assert retold(said) == "extract scheiterte 3-mal: timeout after 5 s"
-        assert retold("4 escalations of legal_review") == "4 Eskalationen von legal_review"
-        assert retold("Workflow wf-1 has already ended.") == "Workflow wf-1 ist bereits beendet."
-        assert retold("Retry: extract failed once: no text") == "Wiederholen: extract scheiterte einmal: no text"
+        assert retold(said, "headline") == "extract scheiterte 3-mal: timeout after 5 s"
+        assert retold("4 escalations of legal_review", "headline") == "4 Eskalationen von legal_review"
         assert (
-            retold("Skip 1,200 escalations: 1,200 escalations of parse")
+            retold("Retry: No capable agent for extract", "headline") == "Wiederholen: Kein fähiger Agent für extract"
+        )
+        assert (
+            retold("Skip 1,200 escalations: 1,200 escalations of parse", "headline")
             == "Überspringen, 1.200 Eskalationen: 1.200 Eskalationen von parse"
         )
-        assert retold("still needs_human: it would run twice").startswith("noch wartet auf einen Menschen")
-        assert retold("what an agent said") == "what an agent said"
+        assert retold("vera asked to cancel: too late", "journal") == "vera forderte den Abbruch an: too late"
+        assert retold("Workflow wf-1 has already ended.") == "Workflow wf-1 ist bereits beendet."
+        assert retold("already needs_human") == "bereits wartet auf einen Menschen"
 
 
-def test_no_sentence_takes_the_words_of_another() -> None:
+@pytest.mark.parametrize("kind", ["", "headline", "journal"])
+@pytest.mark.parametrize("said", ["the build failed", "extract: connection failed", "it is what we wanted", "a: b: c"])
+def test_what_an_agent_says_is_left_as_it_is(said: str, kind: str) -> None:
+    with translation.override("de"):
+        assert retold(said, kind) == said
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_each_headline_that_is_made_is_known(reason: Reason) -> None:
+    made = EscalationSnapshot(
+        id="e", workflow_id="w", workflow_type="legal_review", step="2", task_type="extract", reason=reason,
+        state=EscalationState.OPEN, attempts=1,
+    )  # fmt: skip
+    errors = [ErrorInfo("Timeout", "too late")]
+    for one in (made, msgspec.structs.replace(made, attempts=4), msgspec.structs.replace(made, errors=errors)):
+        with translation.override("de"):
+            said = rows.headline(one)
+            assert retold(said, "headline") != said or said == "extract: too late"
+
+
+@pytest.mark.parametrize("kind", ["", "headline", "journal"])
+def test_no_sentence_takes_the_words_of_another(kind: str) -> None:
     """Filled in with plain words, each sentence is told as itself."""
     with translation.override("de"):
-        for sentence in SENTENCES:
+        for sentence in {"": SENTENCES, "headline": (*VERBS, *HEADLINES), "journal": JOURNAL}[kind]:
             names = re.findall(r"%\((\w+)\)s", sentence)
-            filled = {name: str(number) if name == "count" else f"x{number}" for number, name in enumerate(names)}
-            assert retold(sentence % filled) == translation.gettext(sentence) % filled
+            filled = {name: "paused" if name == "state" else str(number) for number, name in enumerate(names)}
+            told = {name: "angehalten" if name == "state" else text for name, text in filled.items()}
+            assert retold(sentence % filled, kind) == translation.gettext(sentence) % told
 
 
 def test_numbers_and_states_follow_the_language() -> None:
