@@ -167,7 +167,9 @@ class SchemaForm(forms.Form):
             made.widget.attrs["step"] = "any"
             return made
         if kind.name == "date":
-            return forms.DateField(required=required, initial=given, widget=forms.DateInput(attrs={"type": "date"}))
+            return forms.DateField(
+                required=required, initial=given, widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+            )
         long = (isinstance(given, str) and (len(given) > 90 or "\n" in given)) or schema.get("maxLength", 0) > 200
         widget = forms.Textarea(attrs={"rows": 4}) if long else forms.TextInput()
         return forms.CharField(
