@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import time
 from typing import Any
@@ -12,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordination import journal as j
-from coordination.domain import ErrorInfo
-from dashboard.archiving import encode_journal
+from coordination.domain import ErrorInfo, WorkflowSnapshot, WorkflowState
+from dashboard.archiving import documents, encode_journal
 from dashboard.redaction import REDACTED, is_secret_name, is_suspicious, redact, redact_json, redact_text
+from dashboard.rows import at, workflow_values
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,25 @@ def test_credentials_in_words() -> None:
 
 def test_escapes_hide_nothing() -> None:
     assert b"hunter2" not in redact_json(b'{"p\\u0061ssword": "hunter2"}')
+    assert b"hunter2" not in redact_json(b'{"at": "https:\\/\\/ann:hunter2@db"}')
+    assert not is_suspicious(b'{"text": "two\\nlines and a \\"quotation\\" from https://example.org"}')
+
+
+_TOLD = "call failed with token=hunter2hunter2"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"input": {"note": _TOLD}}, {"labels": {"password": "hunter2"}}, {"progress": _TOLD},
+     {"error": ErrorInfo("E", _TOLD)}, {"input": {"api_key": "hunter2hunter2"}}],
+    ids=lambda told: next(iter(told)),
+)  # fmt: skip
+def test_wherever_a_secret_stands_neither_row_nor_documents_have_it(told: dict[str, Any]) -> None:
+    snapshot = WorkflowSnapshot(id="w", type="t", version=1, state=WorkflowState.RUNNING, created_ms=1, **told)
+    kept = documents(snapshot, None)
+    assert not kept.is_clean
+    row = workflow_values(snapshot, at(1) or dt.datetime.now(dt.UTC), is_clean=kept.is_clean)
+    assert "hunter2" not in f"{kept} {row}"
 
 
 def test_what_is_no_json_is_kept_out() -> None:
