@@ -33,6 +33,7 @@ _LEAST_BEAT_S = 1.0
 _WHO = ("INFO", "server", "replication")
 _IDENTITY = (b"run_id", b"master_replid")  # a process, and the unbroken history of its writes
 _CONNECT_S = 5.0  # the login included: a server that stands still accepts sockets and says nothing
+_sources: dict[bytes, bytes] = {}  # of the scripts that were run, by digest
 
 
 class Connection:
@@ -145,6 +146,7 @@ class Connection:
         """Run a script of ``coordination/lua`` once; it is sent whole when the server does not know it."""
         script = scripts.get(name)
         assert len(keys) == script.keys, f"script {name} takes {script.keys} keys, got {len(keys)}"
+        _sources[script.sha] = script.source
         return self.call("EVALSHA", script.sha, script.keys, *keys, *args)
 
     async def scripts(self, name: str, calls: list[tuple[list[str], list[Any]]]) -> list[Any]:
@@ -314,7 +316,7 @@ class Connection:
 
     def _send_whole(self, command: Command, future: asyncio.Future[Any]) -> None:
         """Send a script again, whole, because the server does not know it; it has run nothing."""
-        self._send((("EVAL", scripts.source(command[1]), *command[2:]), future))
+        self._send((("EVAL", _sources[command[1]], *command[2:]), future))
 
     def _launch(self) -> None:
         self._scheduled = False

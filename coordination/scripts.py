@@ -64,8 +64,3 @@ def get(name: str) -> Script:
         return all_scripts()[name]
     except KeyError:
         raise GanglionError(f"Script {name!r} is missing from {_FOLDER}: reinstall Ganglion.") from None
-
-
-def source(sha: bytes) -> bytes:
-    """The text of a script by its digest."""
-    return next(script.source for script in all_scripts().values() if script.sha == sha)
