@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -12,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import uvloop
+
+from coordination.collecting import collect_seldom
 
 
 class Serves(Protocol):
@@ -28,8 +29,7 @@ class Serves(Protocol):
 
 def serve(make: Callable[[], Serves]) -> None:
     """Run until SIGTERM or SIGINT, then drain; a second signal ends the process at once."""
-    gc.collect()
-    gc.freeze()
+    collect_seldom()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_signalled(make))
     sys.stdout.flush()

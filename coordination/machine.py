@@ -111,7 +111,7 @@ class Machine(TaskSteps):
     @property
     def retrying(self) -> int:
         """Steps in backoff."""
-        return sum(1 for run in self.runs.values() if run.state == "backoff")
+        return [run.state for run in self.runs.values()].count("backoff")
 
     @property
     def parkable(self) -> bool:

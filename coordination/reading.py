@@ -28,6 +28,7 @@ _BLOCK_MS = 2_000
 _PATIENCE_MS = 50  # while a rescue keeps new work waiting
 _MOST_READ = 64  # entries of one stream in one read
 _MOST_STARTING = 512  # workflows taken up at once, so that a backlog does not keep the loop from the others
+_TRIM = 256  # entries of the inbox that are read before they are trimmed
 _AT_ONCE = 3  # vanished groups are made anew so often in a row before a pause
 
 
@@ -90,11 +91,11 @@ class Reader:
     async def listen(self) -> None:
         """Hand the inbox's entries to the workflows, until cancelled.
 
-        All that was read is trimmed, so that a look from the beginning brings nothing twice. It is
-        taken when the inbox is quiet, because one that was deleted may begin with smaller ids than
-        were read before: after the server's clock was set back.
+        What was read is trimmed many entries at a time, always right after a read, because an inbox that was deleted
+        may begin with smaller ids than were read before: after the server's clock was set back. For the same reason a
+        quiet inbox is looked at from its beginning; what that brings for the second time changes nothing.
         """
-        host, read_to = self._host, b"0"
+        host, read_to, untrimmed = self._host, b"0", 0
         while True:
             inbox = host.connection.keys.inbox(host.id)
             try:
@@ -105,8 +106,11 @@ class Reader:
             for _, entries in answer or []:
                 for _, fields in entries:
                     self._hand_on(fields)
+                untrimmed = _TRIM if read_to == b"0" else untrimmed + len(entries)
                 read_to = entries[-1][0]
-                host.connection.call("XTRIM", inbox, "MINID", after(read_to)).add_done_callback(_seen)
+                if untrimmed >= _TRIM:
+                    untrimmed = 0
+                    host.connection.call("XTRIM", inbox, "MINID", after(read_to)).add_done_callback(_seen)
             if not answer:
                 read_to = b"0"
 

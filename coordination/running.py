@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 
 import structlog
 import uvloop
 
+from coordination.collecting import collect_seldom
 from coordination.connection import Connection
 from coordination.host import Host
 from coordination.readiness import announce
@@ -40,5 +40,5 @@ async def run(name: str) -> None:
 
 def serve(name: str) -> None:
     """Run a host in this process."""
-    gc.freeze()  # what is imported stays: collections need not walk it
+    collect_seldom()
     uvloop.run(run(name))

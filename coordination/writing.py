@@ -122,21 +122,15 @@ class Batch:
 
 async def publish(connection: Connection, batch: Batch) -> None:
     """Add the batch's tasks to their queues; repeating this is harmless."""
-    if batch.queued:
-        keys = connection.keys
-        await asyncio.gather(
-            *(
-                connection.call(
-                    "XADD",
-                    keys.instance_queue(call.task_type, target)
-                    if target
-                    else keys.agent_queue(call.task_type, call.priority),
-                    "*",
-                    *entry,
-                )
-                for call, target, entry in batch.queued
-            )
-        )
+    keys, sent = connection.keys, []
+    for call, target, entry in batch.queued:
+        instance, shared = keys.instance_queue, keys.agent_queue
+        queue = instance(call.task_type, target) if target else shared(call.task_type, call.priority)
+        sent.append(connection.call("XADD", queue, "*", *entry))
+    if len(sent) == 1:
+        await sent[0]
+    elif sent:
+        await asyncio.gather(*sent)
 
 
 async def checkpoint(host: Host, execution: Execution, batch: Batch) -> bool:
