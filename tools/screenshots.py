@@ -8,6 +8,7 @@ build/screenshots/<page>-<width>-<theme>.png and prints what axe finds serious.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import signal
 import sys
@@ -20,7 +21,10 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from tests import chromium, servers
-from tests.stack import Stack
+from tests.browser.console import reviewed
+from tests.browser.repairs import api
+from tests.browser.test_shipments import start_sample
+from tests.stack import Stack, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
@@ -47,9 +51,13 @@ PAGES = {
 GUIDE = {
     "overview": "/",
     "workflows": "/workflows/",
-    "workflow-timeline": "first:/workflows/?state=completed tr[data-row] .row-link|?tab=timeline",
+    "workflow-timeline": "first:/workflows/?state=completed&type=legal_review tr[data-row] .row-link|?tab=timeline",
     "escalations": "first:/escalations/ .cause .row-link",
     "escalation": "first:/escalations/?q=columns tr[data-row] .row-link",
+    "bulk-restart": "/bulk/new/?on=escalations&all=1&f-state=open&f-task=parse_update&action=restart&previewed=1",
+    "approvals": "/approvals/",
+    "ledger": "/ledger/",
+    "notices": "/notices/",
     "agents": "/agents/",
     "coordinators": "/coordinators/",
     "audit": "/audit/",
@@ -110,6 +118,18 @@ def shoot(context: BrowserContext, url: str, wanted: dict[str, str], folder: Pat
     return found
 
 
+def busy(stack: Stack, page: Page) -> None:
+    """A system at work: a made-up past and people, real work under way, and a coordinator host that is killed."""
+    stack.manage("seed_demo", "--plain")
+    for sample in ("Warehouse lease", "Mutual non-disclosure agreement", "Employment contract"):
+        reviewed(page, stack, sample)
+    start_sample(page, stack, rows=1500, seed=7)
+    page.wait_for_timeout(1500)
+    os.kill(max(api(stack, "/coordinators"), key=lambda host: host["held"])["pid"], signal.SIGKILL)
+    stack.manage("seed_people")
+    wait_until(lambda: len(api(stack, "/escalations?task=parse_update")["items"]) > 2, 60)
+
+
 def guide() -> int:
     """The pictures of the operator guide, from a fresh installation with made-up work; small, with few colours."""
     GUIDE_FOLDER.mkdir(parents=True, exist_ok=True)
@@ -117,11 +137,11 @@ def guide() -> int:
         stack = Stack(folder, servers.spare_port())
         stack.start()
         try:
-            stack.manage("seed_demo")
             browser = playwright.chromium.launch(executable_path=chromium.find(), args=chromium.ARGUMENTS)
             context = browser.new_context(viewport={"width": 1200, "height": 750}, color_scheme="light")
             page = context.new_page()
             sign_in(page, stack.url, stack.login_link)
+            busy(stack, page)
             for name, where in GUIDE.items():
                 page.goto(address(page, stack.url, where) or stack.url)
                 page.locator('#live-state[data-live="live"]').wait_for()

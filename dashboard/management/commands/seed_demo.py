@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -65,6 +66,7 @@ class Command(BaseCommand):
         parser.add_argument("--workflows", type=int, default=200)
         parser.add_argument("--escalations", type=int, default=40)
         parser.add_argument("--beside", action="store_true", help="write although the history is not empty")
+        parser.add_argument("--plain", action="store_true", help="leave out the awkward pieces, for pictures")
         parser.add_argument("--seed", type=int, default=7)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -72,10 +74,10 @@ class Command(BaseCommand):
         if Workflow.objects.exists() and not options["beside"]:
             self.stderr.write("The history is not empty; nothing was written.")
             return
-        seed(options["workflows"], options["escalations"], random.Random(options["seed"]))
+        seed(options["workflows"], options["escalations"], random.Random(options["seed"]), plain=options["plain"])
 
 
-def seed(workflows: int, escalations: int, dice: random.Random) -> None:
+def seed(workflows: int, escalations: int, dice: random.Random, *, plain: bool = False) -> None:
     """Write workflows, their archives, escalations, samples and host events."""
     now = timezone.now()
     rows, archives = [], []
@@ -83,12 +85,12 @@ def seed(workflows: int, escalations: int, dice: random.Random) -> None:
         row, archive = _ordinary(index, now, dice)
         rows.append(row)
         archives.append(archive)
-    for row, archive in (_long(now), _awkward(now)):
+    for row, archive in (_long(now),) if plain else (_long(now), _awkward(now)):
         rows.append(row)
         archives.append(archive)
     Workflow.objects.bulk_create(rows)
     WorkflowArchive.objects.bulk_create(archives)
-    Escalation.objects.bulk_create([_escalation(index, now, dice) for index in range(escalations)])
+    Escalation.objects.bulk_create([_escalation(index, now, dice, plain) for index in range(escalations)])
     Sample.objects.bulk_create(_samples(now, dice))
     HostEvent.objects.bulk_create(
         [
@@ -149,40 +151,56 @@ class _Story:
                 self.add(j.Settled(step, 0, number, AGENTS[number % 3], claimed, value), wait_ms + took_ms)
 
 
+# type, its tasks, and an input of it
+KINDS: tuple[tuple[str, tuple[str, str, str, str], Callable[[int, random.Random], dict[str, Any]]], ...] = (
+    (
+        "legal_review", ("classify", "extract", "validate", "summarize"),
+        lambda index, dice: {"name": f"contract-{index:04d}.pdf", "pages": dice.randint(1, 40)},
+    ),
+    (
+        "shipment_update", ("parse", "match", "estimate", "notify"),
+        lambda index, dice: {
+            "carrier": dice.choice(["norline", "sealink", "parcelway"]), "tracking": f"NL{dice.randint(10**7, 10**8)}",
+            "status": dice.choice(["departed", "at hub", "out for delivery", "delivered"]),
+        },
+    ),
+    (
+        "invoice_check", ("read", "find_order", "compare", "post"),
+        lambda index, dice: {"supplier": dice.choice(["Aalto", "Brandt KG", "Nakamura"]), "invoice": 48_000 + index},
+    ),
+    (
+        "claim_triage", ("read", "assess_photos", "check_policy", "reply"),
+        lambda index, dice: {"claim": f"C-{20_000 + index}", "photos": dice.randint(1, 9)},
+    ),
+)  # fmt: skip
+MIX = (0, 1, 0, 1, 1, 2, 0, 1, 3)  # which kind comes how often
+
+
 def _ordinary(index: int, now: dt.datetime, dice: random.Random) -> tuple[Workflow, WorkflowArchive]:
     begin = now - dt.timedelta(seconds=index * 37 + dice.random() * 20)
     story = _Story(begin)
-    story.task("1", "classify", dice.randint(40, 300))
+    kind, (first, left, right, last), given = KINDS[MIX[index % len(MIX)]]
+    story.task("1", first, dice.randint(40, 300))
     forked = story.at_ms
-    story.task("2.0.1", "extract", dice.randint(200, 900), failures=index % 7 == 3)
+    story.task("2.0.1", left, dice.randint(200, 900), failures=index % 7 == 3)
     story.at_ms = forked
-    story.task("2.1.1", "validate", dice.randint(100, 700))
+    story.task("2.1.1", right, dice.randint(100, 700))
     if index % 11 == 4:
         story.add(j.TakenUp(2, "coordinator-1.4f2a", "coordinator-2.9be1", "takeover"), 200)
-    story.task("3", "summarize", dice.randint(100, 400))
+    story.task("3", last, dice.randint(100, 400))
     state = WorkflowState.FAILED if index % 13 == 5 else WorkflowState.COMPLETED
-    error = ErrorInfo("StepFailed", "summarize was given up by an operator") if state is WorkflowState.FAILED else None
+    error = ErrorInfo("StepFailed", f"{last} was given up by an operator") if state is WorkflowState.FAILED else None
     story.add(j.Finished(state.value, error), 5)
-    legal = index % 3 != 0
-    value = (
-        {"name": f"contract-{index:04d}.pdf", "pages": dice.randint(1, 40)}
-        if legal
-        else {
-            "carrier": dice.choice(["norline", "sealink"]),
-            "tracking": f"NL{dice.randint(10**7, 10**8)}",
-            "status": "departed",
-        }
-    )
     snapshot = WorkflowSnapshot(
         id=f"{index:04x}{dice.getrandbits(80):020x}",
-        type="legal_review" if legal else "shipment_update",
+        type=kind,
         version=1,
         state=state,
         seq=len(story.entries),
         epoch=1 + (index % 11 == 4),
-        input=value,
+        input=given(index, dice),
         error=error,
-        result={"summary": "A lease for twelve months."} if state is WorkflowState.COMPLETED else None,
+        result={"summary": "Nothing is missing."} if state is WorkflowState.COMPLETED else None,
         steps_total=4,
         steps_done=4,
         created_ms=_ms(begin),
@@ -255,7 +273,11 @@ def _awkward(now: dt.datetime) -> tuple[Workflow, WorkflowArchive]:
     return _pack(snapshot, story.entries)
 
 
-def _escalation(index: int, now: dt.datetime, dice: random.Random) -> Escalation:
+SHARES = "PEQTSPPEPQPESPTEPPQE"  # which cause comes how often
+AGE_MS = 23_000  # grows with the square: many are new, a few have waited for hours
+
+
+def _escalation(index: int, now: dt.datetime, dice: random.Random, plain: bool = False) -> Escalation:
     kinds = (
         (Reason.HUMAN_INPUT_REQUESTED, "extract", "Which law governs this lease? The document names none.", None),
         (
@@ -290,7 +312,9 @@ def _escalation(index: int, now: dt.datetime, dice: random.Random) -> Escalation
             ),
         ),
     )
-    reason, task, question, error = kinds[(index * 7 + index // 5) % 5]
+    reason, task, question, error = kinds["QPETS".index(SHARES[index % len(SHARES)])]
+    if plain and error is not None and error.kind == "ScannedPage":
+        error = ErrorInfo("ScannedPage", "page 3 is a picture without text", False)
     snapshot = EscalationSnapshot(
         id=f"demo{index:04d}.2.0",
         workflow_id=f"{dice.getrandbits(96):024x}",
@@ -307,7 +331,7 @@ def _escalation(index: int, now: dt.datetime, dice: random.Random) -> Escalation
         else {"name": f"lease-{index}.pdf", "pages": 12},
         input_schema=INPUT_SCHEMA if task == "parse" else None,
         output_schema=FACTS_SCHEMA if task == "extract" else None,
-        opened_ms=_ms(now) - index * 61_000,
+        opened_ms=_ms(now) - 30_000 - index * index * AGE_MS,
     )
     return Escalation(**escalation_values(snapshot, now))
 
