@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import socket
 from typing import Any
@@ -13,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from coordination.collecting import collect_seldom
 from coordination.config import current
 from coordination.connection import Connection
 from coordination.errors import SettingsError
@@ -40,10 +40,7 @@ class Command(BaseCommand):
         except SettingsError as error:
             raise CommandError(str(error), returncode=2) from None
         connection_created.connect(_temporary_in_memory)
-        # What is loaded stays, and batches are large and hold no cycles: the collector need not walk either so often.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(100_000, 20, 50)
+        collect_seldom()
         uvloop.run(_run(Connection.of(config), f"{options['name']}@{socket.gethostname()}"))
 
 
