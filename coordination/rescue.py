@@ -2,8 +2,8 @@
 
 A peer's entries are moved to this host and claimed under the next epoch. Streams are asked side by side,
 because a busy host pays for each exchange with a turn of its event loop. Each host begins with the shards
-that fall to it among the live ones; then it helps with what is left, a part at a time, so that nothing
-waits for a peer that is slow.
+that fall to it among the live ones; then it helps with what is left, so that nothing waits for a peer
+that is slow.
 
 Invariant 6: nothing strands.
 """
@@ -11,7 +11,6 @@ Invariant 6: nothing strands.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _SLICE = 200  # entries moved by one script
-_LEAST = 10  # a smaller part is not worth an exchange
+_LEAST = 10  # asked for at least, because a peer may have left more than was seen
 _PATIENCE_S = 1.0  # for first turns
 _LISTED = 100  # workflows named in the event of a takeover
 
@@ -127,7 +126,15 @@ class Rescue:
 
     async def _take_over(self, dead: str, held: Held) -> None:
         host, began, taken = self._host, time.monotonic(), list[Taken]()
-        while asked := await self._next_part(held):
+        patient = True
+        while held:
+            places = self._mine(held)
+            if patient and not places:  # peers may be on their way to the rest
+                await self._first_turns()
+                patient = False
+            asked = self._asked(places or list(held), held)
+            if not asked:
+                break
             moving = asyncio.gather(*(self._move(place, dead, most) for place, most in asked.items()))
             suspect, moved = await asyncio.gather(host.suspects.of(dead), moving)
             for (place, most), entries in zip(asked.items(), moved, strict=True):
@@ -144,20 +151,19 @@ class Rescue:
             host.takeovers += len(taken)
             await self._tell(dead, taken, int((time.monotonic() - began) * 1000))
 
-    async def _next_part(self, held: Held) -> Held:
-        """How many entries to move now from each stream; nothing when all is taken, or there is no room."""
-        host, wanted = self._host, Held()
-        hosts = sorted({host.id, *host.peers})
-        mine = [place for place in held if hosts[place.shard % len(hosts)] == host.id]
-        if held and not mine:  # peers may be on their way to the rest
-            await self._first_turns()
-        room = 0 if host.stopping else host.room()
-        for place in mine or held:
-            part = held[place] if mine else math.ceil(held[place] / len(hosts))
-            if most := min(room, _SLICE, max(_LEAST, part)):
-                wanted[place] = most
+    def _mine(self, held: Held) -> list[Place]:
+        """The streams that fall to this host among the live ones."""
+        hosts = sorted({self._host.id, *self._host.peers})
+        return [place for place in held if hosts[place.shard % len(hosts)] == self._host.id]
+
+    def _asked(self, places: list[Place], held: Held) -> Held:
+        """How many entries to move now from each stream; none when there is no room."""
+        asked, room = Held(), 0 if self._host.stopping else self._host.room()
+        for place in places:
+            if most := min(room, _SLICE, max(_LEAST, held[place])):
+                asked[place] = most
                 room -= most
-        return wanted
+        return asked
 
     async def _first_turns(self) -> None:
         """Wait until what was taken up has made its first turn, for a second at most."""
