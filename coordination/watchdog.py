@@ -5,7 +5,6 @@ it starts again after a gap of the observer's own. So a stalled server, a stalle
 clock jump declares nobody dead. A peer that is declared dead wrongly loses its workflows to a
 higher epoch, learns it at its next heartbeat, and starts anew: it costs time, never a result.
 
-Invariant 6: nothing strands.
 Invariant 11: safety never depends on time.
 """
 
