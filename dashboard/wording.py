@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from django.utils.dates import MONTHS_3
 from django.utils.formats import number_format
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_noop as _
 
 from dashboard.names import NAMES as _NAMES
@@ -73,6 +74,11 @@ def states() -> list[str]:
 
 def look(state: str) -> Look:
     """The look of any state; one that is not known is shown as it is called."""
+    return _look(state, get_language())
+
+
+@functools.lru_cache(maxsize=1_000)
+def _look(state: str, language: str | None) -> Look:
     found = _LOOKS.get(state)
     if found is None:
         return Look(state.replace("_", " ").capitalize() or "–", "idle", "circle-dot")
@@ -146,9 +152,12 @@ def stamp(moment: dt.datetime, clock: str) -> str:
         clock: What follows the day, as ``strftime`` writes it.
     """
     there = moment.astimezone(dt.UTC)
-    month = str(MONTHS_3[there.month]).capitalize()
-    day = gettext("%(day)s %(month)s") % {"day": f"{there:%d}", "month": month}
-    return f"{day} {there:{clock}} UTC"
+    return f"{_day(there.day, there.month, get_language())} {there:{clock}} UTC"
+
+
+@functools.lru_cache(maxsize=1_000)
+def _day(day: int, month: int, language: str | None) -> str:
+    return gettext("%(day)s %(month)s") % {"day": f"{day:02d}", "month": str(MONTHS_3[month]).capitalize()}
 
 
 def size(count: Any) -> str:
