@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from coordination.config import Config
 from dashboard import accounts, audit, live
@@ -22,6 +23,13 @@ GERMAN = {"HTTP_ACCEPT_LANGUAGE": "de-AT,de;q=0.9,en;q=0.5"}
 @pytest.fixture
 def admin(config: Config) -> User:
     return accounts.ensure_admin()
+
+
+@pytest.fixture(autouse=True)
+def english_afterwards() -> Iterator[None]:
+    """A client's requests leave their language to the thread."""
+    yield
+    translation.deactivate()
 
 
 def client_of(user: User, **headers: str) -> Client:
