@@ -92,6 +92,10 @@ _BULK = (
     _("“%(agent)s” takes no tasks of type %(type)s now"),
     _("its workflow has ended"),
     _("step %(step)s was asked for after the one that failed"),
+    _("More than %(most)s cannot be edited or restarted at once: narrow the filter."),
+    # trial calls of remote agents
+    _("No gateway worker is there to make the call. Start one: manage.py run_agent --gateway"),
+    _("The gateway worker that makes the call has not answered for %(time)s s."),
     _("its workflow ended meanwhile"),
     _("the decision was %(state)s"),
     _("it is %(state)s, it has not failed"),
