@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 
 DRAWN = 2  # figures of a curve that are drawn: those that matter most
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 560, 150, 56, 20
@@ -21,7 +20,7 @@ class Curve(NamedTuple):
     heads: list[str]
     rows: list[list[str]]
     verdicts: list[dict[str, Any]]
-    drawings: list[SafeString]
+    drawings: list[str]
 
 
 def curves(found: Sequence[dict[str, Any]]) -> list[Curve]:
@@ -49,10 +48,10 @@ def say(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def drawing(values: Sequence[float], sizes: Sequence[int], words: str) -> SafeString:
+def drawing(values: Sequence[float], sizes: Sequence[int], words: str) -> str:
     """A line over sizes that lie side by side, from zero up; nothing for fewer than two."""
     if len(values) < 2 or max(values) <= 0:
-        return SafeString("")
+        return ""
     top, right, height = max(values), _WIDTH - 24, _HEIGHT - _BOTTOM - 12
     step = (right - _LEFT) / (len(values) - 1)
     places = [(_LEFT + number * step, 12 + height * (1 - value / top)) for number, value in enumerate(values)]

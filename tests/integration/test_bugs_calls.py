@@ -131,6 +131,15 @@ async def test_bug_04_a_cancelled_blocked_read_leaves_neither_reply_nor_connecti
     await until(lambda: _few(line, before + 6))
 
 
+async def test_bug_04_a_connection_that_comes_when_all_is_sent_takes_no_lane_for_good(config: Config) -> None:
+    connection = Connection.of(config)
+    first = connection.call("PING")
+    await asyncio.sleep(0)  # its lane is being connected
+    assert await asyncio.gather(first, connection.call("PING")) == [b"PONG", b"PONG"]
+    async with asyncio.timeout(2):
+        await connection.close()
+
+
 async def _few(line: Line, most: int) -> bool:
     return await line.clients() <= most
 
