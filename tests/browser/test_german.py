@@ -21,6 +21,7 @@ from tools import translations
 pytestmark = pytest.mark.once
 
 WIDTHS = (375, 1280)
+DATA = {"Governing law", "nightly import"}  # words of the catalogue that other tests use as names
 PICTURES = os.environ.get("GANGLION_TEST_PICTURES", "")
 # what a reader reads or is read, but neither values nor what agents and workflows are called
 SEEN = """() => {
@@ -41,7 +42,7 @@ def untold() -> set[str]:
         entry.msgid
         for entry in catalogue
         if "%(" not in entry.msgid and " " in entry.msgid and entry.msgstr not in ("", entry.msgid)
-    }
+    } - DATA
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.integration.test_cli import Terminal
 from tests.mirrored import REPAIRED, Word, until
 from tests.mirrored import sql as call
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 
 class MirroredTwice(DistributedCoordinator):

@@ -92,6 +92,7 @@ async def test_a_killed_hosts_workflows_all_finish_on_its_peer(core: World) -> N
         assert not repeated
 
 
+@pytest.mark.once
 async def test_a_frozen_host_writes_nothing_stale_and_starts_anew(core: World) -> None:
     await core.agents(concurrency=400)
     async with host_process(core.config, "one") as one, host_process(core.config, "two") as two:
@@ -125,6 +126,7 @@ async def _hosts(core: World, count: int) -> bool:
     return len(await core.client.inspect.hosts()) == count
 
 
+@pytest.mark.once
 async def test_a_short_freeze_declares_nobody_dead(core: World) -> None:
     await core.agents(concurrency=100)
     async with host_process(core.config, "one") as one, host_process(core.config, "two"):
@@ -137,6 +139,7 @@ async def test_a_short_freeze_declares_nobody_dead(core: World) -> None:
         assert {host.id for host in await core.client.inspect.hosts()} == before
 
 
+@pytest.mark.once
 async def test_a_host_that_stops_hands_over_at_once(core: World) -> None:
     await core.agents(concurrency=400)
     async with host_process(core.config, "one") as one, host_process(core.config, "two") as two:
@@ -165,6 +168,7 @@ async def _consumers(core: World, stream: str) -> list[list[Any]]:
     return await core.connection.call("XINFO", "CONSUMERS", stream, "coordinators")  # type: ignore[no-any-return]
 
 
+@pytest.mark.once
 async def test_the_last_host_stops_and_the_next_goes_on(core: World) -> None:
     await core.agents(concurrency=100)
     async with host_process(core.config, "one") as one:
@@ -176,6 +180,7 @@ async def test_the_last_host_stops_and_the_next_goes_on(core: World) -> None:
     assert set(calls.values()) == {1}
 
 
+@pytest.mark.once
 async def test_hosts_killed_one_after_the_other(core: World) -> None:
     await core.agents(concurrency=400)
     async with host_process(core.config, "last"):
@@ -192,6 +197,7 @@ async def test_hosts_killed_one_after_the_other(core: World) -> None:
 # --- programs that harm their host -------------------------------------------------------
 
 
+@pytest.mark.once
 async def test_a_run_that_ends_its_host_is_handed_to_people(core: World) -> None:
     await core.agents(concurrency=100)
     names = iter(f"host{number}" for number in range(20))
@@ -271,6 +277,7 @@ async def test_a_run_that_blocks_ends_its_host_and_is_named(core: World, tune: T
     assert (await core.client.get(identity)).state is WorkflowState.RUNNING
 
 
+@pytest.mark.once
 async def test_pauses_and_restarts_outlive_a_killed_host(core: World) -> None:
     await core.agents(concurrency=100)
     async with host_process(core.config, "one") as one, host_process(core.config, "two") as two:

@@ -19,7 +19,7 @@ from dashboard.bulk_plan import Selection
 from dashboard.models import Escalation
 from dashboard.queries import EscalationFilter
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 CAUSES = 40
 MOST_S = 2.0  # on a busy machine; measured alone it is a tenth of it

@@ -17,7 +17,7 @@ from dashboard.models import Workflow, WorkflowArchive
 from tests import mirrored
 from tests.mirrored import Word, sql, until
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.once]
 
 WORKFLOWS = 300
 

@@ -19,7 +19,7 @@ from dashboard.models import AuditEntry
 from dashboard.people import factors
 from dashboard.people.models import SignIn
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 PASSWORD = "correct horse battery"
 

@@ -17,6 +17,8 @@ from examples.legal_review.documents import Format, Limits, UnreadableDocument
 from examples.legal_review.passages import without_running_lines
 from examples.legal_review.samples import BY_SLUG, SAMPLES
 
+pytestmark = pytest.mark.once
+
 READABLE = [sample for sample in SAMPLES if sample.slug not in ("scanned-lease", "encrypted-purchase")]
 
 

@@ -18,6 +18,8 @@ from dashboard.archiving import documents, encode_journal
 from dashboard.redaction import REDACTED, is_secret_name, is_suspicious, redact, redact_json, redact_text
 from dashboard.rows import at, workflow_values
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     "name",

@@ -13,6 +13,8 @@ from examples.shipments.carriers import CARRIERS, parse_row, write_row
 from examples.shipments.places import PLACES
 from examples.shipments.updates import Row, Status, Update
 
+pytestmark = pytest.mark.once
+
 SAMPLE_DIGEST = "1c22c5aecdb21761a2cd9bcca00804a9fe83ce8463f86666f4583313a3d2d5de"
 
 
