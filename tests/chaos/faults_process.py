@@ -69,9 +69,12 @@ async def _host_zombie(scene: Scene) -> None:
     held = await scene.held_by(host)
     fault = scene.note("host_zombie", member.name, host)
     async with member.frozen():
-        await asyncio.sleep(3 * config.heartbeat_s * config.suspicion_beats)
+        wakes = time.monotonic() + 3 * config.heartbeat_s * config.suspicion_beats
+        while time.monotonic() < wakes:
+            if not fault.figures.get("stale_tried"):  # as soon as others have some of them, because those end soon
+                await _probe(scene, fault, held)
+            await asyncio.sleep(0.1)
         fault.figures["stood"] = int(stands_still(member.pid))
-        await _probe(scene, fault, held)
     fault.until_ms = now_ms()
     began, late_s = time.monotonic(), 0.0
     while await scene.incarnation(member) in ("", host):
