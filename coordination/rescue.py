@@ -95,6 +95,8 @@ class Rescue:
             if not orphaned:
                 return
             self.under_way = True
+            if self._over is not None:
+                self._over.cancel()
             try:
                 await asyncio.gather(*(self._take_over(dead, held) for dead, held in orphaned.items()))
             finally:
@@ -103,7 +105,7 @@ class Rescue:
     async def _end(self) -> None:
         """Let new work begin again once what was taken over has made its first turn."""
         await self._first_turns()
-        if not self._one.locked():
+        async with self._one:  # a round that has begun meanwhile may find nothing, and then ends nothing
             self.under_way = False
 
     async def _orphaned(self) -> dict[str, Held]:

@@ -107,3 +107,13 @@ async def _added(core: World, task_type: str) -> int:
 
 async def _all_added(core: World, task_type: str, count: int) -> bool:
     return await _added(core, task_type) == count
+
+
+async def test_a_round_that_finds_nothing_does_not_hold_up_new_work_for_good(core: World) -> None:
+    host = await core.host()
+    rescue = host.rescue
+    async with rescue._one:  # a round has begun when the one before comes to its end
+        rescue.under_way, rescue._over = True, asyncio.create_task(rescue._end())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    await until(lambda: not rescue.under_way)
