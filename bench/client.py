@@ -9,13 +9,12 @@ import gc
 import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import msgspec
 import uvloop
 
 from bench import central
-from bench.loop import Plan, measure
+from bench.loop import Plan, add_options, measure
 from bench.record import Record
 from bench.workload.payloads import DOCUMENT
 from coordination import Client
@@ -33,13 +32,7 @@ def main() -> int:
     parser.add_argument("--engine", choices=("ganglion", "central"), default="ganglion")
     parser.add_argument("--agents", choices=("bench", "bench_slow"), default="bench")
     parser.add_argument("--durability", default="memory")
-    parser.add_argument("--in-flight", type=int, required=True)
-    parser.add_argument("--warm", type=float, required=True)
-    parser.add_argument("--window", type=float, required=True)
-    parser.add_argument("--most", type=int, default=200_000)
-    parser.add_argument("--patience", type=float, default=200.0)
-    parser.add_argument("--record", type=Path)
-    parser.add_argument("--pids", type=int, nargs="*", default=[])
+    add_options(parser, 200.0)
     chosen = parser.parse_args()
     gc.freeze()
     print(uvloop.run(_run(chosen)), flush=True)
@@ -47,7 +40,6 @@ def main() -> int:
 
 
 async def _run(chosen: argparse.Namespace) -> str:
-    plan = Plan(chosen.in_flight, chosen.warm, chosen.window, chosen.most, chosen.pids)
     record = Record(chosen.record)
     opened = _ganglion(chosen) if chosen.engine == "ganglion" else _central(chosen)
     async with opened as (engine, settled):
@@ -58,7 +50,7 @@ async def _run(chosen: argparse.Namespace) -> str:
             await engine(name)
             record.end(name)
 
-        found = await measure(execute, plan, settled)
+        found = await measure(execute, Plan.of(chosen), settled)
     record.write()
     return found.to_json()
 

@@ -7,6 +7,7 @@ processor time is read once more: what is put off is paid for, too.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import math
@@ -14,6 +15,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from bench.processes import cpu_ms_by_pid
 
@@ -41,6 +43,22 @@ class Plan:
     window_s: float
     most: int
     pids: list[int]
+
+    @classmethod
+    def of(cls, chosen: argparse.Namespace) -> Plan:
+        """As the options say that ``add_options`` adds."""
+        return cls(chosen.in_flight, chosen.warm, chosen.window, chosen.most, chosen.pids)
+
+
+def add_options(parser: argparse.ArgumentParser, patience_s: float) -> None:
+    """What every client of a run takes: its plan, its patience with one workflow, and where it keeps a record."""
+    parser.add_argument("--in-flight", type=int, required=True)
+    parser.add_argument("--warm", type=float, required=True)
+    parser.add_argument("--window", type=float, required=True)
+    parser.add_argument("--most", type=int, default=200_000)
+    parser.add_argument("--patience", type=float, default=patience_s)
+    parser.add_argument("--record", type=Path)
+    parser.add_argument("--pids", type=int, nargs="*", default=[])
 
 
 @dataclass(frozen=True)

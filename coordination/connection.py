@@ -350,11 +350,7 @@ class Connection:
         return batch
 
     def _carry(self, wire: Wire) -> None:
-        batch = self._next()
-        if batch:
-            self._exchange(wire, batch, min(self.limit_s, _EXCHANGE_S), self._carried)
-        else:  # another lane has sent all while this one was being connected; nothing would ever be answered
-            self._carried(wire, [], None)
+        self._exchange(wire, self._next(), min(self.limit_s, _EXCHANGE_S), self._carried)
 
     def _carried(self, wire: Wire, left: list[Sent], error: Exception | None) -> None:
         """A batch has come to its end: what broke is not sent again, because it may have been carried out."""

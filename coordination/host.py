@@ -336,9 +336,8 @@ class Host:
         """Run the first turn of a workflow that may end this process, beside no other such."""
         try:
             async with self.suspects.marked(execution.workflow_id):
-                if (
-                    self.executions.get(execution.workflow_id) is execution
-                ):  # not abandoned while it waited for its turn
+                abandoned = self.executions.get(execution.workflow_id) is not execution  # while it waited for its turn
+                if not abandoned:
                     await asyncio.wait([execution.start()])
         except (ServerUnavailable, ResponseError) as error:  # Sweeper.rescue_own finds the pending entry
             log.debug(str(error), action="not_marked", workflow=execution.workflow_id)

@@ -73,7 +73,7 @@ class Wire(asyncio.Protocol):
         packed = b"".join([pack_command(command) for command, _ in batch])
         self._pending.extend(batch)
         self._ended = ended
-        if self._broken is not None:
+        if self._broken is not None or not batch:  # nothing would ever come that ends an exchange of nothing
             self._end(self._broken)
         else:
             self._transport.write(packed)

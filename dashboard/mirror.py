@@ -150,9 +150,8 @@ def _bound(row: dict[str, Any], is_text: bool) -> list[Any]:
     for value in row.values():
         kind = type(value)
         if kind is str:
-            values.append(
-                value.replace("\x00", "") if "\x00" in value else value
-            )  # PostgreSQL stores no such character
+            # PostgreSQL stores no such character.
+            values.append(value.replace("\x00", "") if "\x00" in value else value)
         elif kind is dt.datetime and is_text:
             values.append(value.isoformat(" ")[:-6])  # UTC, as Django writes it
         elif kind is dict:

@@ -13,11 +13,10 @@ import importlib
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 
 import uvloop
 
-from bench.loop import Plan, measure
+from bench.loop import Plan, add_options, measure
 from bench.record import Record
 
 PATIENCE_S = 120.0
@@ -27,7 +26,6 @@ Connected = Callable[[str], AbstractAsyncContextManager[Callable[[], Awaitable[o
 
 async def _run(chosen: argparse.Namespace) -> str:
     connected: Connected = importlib.import_module(chosen.module).connected
-    plan = Plan(chosen.in_flight, chosen.warm, chosen.window, chosen.most, chosen.pids)
     record = Record(chosen.record)
     async with connected(chosen.variant) as workflow:
 
@@ -37,7 +35,7 @@ async def _run(chosen: argparse.Namespace) -> str:
                 await workflow()
             record.end(str(number))
 
-        found = await measure(execute, plan, None)
+        found = await measure(execute, Plan.of(chosen), None)
     record.write()
     return found.to_json()
 
@@ -47,13 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.peers.client")
     parser.add_argument("module")
     parser.add_argument("--variant", default="")
-    parser.add_argument("--in-flight", type=int, required=True)
-    parser.add_argument("--warm", type=float, required=True)
-    parser.add_argument("--window", type=float, required=True)
-    parser.add_argument("--most", type=int, default=200_000)
-    parser.add_argument("--patience", type=float, default=PATIENCE_S)
-    parser.add_argument("--record", type=Path)
-    parser.add_argument("--pids", type=int, nargs="*", default=[])
+    add_options(parser, PATIENCE_S)
     chosen = parser.parse_args()
     gc.freeze()
     print(uvloop.run(_run(chosen)), flush=True)

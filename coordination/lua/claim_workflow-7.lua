@@ -38,8 +38,8 @@ if epoch > 1 then
   seq = append(KEYS[1], KEYS[2], now, cmsgpack.pack({'h', epoch, host, owner, cause}))
 end
 told = announce_once(KEYS[6], KEYS[7], told, id, epoch > 1 and 'taken_up' or 'started', seq, now)
-redis.call('HSET', KEYS[1], 'told', told, 'state', shown(paused, open, 'running'), 'owner', host, 'epoch', epoch, 'entry', ARGV[3], 'started',
-  started or now)
+redis.call('HSET', KEYS[1], 'told', told, 'state', shown(paused, open, 'running'), 'owner', host, 'epoch', epoch,
+  'entry', ARGV[3], 'started', started or now)
 if parked then redis.call('HDEL', KEYS[1], 'parked') end
 redis.call('ZADD', KEYS[5], now + look, id)
 local journal = {}

@@ -238,6 +238,11 @@ def resolve(request: HttpRequest, escalation_id: str) -> HttpResponse:
             return respond(request, escalation_id, action, form, 422, fault=_("Some fields need another look."))
         payload = repair_forms.read(action, form)
     version = _number(data.get("version", ""))
+
+    def refused(why: str) -> HttpResponse:
+        fault = f"{retold(why)} {_(KEPT)}"
+        return respond(request, escalation_id, action, form, 409, fault=fault, typed=payload)
+
     try:
         decision = decisions.submit(
             escalation_id,
@@ -256,28 +261,12 @@ def resolve(request: HttpRequest, escalation_id: str) -> HttpResponse:
         fault = " ".join(left) or _("Some fields need another look.") if error.fields else str(error)
         return respond(request, escalation_id, action, form, 422, fault=fault)
     except (DecisionConflict, EscalationNotFound) as error:
-        return respond(
-            request,
-            escalation_id,
-            action,
-            form,
-            409,
-            fault=f"{retold(str(error))} {_(KEPT)}",
-            typed=payload,
-        )
+        return refused(str(error))
     except ServerUnavailable:
         fault = _("Redis does not answer, and this escalation cannot be checked without it. Try again in a moment.")
         return respond(request, escalation_id, action, form, 503, fault=fault)
     if decision.state == "conflict":
-        return respond(
-            request,
-            escalation_id,
-            action,
-            form,
-            409,
-            fault=f"{retold(decision.answer)} {_(KEPT)}",
-            typed=payload,
-        )
+        return refused(decision.answer)
     return _onwards(request, decision)
 
 
