@@ -74,7 +74,7 @@ class Execution(Mending):
         self._pump_task: asyncio.Task[None] | None = None
         self._handle: asyncio.TimerHandle | None = None
         self._due_ms = 0
-        self._idle_ms = lease.now_ms
+        self._idle_ms = host.now_ms()
 
     # --- from outside ---------------------------------------------------------------
 
@@ -255,7 +255,7 @@ class Execution(Mending):
 
     def _apply(self) -> None:
         buffer = self._buffer
-        self._host.executing = self.workflow_id
+        self._host.executing, self.machine.now_ms = self.workflow_id, self._host.now_ms()
         while (item := buffer.pop(self.seq + 1, None)) is not None:
             self.seq = item.seq
             if self._broken:

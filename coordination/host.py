@@ -110,8 +110,10 @@ class Host:
         return int(time.monotonic() * 1000 + self._skew_ms)
 
     def note_time(self, server_ms: int) -> None:
-        """Learn the server's clock from an answer."""
-        self._skew_ms = server_ms - time.monotonic() * 1000
+        """Learn the server's clock from an answer; of one that was set only ``note_beat`` learns, for all at once."""
+        skew_ms = server_ms - time.monotonic() * 1000
+        if not self._beat_skew_ms or abs(skew_ms - self._beat_skew_ms) < _SET_MS:
+            self._skew_ms = skew_ms
 
     def note_beat(self, server_ms: int, at: float) -> None:
         """Learn the server's clock from a beat; when it was set, look at everything, because looks may come late.

@@ -8,6 +8,7 @@ changed. Nothing here does I/O.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from typing import Any
 
@@ -47,6 +48,7 @@ class Machine(TaskSteps):
         self.new: dict[str, Call] = {}
         self.runs: dict[str, TaskRun] = {}
         self.timers: dict[str, int] = {}  # step -> due, of sleeps and of signals' limits
+        self.now_ms = sys.maxsize  # an entry that was stamped later, by a clock that was set, counts as of now
         self.dirty: dict[str, TaskRun] = {}
         self.withdrawn: list[str] = []  # task steps that cancellation took away
         self.asked: dict[str, int] = {}  # open questions of ask_human: step -> escalations opened
@@ -142,7 +144,7 @@ class Machine(TaskSteps):
     def _take_in(self, item: j.Numbered) -> None:
         handler = _HANDLERS.get(type(item.entry))
         if handler is not None:
-            handler(self, item.entry, item.at_ms)
+            handler(self, item.entry, min(item.at_ms, self.now_ms))
             self._run_on()
 
     def _run_on(self) -> None:

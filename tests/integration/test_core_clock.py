@@ -10,8 +10,9 @@ import pytest
 
 from coordination import DistributedCoordinator, scripts
 from coordination import journal as j
-from tests.core_app.agents import event, release, started
+from tests.core_app.agents import Order, event, release, started
 from tests.core_harness import World, soon, until
+from tests.integration.conftest import Tune
 
 SLEEP_S = 2.5
 
@@ -20,6 +21,26 @@ class ClockWaits(DistributedCoordinator):
     async def run(self, name: str) -> str:
         found, _ = await self.gather(self.dispatch_task("core_wait", name), self.sleep(SLEEP_S))
         return str(found)
+
+
+class ClockRetries(DistributedCoordinator):
+    async def run(self, times: int) -> int:
+        steps = [self.dispatch_task("core_flaky", Order(fails=3, answer=1)) for _ in range(times)]
+        return sum(await self.gather(*steps))
+
+
+def set_clocks(monkeypatch: pytest.MonkeyPatch, moved_s: int) -> None:
+    """Set the clock that scripts read, and that of this process."""
+    honest, wall = scripts.get, time.time
+
+    def moved(name: str) -> scripts.Script:
+        script = honest(name)
+        source = script.source.replace(b"clock[1] * 1000", b"(clock[1] + %d) * 1000" % moved_s)
+        sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
+        return msgspec.structs.replace(script, source=source, sha=sha)
+
+    monkeypatch.setattr(scripts, "get", moved)
+    monkeypatch.setattr(time, "time", lambda: wall() + moved_s)
 
 
 @pytest.mark.once
@@ -34,16 +55,7 @@ async def test_a_clock_set_by_an_hour_declares_nobody_dead_and_starts_nothing_tw
     began = time.monotonic()
     identity = await core.client.submit("clock_waits", "a")
     await soon(event(started, "a").wait())
-    honest, wall = scripts.get, time.time
-
-    def moved(name: str) -> scripts.Script:
-        script = honest(name)
-        source = script.source.replace(b"clock[1] * 1000", b"(clock[1] + %d) * 1000" % moved_s)
-        sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
-        return msgspec.structs.replace(script, source=source, sha=sha)
-
-    monkeypatch.setattr(scripts, "get", moved)
-    monkeypatch.setattr(time, "time", lambda: wall() + moved_s)
+    set_clocks(monkeypatch, moved_s)
     for host in hosts:
         await until(lambda host=host: abs(host.now_ms() / 1000 - time.time()) < 60)
         heart = host._watchdog._heart
@@ -55,3 +67,19 @@ async def test_a_clock_set_by_an_hour_declares_nobody_dead_and_starts_nothing_tw
     entries = await core.journal(identity)
     assert [entry.number for entry in entries if isinstance(entry, j.Attempt)] == [1]
     assert not [entry for entry in entries if isinstance(entry, j.TakenUp | j.TimedOut)]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("moved_s", [3_600, -3_600])
+async def test_retries_that_begin_before_a_host_notices_a_set_clock_come_in_time(
+    core: World, tune: Tune, monkeypatch: pytest.MonkeyPatch, moved_s: int
+) -> None:
+    """Between two beats the journal is stamped by a clock of which the host has not heard."""
+    core.config = tune(heartbeat_s=1.0, backoff_s=0.5, backoff_max_s=0.5)
+    host = await core.host()
+    await core.agents()
+    identity = await core.client.submit("clock_retries", 20)
+    await core.entry(identity, j.Erred)
+    set_clocks(monkeypatch, moved_s)
+    assert await core.client.result(identity, timeout_s=10) == 20
+    await until(lambda: abs(host.now_ms() / 1000 - time.time()) < 60)
