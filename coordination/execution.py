@@ -59,6 +59,7 @@ class Execution(Mending):
         self.entry = lease.fields["entry"].decode()  # "w" or "r" for the host's stream, and the id there
         self.epoch = lease.epoch
         self.machine = machine
+        machine.set_back = j.set_back(lease.entries)
         self.seq = 0
         self._fields = lease.fields
         self._buffer: dict[int, j.Numbered] = {item.seq: item for item in lease.entries}

@@ -45,7 +45,6 @@ log = structlog.get_logger(__name__)
 
 _RESCUE_S = 2.0
 _REFRESH_S = 1.0
-_SET_MS = 5_000  # between two beats a clock does not drift by so much: it was set
 _UNRUNNABLE_DELAY_MS = 5_000
 
 
@@ -112,7 +111,7 @@ class Host:
     def note_time(self, server_ms: int) -> None:
         """Learn the server's clock from an answer; of one that was set only ``note_beat`` learns, for all at once."""
         skew_ms = server_ms - time.monotonic() * 1000
-        if not self._beat_skew_ms or abs(skew_ms - self._beat_skew_ms) < _SET_MS:
+        if not self._beat_skew_ms or abs(skew_ms - self._beat_skew_ms) < j.CLOCK_SET_MS:
             self._skew_ms = skew_ms
 
     def note_beat(self, server_ms: int, at: float) -> None:
@@ -124,7 +123,7 @@ class Host:
         """
         skew_ms = server_ms - at * 1000
         moved_ms, self._beat_skew_ms = skew_ms - (self._beat_skew_ms or skew_ms), skew_ms
-        if abs(moved_ms) < _SET_MS:
+        if abs(moved_ms) < j.CLOCK_SET_MS:
             return
         log.warning("the server's clock was set", action="clock_set", host=self.id, moved_s=round(moved_ms / 1000, 1))
         self._skew_ms = skew_ms

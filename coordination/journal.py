@@ -269,6 +269,7 @@ def about_program(entries: Iterable[Numbered]) -> list[Escalated | Decided]:
     return about
 
 
+CLOCK_SET_MS = 5_000  # a clock that leaps by so much was set
 _FIRST = (Attempt, TimerSet, SignalAwaited, Recorded, ChildStarted, Escalated, Progressed)  # entries that begin a step
 
 
@@ -312,6 +313,17 @@ def gone(entries: Iterable[Numbered]) -> set[int]:
     """Numbers of the entries that count no more, because their step began anew."""
     items = list(entries)
     return Account(items).gone if any(type(item.entry) is Restarted for item in items) else set()
+
+
+def set_back(entries: Iterable[Numbered]) -> dict[int, int]:
+    """Entries before which the server's clock was set back: their numbers, with how far, ms below 0."""
+    found: dict[int, int] = {}
+    before = 0
+    for item in entries:
+        if item.at_ms < before - CLOCK_SET_MS:
+            found[item.seq] = item.at_ms - before
+        before = item.at_ms
+    return found
 
 
 def counting(entries: Iterable[Numbered]) -> list[Numbered]:

@@ -29,6 +29,12 @@ class ClockRetries(DistributedCoordinator):
         return sum(await self.gather(*steps))
 
 
+class ClockSleeps(DistributedCoordinator):
+    async def run(self) -> str:
+        await self.sleep(SLEEP_S)
+        return "awake"
+
+
 def set_clocks(monkeypatch: pytest.MonkeyPatch, moved_s: int) -> None:
     """Set the clock that scripts read, and that of this process."""
     honest, wall = scripts.get, time.time
@@ -83,3 +89,19 @@ async def test_retries_that_begin_before_a_host_notices_a_set_clock_come_in_time
     set_clocks(monkeypatch, moved_s)
     assert await core.client.result(identity, timeout_s=10) == 20
     await until(lambda: abs(host.now_ms() / 1000 - time.time()) < 60)
+
+
+@pytest.mark.once
+async def test_a_sleep_that_left_memory_takes_no_longer_when_the_clock_is_set_back(
+    core: World, tune: Tune, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is taken up again and goes on waiting by the clock that is."""
+    core.config = tune(park_after_s=0.3)
+    await core.host()
+    began = time.monotonic()
+    identity = await core.client.submit("clock_sleeps")
+    await until(lambda: not core.held(identity) and time.monotonic() > began + 0.3)
+    assert (await core.client.get(identity)).state == "waiting"
+    set_clocks(monkeypatch, -3_600)
+    assert await core.client.result(identity, timeout_s=10) == "awake"
+    assert time.monotonic() - began > SLEEP_S
