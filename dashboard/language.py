@@ -1,5 +1,8 @@
 """In which language the console speaks to whom: what the reader chose, else what their browser asks for.
 
+A choice is kept with the person (``people.preferences``) and stands in each of their sessions; a cookie tells it to
+sockets and to the door. Strangers have the cookie alone.
+
 Programs are always spoken to in English: the API, the command line, logs and the audit log (docs/decisions/0021).
 """
 
@@ -10,11 +13,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
 
 FOR_PROGRAMS = ("/api/", "/metrics", "/healthz", "/readyz")
+IN_SESSION = "language"
+_YEAR_S = 31_536_000
 
 
 def known(language: object) -> bool:
@@ -22,12 +28,41 @@ def known(language: object) -> bool:
     return language in dict(settings.LANGUAGES)
 
 
+def chosen(request: HttpRequest) -> str:
+    """The language that the reader chose, or nothing: then their browser is followed."""
+    mine = _in_session(request)
+    found = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "") if mine is None else mine
+    return found if known(found) else ""
+
+
+def keep(request: HttpRequest, response: HttpResponse, language: str) -> None:
+    """Let this browser remember a language; none lets it forget."""
+    if language:
+        response.set_cookie(
+            settings.LANGUAGE_COOKIE_NAME, language,
+            max_age=_YEAR_S, samesite="Lax", httponly=True, secure=request.is_secure(),
+        )  # fmt: skip
+    else:
+        response.delete_cookie(settings.LANGUAGE_COOKIE_NAME, samesite="Lax")
+
+
+def _in_session(request: HttpRequest) -> str | None:
+    """What this person chose, empty to follow the browser; None as long as they chose nothing."""
+    try:
+        found: str | None = request.session.get(IN_SESSION)
+    except DatabaseError:  # the page that says so is in the language of the cookie
+        return None
+    return found
+
+
 def of_socket(scope: Mapping[str, Any]) -> str:
     """The language of a WebSocket's reader, told as a page's is: by their cookie, else by their browser."""
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    seen: Any = SimpleNamespace(
-        COOKIES=scope.get("cookies", {}), META={"HTTP_ACCEPT_LANGUAGE": headers.get("accept-language", "")}
-    )
+    return _of_browser(scope.get("cookies", {}), headers.get("accept-language", ""))
+
+
+def _of_browser(cookies: Mapping[str, str], accepted: str) -> str:
+    seen: Any = SimpleNamespace(COOKIES=cookies, META={"HTTP_ACCEPT_LANGUAGE": accepted})
     return translation.get_language_from_request(seen)
 
 
@@ -37,14 +72,18 @@ class LanguageMiddleware(LocaleMiddleware):
     def process_request(self, request: HttpRequest) -> None:
         """Choose the language."""
         if request.path_info.startswith(FOR_PROGRAMS):
-            translation.activate(settings.LANGUAGE_CODE)
-            request.LANGUAGE_CODE = settings.LANGUAGE_CODE
+            language = settings.LANGUAGE_CODE
         else:
-            super().process_request(request)
+            language = chosen(request) or _of_browser({}, request.headers.get("Accept-Language", ""))
+        translation.activate(language)
+        request.LANGUAGE_CODE = language
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:  # type: ignore[override]
         """Say in which language the answer is."""
         if request.path_info.startswith(FOR_PROGRAMS):
             return response
         answer: HttpResponse = super().process_response(request, response)  # type: ignore[assignment]
+        mine = _in_session(request)
+        if mine is not None and mine != request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, ""):
+            keep(request, answer, mine)
         return answer

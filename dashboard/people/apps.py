@@ -6,7 +6,7 @@ from django.apps import AppConfig
 
 
 class PeopleConfig(AppConfig):
-    """Sign-ins; second factors are allauth's."""
+    """Sign-ins and preferences; second factors are allauth's."""
 
     name = "dashboard.people"
     label = "people"
@@ -14,5 +14,5 @@ class PeopleConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Keep a row for each session that begins."""
-        from dashboard.people import sessions  # noqa: F401 - connects to the signal of a login
+        """Keep a row for each session that begins, and let it begin with what its person prefers."""
+        from dashboard.people import preferences, sessions  # noqa: F401 - connect to the signal of a login

@@ -1,4 +1,4 @@
-"""Where people are signed in."""
+"""Where people are signed in, and what they prefer."""
 
 from __future__ import annotations
 
@@ -28,3 +28,15 @@ class SignIn(models.Model):
         """The browser in the reader's language."""
         browser, between, system = self.browser.partition(" on ")
         return _("%(browser)s on %(system)s") % {"browser": browser, "system": system} if between else browser
+
+
+class Preference(models.Model):
+    """What one person chose for all browsers of theirs."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="preference"
+    )
+    language = models.CharField(max_length=8, blank=True)  # empty follows the browser
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.language or 'as the browser'}"

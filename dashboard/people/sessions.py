@@ -62,6 +62,12 @@ def living(user: Any) -> list[SignIn]:
     return [row for row in rows if row.pk not in gone]
 
 
+def elsewhere(request: HttpRequest) -> list[Any]:
+    """What is stored for each other session of who asks."""
+    rows = living(request.user)
+    return [_store(row.session_key) for row in rows if row.session_key != request.session.session_key]
+
+
 def end(row: SignIn, actor: Any, request: HttpRequest | None = None) -> None:
     """Sign somebody out there; open pages are cut off within seconds."""
     _store().delete(row.session_key)
@@ -69,8 +75,8 @@ def end(row: SignIn, actor: Any, request: HttpRequest | None = None) -> None:
     row.delete()
 
 
-def _store() -> Any:
-    return importlib.import_module(settings.SESSION_ENGINE).SessionStore()
+def _store(session_key: str | None = None) -> Any:
+    return importlib.import_module(settings.SESSION_ENGINE).SessionStore(session_key)
 
 
 class MarkUse:

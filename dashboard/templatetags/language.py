@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils.html import json_script
 from django.utils.safestring import SafeString
 
-from dashboard.language import known
+from dashboard.language import chosen
 from dashboard.views.frame import script_words as words_of_scripts
 
 register = template.Library()
@@ -19,8 +19,7 @@ register = template.Library()
 def console_languages(context: template.Context) -> dict[str, Any]:
     """The languages of the console by their own names, and the one that the reader has chosen, if any."""
     request = context.get("request")
-    chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "") if request is not None else ""
-    return {"languages": settings.LANGUAGES, "chosen": chosen if known(chosen) else ""}
+    return {"languages": settings.LANGUAGES, "chosen": chosen(request) if request is not None else ""}
 
 
 @register.simple_tag

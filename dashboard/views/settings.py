@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 
-from django.conf import settings as configured
 from django.contrib import messages
 from django.contrib.auth import password_validation, update_session_auth_hash
 from django.contrib.auth.models import User
@@ -18,9 +17,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from coordination.errors import BadRequest
 from dashboard import accounts, audit, policy, tokens
-from dashboard.language import known
+from dashboard.language import keep, known
 from dashboard.models import ApiToken
-from dashboard.people import factors
+from dashboard.people import factors, preferences
 from dashboard.roles import ROLES, admin_required, allowed, role_of, viewer_required
 from dashboard.views.frame import THEME_COOKIE, THEMES
 from dashboard.views.posting import post_only
@@ -86,13 +85,13 @@ def theme(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def language(request: HttpRequest) -> HttpResponse:
-    """Choose a language, or to follow the browser again; strangers choose at the door."""
+    """Choose a language, or to follow the browser again: for all browsers of a person; strangers choose at the door."""
     response = _back(request)
     chosen = request.POST.get("language", "")
-    if known(chosen):
-        _keep(request, response, configured.LANGUAGE_COOKIE_NAME, chosen)
-    elif not chosen:
-        response.delete_cookie(configured.LANGUAGE_COOKIE_NAME, samesite="Lax")
+    if known(chosen) or not chosen:
+        keep(request, response, chosen)
+        if request.user.is_authenticated:
+            preferences.choose_language(request, chosen)
     return response
 
 

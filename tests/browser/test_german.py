@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.console import seeded
+from tests.browser.repairs import person
 from tests.browser.test_every_page import LIVE, MORE, address
 from tests.stack import Stack
 from tools import translations
@@ -101,17 +102,27 @@ def test_a_push_speaks_the_language_of_each_reader(german: BrowserContext, page:
     german.close()
 
 
-def test_who_chooses_a_language_keeps_it(anonymous: Page, page: Page, stack: Stack) -> None:
+def test_who_chooses_a_language_keeps_it_and_finds_it_in_another_browser(
+    anonymous: Page, page: Page, browser: Browser, stack: Stack
+) -> None:
     anonymous.goto(f"{stack.url}/login/")
     expect(anonymous.get_by_role("heading", name="Sign in")).to_be_visible()
     anonymous.get_by_role("button", name="Deutsch").click()
     expect(anonymous.get_by_role("heading", name="Anmelden")).to_be_visible()
     anonymous.get_by_role("button", name="Wie der Browser").click()
     expect(anonymous.get_by_role("heading", name="Sign in")).to_be_visible()
-    page.goto(f"{stack.url}/settings/profile/")
-    page.get_by_role("button", name="Deutsch").click()
-    expect(page.get_by_role("heading", name="Ihr Profil")).to_be_visible()
-    page.goto(f"{stack.url}/workflows/")
-    expect(page.get_by_role("heading", name="Workflows", exact=True)).to_be_visible()
-    expect(page.locator("html")).to_have_attribute("lang", "de")
-    assert page.request.get(f"{stack.url}/api/workflows/no-such-one").json()["message"].startswith("There is")
+    theirs = person(page, browser, stack, "greta", "viewer")
+    there = theirs.new_page()
+    there.goto(f"{stack.url}/settings/profile/")
+    there.get_by_role("button", name="Deutsch").click()
+    expect(there.get_by_role("heading", name="Ihr Profil")).to_be_visible()
+    assert there.request.get(f"{stack.url}/api/workflows/no-such-one").json()["message"].startswith("There is")
+    theirs.close()
+    link = re.search(r"http\S+", stack.manage("make_login_link", "greta", "--base-url", stack.url))
+    assert link
+    anonymous.goto(link[0])
+    anonymous.get_by_role("button", name="Sign in").click()
+    expect(anonymous.locator("html")).to_have_attribute("lang", "de")
+    anonymous.goto(f"{stack.url}/workflows/")
+    expect(anonymous.locator("#live-state")).to_have_text("live")
+    expect(anonymous.get_by_role("searchbox").first).to_have_attribute("placeholder", re.compile("Such|such"))

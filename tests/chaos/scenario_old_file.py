@@ -80,13 +80,15 @@ async def _ended_again(on: Stage) -> None:
             living.update(name.decode() for name in found)
         for name in living & promises.keys():
             await on.load.signal_again(name)
-        return not living and not on.history("SELECT id FROM dashboard_workflow WHERE finished_at IS NULL LIMIT 1")
+        open_rows[:] = on.history("SELECT id, state FROM dashboard_workflow WHERE finished_at IS NULL LIMIT 3")
+        return not living and not open_rows
 
     living: set[str] = set()
+    open_rows: list[tuple[str, str]] = []
     try:
         on.figures["all_ended_again_s"] = await on.until(nothing_lives, 20, "what was redone did not end", 0.1)
     except TimeoutError as error:
-        on.broken.append(f"{error}: {sorted(living)[:3]}")
+        on.broken.append(f"{error}: {sorted(living)[:3]} in Redis, {open_rows} in the history")
 
 
 def _effects(on: Stage) -> None:

@@ -188,9 +188,11 @@ class Stage:
     # --- load ---------------------------------------------------------------------------
 
     async def drive(self, ended: int = 20) -> None:
-        """Begin the load, and return when every process is registered and so many workflows have ended."""
+        """Begin the load, and return when all processes are ready, the relay too, and so many workflows have ended."""
         self._driving = asyncio.create_task(self.load.run(), name="drive")
         await self.until(self.all_registered, _FIRST_S, "not every process started")
+        marked = "SELECT 1 FROM dashboard_relaymark"
+        await self.until(lambda: self.history(marked), _FIRST_S, "the relay did not compare history and Redis")
         await self.until(lambda: self.load.ended >= ended, _FIRST_S, "the load did not start")
         self._pids = {member.name: member.pid for member in self.crew.members}
 

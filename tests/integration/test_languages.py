@@ -50,6 +50,25 @@ def test_a_page_follows_the_browser_and_a_choice_comes_first(admin: User) -> Non
     assert "Noch keine Workflows" in client.get("/workflows/").content.decode()
 
 
+def test_a_choice_follows_its_person_to_other_browsers_and_is_nobody_elses(admin: User) -> None:
+    def says_german(client: Client) -> bool:
+        return "Noch keine Workflows" in client.get("/workflows/").content.decode()
+
+    here, there, stranger = client_of(admin), client_of(admin), Client()
+    assert not says_german(there)
+    here.post("/settings/language/", {"language": "de"})
+    assert says_german(there), "a session that is open"
+    assert there.cookies["ganglion_language"].value == "de", "sockets read the cookie"
+    later = client_of(admin)
+    assert says_german(later), "a session that begins"
+    assert "Anmelden" not in stranger.get("/login/").content.decode()
+    assert audit.AuditEntry.objects.latest("pk").action == "user.language"
+    later.post("/settings/language/", {"language": ""})
+    assert not says_german(later)
+    assert not says_german(here)
+    assert here.cookies["ganglion_language"].value == ""
+
+
 @pytest.mark.parametrize("form", [{"language": "tlh"}, {"language": "en", "next": "https://evil.example/"}])
 def test_a_choice_is_one_of_ours_and_leads_nowhere_else(form: dict[str, str]) -> None:
     answer = Client().post("/settings/language/", form)
