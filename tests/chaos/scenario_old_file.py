@@ -1,7 +1,8 @@
 """The server comes back on an older copy of its file: everybody notices, redoes what it forgot, and wedges nowhere.
 
-The allowance is what was acknowledged after the copy: such workflows may be gone. What the copy holds ends right, also
-when it had ended since; its steps are then done again under the same idempotency keys. The history keeps what it had.
+The allowance is what was acknowledged after the copy: such workflows may be gone, and signals are sent again. What the
+copy holds ends right, also when it had ended since; its steps are then done again under the same idempotency keys. The
+history keeps what it had.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ async def run(options: Options) -> Outcome:
         forgotten = {name for name, promise in on.load.promises.items() if promise.asked < over} - held - ended
         on.figures["new_work_flows_s"] = await on.flows()
         on.figures["forgotten_workflows"] = len(forgotten)
+        waiting = [name for name in held if not on.load.promises[name].kept]
+        await asyncio.gather(*(on.load.signal_again(name) for name in waiting))
         await on.settle()
         on.count(forgotten)
         await _ended_again(on)
