@@ -66,6 +66,14 @@ _LOOKS = {
     "lost": Look(_("Lost, taken over"), "takeover", "arrows-exchange"),
 }
 
+BULK_ITEMS = {
+    "succeeded": Look(_("Succeeded"), "done", "circle-check"),
+    "failed_again": Look(_("Failed again"), "failed", "circle-x"),
+    "sent": Look(_("Under way"), "running", "loader-2"),
+    "refused": Look(_("Left out"), "idle", "circle-minus"),
+    "waiting": Look(_("Untouched"), "idle", "circle-dashed"),
+}
+
 
 def states() -> list[str]:
     """Every state that has a look."""

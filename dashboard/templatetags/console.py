@@ -14,7 +14,6 @@ from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from dashboard import wording
 from dashboard.charts import sparkline as draw_sparkline
@@ -286,10 +285,19 @@ def is_nested(value: Any) -> bool:
     return isinstance(value, dict | list) and bool(value)
 
 
+@register.filter
+def breakable(name: str) -> SafeString:
+    """A name with dots, whose line may end after each of them."""
+    return format_html_join(SafeString(".<wbr>"), "{}", ((part,) for part in name.split(".")))
+
+
+SLIVER = 0.015  # of a bar: as little as can be seen
+
+
 @register.simple_tag
 def bar(value: float, of: float, tone: str = "", label: str = "") -> SafeString:
-    """A small bar that shows ``value`` out of ``of``, described for readers of screens."""
-    share = 0.0 if not of else max(0.0, min(1.0, float(value) / float(of)))
+    """A small bar that shows ``value`` out of ``of``, and whatever is more than 0; described for readers of screens."""
+    share = 0.0 if not of or value <= 0 else max(SLIVER, min(1.0, float(value) / float(of)))
     return format_html(
         '<svg class="bar {}" role="img" aria-label="{}" viewBox="0 0 100 6" preserveAspectRatio="none">'
         '<rect class="track" width="100" height="6"/><rect class="fill" width="{}" height="6"/></svg>',
@@ -299,25 +307,16 @@ def bar(value: float, of: float, tone: str = "", label: str = "") -> SafeString:
     )
 
 
-_ITEMS = {
-    "succeeded": wording.Look(gettext_noop("Succeeded"), "done", "circle-check"),
-    "failed_again": wording.Look(gettext_noop("Failed again"), "failed", "circle-x"),
-    "sent": wording.Look(gettext_noop("Under way"), "running", "loader-2"),
-    "refused": wording.Look(gettext_noop("Left out"), "idle", "circle-minus"),
-    "waiting": wording.Look(gettext_noop("Untouched"), "idle", "circle-dashed"),
-}
-
-
 @register.filter
 def bulk_item_words(state: str) -> str:
     """The state of a bulk action's item as people say it."""
-    return _(_ITEMS[state].words)
+    return _(wording.BULK_ITEMS[state].words)
 
 
 @register.simple_tag
 def bulk_item_chip(state: str) -> SafeString:
     """The chip of a bulk action's item."""
-    look = _ITEMS[state]
+    look = wording.BULK_ITEMS[state]
     return chip(look.tone, look.icon, _(look.words))
 
 
@@ -327,12 +326,16 @@ def bulk_bar(counts: dict[str, int], total: int) -> SafeString:
     parts, place = [], 0.0
     for state in ("succeeded", "failed_again", "refused", "sent"):
         width = counts.get(state, 0) / max(1, total) * 100
-        parts.append((_ITEMS[state].tone, round(place, 2), round(width, 2)))
+        parts.append((wording.BULK_ITEMS[state].tone, round(place, 2), round(width, 2)))
         place += width
     return format_html(
         '<svg class="bulk-bar" role="img" aria-label="{}" viewBox="0 0 100 6" preserveAspectRatio="none">'
         '<rect class="track" width="100" height="6"/>{}</svg>',
-        ", ".join(f"{counts[state]} {_(_ITEMS[state].words).lower()}" for state in _ITEMS if counts.get(state)),
+        ", ".join(
+            f"{counts[state]} {_(wording.BULK_ITEMS[state].words).lower()}"
+            for state in wording.BULK_ITEMS
+            if counts.get(state)
+        ),
         format_html_join("", '<rect class="fill-{}" x="{}" width="{}" height="6"/>', parts),
     )
 

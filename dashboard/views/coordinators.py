@@ -37,7 +37,6 @@ def _context(visit: Visit) -> dict[str, Any]:
         "lease_ms": lease_ms,
         "alive": sum(host.alive for host in now.hosts),
         "held": sum(host.held for host in now.hosts if host.alive),
-        "most": max((host.held for host in now.hosts), default=0) or 1,
         "server": now.server,
         "relay": queries.relay_lag(),
         "log": log[:50],

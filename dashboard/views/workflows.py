@@ -45,7 +45,7 @@ _COLUMNS = (
     (gettext_noop("Workflow"), "", "type"),
     (gettext_noop("Input"), "col-wide", ""),
     (gettext_noop("Steps"), "col-optional", ""),
-    (gettext_noop("Submitted"), "num", "created"),
+    (gettext_noop("Submitted"), "num col-wide", "created"),
     (gettext_noop("Duration"), "num col-optional", "duration"),
     (gettext_noop("Owner"), "col-optional col-roomy", ""),
 )

@@ -7,6 +7,7 @@ import re
 from coordination.domain import AttemptView, JournalRow, StepKind, StepState, StepView
 from dashboard import charts, graph, timeline
 from dashboard.folding import ALL, Fold, fold
+from dashboard.templatetags import console
 
 
 def step(ident: str, name: str = "extract", state: StepState = StepState.SUCCEEDED) -> StepView:
@@ -93,3 +94,14 @@ def test_idle_time_is_collapsed_and_places_keep_their_order() -> None:
 def test_a_course_without_measures_says_so() -> None:
     assert "shows up here" in str(charts.course([], [[]], ["done"], "finished"))
     assert charts.sparkline([]).startswith("<svg")
+
+
+def test_a_bar_is_honest_and_shows_whatever_is_more_than_nothing() -> None:
+    def filled(value: float, of: float) -> float:
+        found = re.search(r'class="fill" width="([\d.]+)"', console.bar(value, of))
+        assert found
+        return float(found[1])
+
+    assert [filled(*one) for one in ((0, 20_000), (9, 20_000), (5_000, 20_000), (30_000, 20_000), (1, 0))] == [
+        0, 1.5, 25, 100, 0,
+    ]  # fmt: skip
