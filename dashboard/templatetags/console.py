@@ -332,9 +332,7 @@ def bulk_bar(counts: dict[str, int], total: int) -> SafeString:
         '<svg class="bulk-bar" role="img" aria-label="{}" viewBox="0 0 100 6" preserveAspectRatio="none">'
         '<rect class="track" width="100" height="6"/>{}</svg>',
         ", ".join(
-            f"{counts[state]} {_(wording.BULK_ITEMS[state].words).lower()}"
-            for state in wording.BULK_ITEMS
-            if counts.get(state)
+            f"{counts[state]} {bulk_item_words(state).lower()}" for state in wording.BULK_ITEMS if counts.get(state)
         ),
         format_html_join("", '<rect class="fill-{}" x="{}" width="{}" height="6"/>', parts),
     )
