@@ -56,7 +56,7 @@ class Workflow(models.Model):
         indexes = [
             models.Index(fields=["created_at", "id"], name="wf_created"),
             models.Index(fields=["state", "created_at", "id"], name="wf_state"),
-            models.Index(fields=["type", "created_at", "id"], name="wf_type"),
+            models.Index(fields=["type", "created_at", "id", "version"], name="wf_type"),
             models.Index(fields=["type", "state", "created_at", "id"], name="wf_type_state"),
             models.Index(fields=["finished_at", "id"], name="wf_finished"),
             models.Index(fields=["duration_ms", "id"], name="wf_duration"),

@@ -18,7 +18,7 @@ from dashboard import audit, operations, queries
 from dashboard.api import shapes
 from dashboard.api.auth import caller, may, permitted
 from dashboard.models import Workflow
-from dashboard.queries.workflows import NEEDS, SORTS
+from dashboard.queries.workflows import AGES, NEEDS, SORTS
 from dashboard.redaction import redact
 
 router = Router(tags=["workflows"])
@@ -30,6 +30,8 @@ class ListQuery(Schema):
 
     state: str = Field("", description="One or more states, comma between them.")
     type: str = ""
+    version: int = Field(0, ge=0, description="Of that type; 0: all.")
+    age: str = Field("", description=f"Since the submit: {', '.join(AGES)}")
     q: str = Field("", description="Words, or their beginnings, of id and input.")
     needs: str = Field("", description="retrying, human or no_agent")
     owner: str = ""
@@ -40,7 +42,7 @@ class ListQuery(Schema):
     cursor: str = ""
     limit: int = Field(50, ge=1, le=500)
 
-    @field_validator("state", "needs", "sort")
+    @field_validator("state", "needs", "sort", "age")
     @classmethod
     def _known(cls, value: str, about: ValidationInfo) -> str:
         """A program that narrows a list by a word that does not exist must not get everything."""
@@ -63,6 +65,7 @@ _WORDS = {
     "state": tuple(state.value for state in WorkflowState),
     "needs": NEEDS,
     "sort": tuple(SORTS),
+    "age": tuple(AGES),
 }
 
 

@@ -20,6 +20,7 @@ import msgspec
 from django.db import connection
 from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
+from django.utils import timezone
 
 from coordination.domain import Reason, WorkflowState
 from dashboard.models import Escalation, Workflow
@@ -36,6 +37,14 @@ SORTS: dict[str, tuple[str, ...]] = {
     "state": ("state", "created_at", "id"),
 }
 NEEDS = ("retrying", "human", "no_agent")
+AGES = {  # since the submit: at most, or more than
+    "1h": (dt.timedelta(hours=1), True),
+    "24h": (dt.timedelta(days=1), True),
+    "7d": (dt.timedelta(days=7), True),
+    "over-1h": (dt.timedelta(hours=1), False),
+    "over-24h": (dt.timedelta(days=1), False),
+    "over-7d": (dt.timedelta(days=7), False),
+}
 COLUMNS = ("input", "steps", "submitted", "duration", "owner")  # those that can be hidden
 
 
@@ -45,6 +54,8 @@ class WorkflowFilter:
 
     states: tuple[str, ...] = ()  # empty: all
     type: str = ""
+    version: int = 0  # of the type; 0: all
+    age: str = ""  # a key of AGES
     text: str = ""  # words, or their beginnings, of id and input
     needs: str = ""  # retrying | human | no_agent
     owner: str = ""  # a coordinator host
@@ -60,8 +71,9 @@ class WorkflowFilter:
         """Read a filter from a query string; what does not fit is left out.
 
         Args:
-            params: ``state`` (comma list), ``type``, ``q``, ``needs``, ``owner``, ``parent``, ``since``, ``until``
-                (ISO dates), ``sort`` (a key of ``SORTS``, ``-`` before it for descending), ``hide`` (columns).
+            params: ``state`` (comma list), ``type``, ``version`` (of that type), ``age`` (a key of ``AGES``), ``q``,
+                ``needs``, ``owner``, ``parent``, ``since``, ``until`` (ISO dates), ``sort`` (a key of ``SORTS``, ``-``
+                before it for descending), ``hide`` (columns).
         """
         params, getlist = without_nul(params), getattr(params, "getlist", None)
         known = {state.value for state in WorkflowState}
@@ -72,7 +84,9 @@ class WorkflowFilter:
         name = sort.removeprefix("-")
         return cls(
             states=tuple(dict.fromkeys(s for s in raw.split(",") if s in known)),
-            type=params.get("type", "").strip()[:80],
+            type=(kind := params.get("type", "").strip()[:80]),
+            version=int(version) if kind and re.fullmatch("[0-9]{1,6}", version := params.get("version", "")) else 0,
+            age=params["age"] if params.get("age", "") in AGES else "",
             text=params.get("q", "").strip()[:200],
             needs=params["needs"] if params.get("needs", "") in NEEDS else "",
             owner=params.get("owner", "").strip(),
@@ -90,6 +104,8 @@ class WorkflowFilter:
         pairs = {
             "state": ",".join(now.states),
             "type": now.type,
+            "version": str(now.version or "") if now.type else "",
+            "age": now.age,
             "q": now.text,
             "needs": now.needs,
             "owner": now.owner,
@@ -166,6 +182,12 @@ def _narrow(wanted: WorkflowFilter) -> QuerySet[Workflow]:
     rows = Workflow.objects.all()
     if wanted.type:
         rows = rows.filter(type=wanted.type)
+    if wanted.version:
+        rows = rows.filter(version=wanted.version)
+    if wanted.age:
+        span, younger = AGES[wanted.age]
+        moment = timezone.now() - span
+        rows = rows.filter(created_at__gte=moment) if younger else rows.filter(created_at__lt=moment)
     if wanted.owner:
         rows = _where(rows, "NOT (dashboard_workflow.owner = '')").filter(owner=wanted.owner)
     if wanted.parent:

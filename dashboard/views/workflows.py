@@ -13,7 +13,7 @@ from coordination.domain import WorkflowState
 from dashboard import bulk_workflows, dispositions, queries
 from dashboard.pages import LivePage, Visit, register
 from dashboard.queries import WorkflowFilter
-from dashboard.queries.workflows import COLUMNS
+from dashboard.queries.workflows import AGES, COLUMNS
 from dashboard.roles import viewer_required
 from dashboard.views.bulk import verb
 from dashboard.views.saved import with_views
@@ -85,12 +85,23 @@ _NEEDS = {
     "no_agent": gettext_noop("no capable agent"),
 }
 
+_AGES = {
+    "1h": gettext_noop("submitted within the last hour"),
+    "24h": gettext_noop("submitted within the last 24 hours"),
+    "7d": gettext_noop("submitted within the last 7 days"),
+    "over-1h": gettext_noop("submitted more than an hour ago"),
+    "over-24h": gettext_noop("submitted more than 24 hours ago"),
+    "over-7d": gettext_noop("submitted more than 7 days ago"),
+}
+
 
 def _removable(wanted: WorkflowFilter) -> list[Pill]:
     """The filters that are on beside the state, each with the address without it."""
     pairs: list[tuple[str, str, dict[str, Any]]] = [
         (_("search"), wanted.text, {"text": ""}),
         (_("type"), wanted.type, {"type": ""}),
+        (_("version"), str(wanted.version or ""), {"version": 0}),
+        ("", _(_AGES[wanted.age]) if wanted.age else "", {"age": ""}),
         ("", _(_NEEDS.get(wanted.needs, "")), {"needs": ""}),
         (_("owner"), wanted.owner, {"owner": ""}),
         (_("children of"), wanted.parent, {"parent": ""}),
@@ -115,6 +126,7 @@ def _context(visit: Visit) -> dict[str, Any]:
         "removable": _removable(wanted),
         "types": queries.workflow_types(),
         "needs": {name: _(words) for name, words in _NEEDS.items()},
+        "ages": {name: _(_AGES[name]) for name in AGES},
         "hideable": COLUMNS,
         "hidden": dict.fromkeys(wanted.hide, True),
         "bulk_target": "workflows",

@@ -29,8 +29,8 @@ def stored(count: int = 137) -> list[WorkflowSnapshot]:
         created = BEGIN_MS + chance.randrange(40) * 1000
         snapshots.append(
             WorkflowSnapshot(
-                id=f"wf-{number:04d}", type=chance.choice(["alpha", "beta"]), version=1, state=state, seq=3,
-                input={"city": chance.choice(["Berlin", "Rome"]), "order": f"A-{number}"}, created_ms=created,
+                id=f"wf-{number:04d}", type=chance.choice(["alpha", "beta"]), version=1 + number % 2, state=state,
+                seq=3, input={"city": chance.choice(["Berlin", "Rome"]), "order": f"A-{number}"}, created_ms=created,
                 finished_ms=created + chance.randrange(5) * 100 if state.is_final else 0,
                 owner="host-1" if state is WorkflowState.RUNNING else "", retrying=int(number % 3 == 0),
             )
@@ -90,6 +90,10 @@ def test_filters() -> None:
         return {row.id for row in queries.workflows(WorkflowFilter.from_params(params), limit=500).rows}
 
     assert ids(type="alpha") == {s.id for s in snapshots if s.type == "alpha"}
+    assert ids(type="alpha", version="2") == {s.id for s in snapshots if s.type == "alpha" and s.version == 2}
+    assert ids(version="2") == ids(type="", version="x") == {s.id for s in snapshots}, "a version is one of a type"
+    assert ids(age="over-7d") == {s.id for s in snapshots}
+    assert ids(age="7d") == set()
     assert ids(owner="host-1") == {s.id for s in snapshots if s.owner}
     assert ids(needs="retrying") == {s.id for s in snapshots if s.retrying}
     assert ids(needs="human") == {s.id for s in snapshots if s.state == "needs_human"}
@@ -131,11 +135,21 @@ def test_search_forgets_what_is_deleted() -> None:
 
 
 def test_a_filter_survives_its_query_string() -> None:
-    params = {"state": "failed,running", "type": "alpha", "q": "x y", "needs": "human", "sort": "duration"}
+    params = {
+        "state": "failed,running",
+        "type": "alpha",
+        "version": "3",
+        "age": "over-24h",
+        "q": "x y",
+        "needs": "human",
+        "sort": "duration",
+    }
     wanted = WorkflowFilter.from_params(params)
     assert wanted.params() == params
     assert WorkflowFilter.from_params(wanted.params()) == wanted
-    assert wanted.params(type="", text="") == {"state": "failed,running", "needs": "human", "sort": "duration"}
+    assert wanted.params(type="", text="", age="") == {
+        "state": "failed,running", "needs": "human", "sort": "duration",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "e30", "WzEsMl0", "bnVsbA", "WyJhIiwiYiIsImMiXQ"])
