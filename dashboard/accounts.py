@@ -194,7 +194,7 @@ def ensure_admin(username: str = "admin") -> User:
 
 def users() -> list[User]:
     """Everybody, by name."""
-    return list(get_user_model().objects.prefetch_related("groups").order_by("username"))
+    return list(get_user_model().objects.order_by("username"))
 
 
 def create_user(username: str, role: str, actor: Any, *, email: str = "", request: HttpRequest | None = None) -> User:

@@ -20,7 +20,7 @@ from dashboard import accounts, audit, policy, tokens
 from dashboard.language import keep, known
 from dashboard.models import ApiToken
 from dashboard.people import factors, preferences
-from dashboard.roles import ROLES, admin_required, allowed, role_of, viewer_required
+from dashboard.roles import ROLES, admin_required, allowed, everybodys_roles, role_of, viewer_required
 from dashboard.views.frame import THEME_COOKIE, THEMES
 from dashboard.views.posting import post_only
 
@@ -35,12 +35,13 @@ def _person(request: HttpRequest) -> User:
 def _page(request: HttpRequest, **more: object) -> HttpResponse:
     user = _person(request)
     mine = ApiToken.objects.filter(user=user).order_by("revoked_at", "-created_at")
-    protected = factors.whose()
-    people = (
-        [{"user": person, "role": role_of(person), "has_factor": person.pk in protected} for person in accounts.users()]
-        if allowed(user, "administer")
-        else []
-    )
+    people = []
+    if allowed(user, "administer"):
+        protected, held = factors.whose(), everybodys_roles()
+        people = [
+            {"user": person, "role": held.get(person.pk, ""), "has_factor": person.pk in protected}
+            for person in accounts.users()
+        ]
     context = {
         "once": secrets.token_urlsafe(12),
         "tokens": mine,

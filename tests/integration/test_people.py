@@ -16,7 +16,7 @@ from coordination.config import Config
 from coordination.errors import BadRequest
 from dashboard import accounts, tokens
 from dashboard.models import LoginFailure, LoginLink
-from dashboard.roles import allowed, ensure_groups, role_of
+from dashboard.roles import allowed, ensure_groups, everybodys_roles, role_of
 
 pytestmark = pytest.mark.django_db
 
@@ -33,6 +33,9 @@ def test_roles_grow() -> None:
     assert rights == {"viewer": [True, False, False], "operator": [True, True, False], "admin": [True, True, True]}
     nobody = User.objects.create(username="nobody")
     assert not any(allowed(someone, verb) for verb in verbs for someone in (None, AnonymousUser(), nobody))
+    User.objects.filter(username="the-viewer").update(is_active=False)
+    held = everybodys_roles()
+    assert {user: held.get(user.pk, "") for user in User.objects.all()} == {u: role_of(u) for u in User.objects.all()}
 
 
 def test_a_link_works_once_and_only_in_time() -> None:
