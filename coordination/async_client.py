@@ -56,6 +56,21 @@ class WorkflowFailed(GanglionError):
         self.error = error
 
 
+class _End:
+    """A workflow's end, once it is told of.
+
+    Attributes:
+        told: Set by the wake-up.
+        result: JSON, when the workflow completed and its result is small enough to come with the wake-up.
+    """
+
+    __slots__ = ("result", "told")
+
+    def __init__(self) -> None:
+        self.told = asyncio.Event()
+        self.result: bytes | None = None
+
+
 class Client:
     """Async client; ``SyncClient`` offers the same without ``await``.
 
@@ -70,7 +85,7 @@ class Client:
         self.inspect = Inspector(connection)
         self.commands = Commands(connection)
         self._id = f"client-{secrets.token_hex(6)}"
-        self._waiting: dict[str, asyncio.Event] = {}
+        self._waiting: dict[str, _End] = {}
         self._listener: asyncio.Task[None] | None = None
         self._memory_until = 0.0
 
@@ -124,28 +139,29 @@ class Client:
             AdmissionRefused: Too much waits already; says when to try again.
             ServerUnavailable: Redis does not answer, or not in time (then: submit again with the same key).
         """
-        return await self._submit(workflow_type, input, key, workflow_id, deadline_s, labels, durability, "")
+        identity = _identity(workflow_type, key, workflow_id)
+        await self._submit(workflow_type, input, key, identity, deadline_s, labels, durability, "")
+        return identity
 
     async def _submit(
         self,
         workflow_type: str,
         value: Any,
         key: str | None,
-        workflow_id: str | None,
+        workflow_id: str,
         deadline_s: float | None,
         labels: dict[str, str] | None,
         durability: str | None,
         waiter: str,
-    ) -> str:
+    ) -> bool:
+        """Whether the workflow was accepted now, not before."""
         payload = self._checked(workflow_type, value)
         await self._admit()
-        identity = _identity(workflow_type, key, workflow_id)
         wanted = Submission(
-            identity, workflow_type, payload, key=key or "", deadline_s=deadline_s, labels=labels, waiter=waiter
+            workflow_id, workflow_type, payload, key=key or "", deadline_s=deadline_s, labels=labels, waiter=waiter
         )
         async with durable(self.connection, durability):
-            await submit(self.connection, wanted)
-        return identity
+            return await submit(self.connection, wanted)
 
     def _checked(self, workflow_type: str, value: Any) -> bytes:
         definition = catalog.newest(workflow_type)
@@ -197,9 +213,9 @@ class Client:
             WorkflowCancelled: It was cancelled.
             WorkflowNotFound: Redis does not hold it.
         """
-        event = self._expect(workflow_id)
+        end = self._expect(workflow_id)
         await self.connection.script("wait_for", [self.connection.keys.workflow(workflow_id)], [self._id])
-        return await self._outcome(workflow_id, event, timeout_s, returns)
+        return await self._outcome(workflow_id, end, timeout_s, returns)
 
     async def execute(
         self,
@@ -212,8 +228,8 @@ class Client:
     ) -> Any:
         """Submit and wait for the result; takes the options of ``submit`` and raises what both raise."""
         identity = _identity(workflow_type, options.get("key"), options.pop("workflow_id", None))
-        event = self._expect(identity)
-        await self._submit(
+        end = self._expect(identity)
+        accepted = await self._submit(
             workflow_type,
             input,
             options.get("key"),
@@ -223,19 +239,25 @@ class Client:
             options.get("durability"),
             self._id,
         )
-        return await self._outcome(identity, event, timeout_s, returns, fresh=True)
+        if accepted and returns is None:
+            returns = catalog.newest(workflow_type).result_type
+        return await self._outcome(identity, end, timeout_s, returns, accepted)
 
-    def _expect(self, workflow_id: str) -> asyncio.Event:
+    def _expect(self, workflow_id: str) -> _End:
         if self._listener is None or self._listener.done():
             self._listener = asyncio.create_task(self._listen(), name="client-inbox")
-        return self._waiting.setdefault(workflow_id, asyncio.Event())
+        return self._waiting.setdefault(workflow_id, _End())
 
     async def _outcome(
-        self, workflow_id: str, event: asyncio.Event, timeout_s: float | None, returns: Any, fresh: bool = False
+        self, workflow_id: str, end: _End, timeout_s: float | None, returns: Any, accepted: bool = False
     ) -> Any:
-        started = time.monotonic()
+        """What a workflow ended with; its type is known when this client's submission was accepted."""
+        fresh, started = accepted, time.monotonic()
         try:
             while True:
+                if accepted and end.result is not None:
+                    return msgspec.convert(msgspec.json.decode(end.result), type=returns)
+                end.told.clear()
                 snapshot = None if fresh else await self.get(workflow_id)
                 if snapshot is not None and snapshot.state.is_final:
                     return _value(snapshot, returns)
@@ -245,7 +267,7 @@ class Client:
                     raise ResultPending(f"Workflow {workflow_id} has not ended within {timeout_s:g} s.")
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(left_s):
-                        await event.wait()
+                        await end.told.wait()
         finally:
             self._waiting.pop(workflow_id, None)
 
@@ -261,9 +283,10 @@ class Client:
                 continue
             for _, entries in answer or []:
                 for _, fields in entries:
-                    event = self._waiting.get(fields[1].decode())
-                    if event is not None:
-                        event.set()
+                    end = self._waiting.get(fields[1].decode())
+                    if end is not None:
+                        end.result = fields[3] if len(fields) > 2 else None
+                        end.told.set()
                 last = entries[-1][0]
                 with contextlib.suppress(ServerUnavailable):
                     await self.connection.call("XTRIM", inbox, "MINID", last)

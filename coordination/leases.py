@@ -15,7 +15,7 @@ from coordination.connection import Connection
 from coordination.domain import ErrorInfo
 from coordination.errors import LostOwnership, WorkflowGone
 from coordination.scripts import FINISHED, GONE, STALE, UNREAD
-from coordination.streams import wake
+from coordination.streams import tell_end, wake
 
 
 class Lease(msgspec.Struct, gc=False):
@@ -128,7 +128,7 @@ class Leases:
         if answer[0] == UNREAD:
             return False
         for client in answer[1].decode().split():
-            await wake(self._connection, client, workflow_id)
+            tell_end(self._connection, client, workflow_id, result)
         if answer[2]:
             ended = {"state": entry.state.encode(), "result": result, "error": error, "parent": answer[2]}
             await tell_parent(self._connection, workflow_id, ended)

@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 from coordination import journal as j
 from coordination.errors import ServerUnavailable
 from coordination.keys import COORDINATORS_GROUP
-from coordination.streams import ensure_groups, no_group
+from coordination.streams import ensure_groups, ignore, no_group
 
 if TYPE_CHECKING:
     from coordination.host import Host
@@ -110,7 +110,7 @@ class Reader:
                 read_to = entries[-1][0]
                 if untrimmed >= _TRIM:
                     untrimmed = 0
-                    host.connection.call("XTRIM", inbox, "MINID", after(read_to)).add_done_callback(_seen)
+                    host.connection.call("XTRIM", inbox, "MINID", after(read_to)).add_done_callback(ignore)
             if not answer:
                 read_to = b"0"
 
@@ -152,9 +152,3 @@ def after(entry: bytes) -> str:
     """The smallest id that is larger than an entry's."""
     ms, _, number = entry.decode().partition("-")
     return f"{ms}-{int(number) + 1}"
-
-
-def _seen(future: asyncio.Future[Any]) -> None:
-    """Retrieve what nobody waits for; the next call will meet the same trouble."""
-    if not future.cancelled():
-        future.exception()

@@ -27,13 +27,42 @@ async def wake(
         at_ms: Its time.
         blob: The entry itself, when it is small.
     """
-    if not incarnation:
-        return
-    command: list[object] = ["XADD", connection.keys.inbox(incarnation), "MAXLEN", "~", INBOX_LENGTH, "*"]
-    command += ["w", workflow_id]
+    if incarnation:
+        await connection.call(*_wake_up(connection, incarnation, workflow_id, seq, at_ms, blob))
+
+
+def wake_soon(
+    connection: Connection, incarnation: str, workflow_id: str, seq: int = 0, at_ms: int = 0, blob: bytes = b""
+) -> None:
+    """As ``wake``, without waiting for the server's answer, which the sender would not act on."""
+    if incarnation:
+        sent = connection.call(*_wake_up(connection, incarnation, workflow_id, seq, at_ms, blob))
+        sent.add_done_callback(ignore)
+
+
+def tell_end(connection: Connection, client: str, workflow_id: str, result: bytes) -> None:
+    """As ``wake_soon`` a client that waits for a workflow's end, with the result when it has one that is small."""
+    carried = ["r", result] if result and len(result) <= INBOX_BYTES else []
+    connection.call(*_entry(connection, client, workflow_id), *carried).add_done_callback(ignore)
+
+
+def _wake_up(
+    connection: Connection, incarnation: str, workflow_id: str, seq: int, at_ms: int, blob: bytes
+) -> list[object]:
+    command = _entry(connection, incarnation, workflow_id)
     if blob and len(blob) <= INBOX_BYTES:
         command += ["q", seq, "t", at_ms, "e", blob]
-    await connection.call(*command)
+    return command
+
+
+def _entry(connection: Connection, incarnation: str, workflow_id: str) -> list[object]:
+    return ["XADD", connection.keys.inbox(incarnation), "MAXLEN", "~", INBOX_LENGTH, "*", "w", workflow_id]
+
+
+def ignore(future: asyncio.Future[Any]) -> None:
+    """Retrieve what nobody waits for; the next call will meet the same trouble."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def ensure_group(connection: Connection, stream: str, group: str) -> bool:

@@ -12,7 +12,7 @@ from coordination.domain import ErrorInfo
 from coordination.errors import InvalidPayload
 from coordination.keys import AGENTS_GROUP
 from coordination.scripts import DUPLICATE, FINISHED, GONE, HELD
-from coordination.streams import wake
+from coordination.streams import wake, wake_soon
 
 MOST_CLAIMS = 5  # deliveries of one attempt before it counts as poison
 
@@ -178,7 +178,7 @@ async def _report(connection: Connection, delivery: Delivery, state: str, entry:
     seen = connection.keys.seen(connection.keys.shard(delivery.workflow_id))
     answer = await connection.script("report_task", [*_shard_keys(connection, delivery.workflow_id), seen], args)
     if answer[0] == 1:
-        await wake(connection, answer[1].decode(), delivery.workflow_id, answer[2], answer[3], blob)
+        wake_soon(connection, answer[1].decode(), delivery.workflow_id, answer[2], answer[3], blob)
         return "settled"
     return "late" if answer[0] == DUPLICATE else "gone"
 

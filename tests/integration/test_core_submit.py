@@ -9,6 +9,7 @@ import pytest
 
 from coordination import DistributedCoordinator
 from coordination.client import Client, SyncClient
+from coordination.domain import WorkflowSnapshot
 from coordination.errors import (
     AdmissionRefused,
     BadRequest,
@@ -19,6 +20,7 @@ from coordination.errors import (
     UnknownWorkflowType,
     WorkflowNotFound,
 )
+from coordination.streams import INBOX_BYTES
 from tests import servers
 from tests.core_app.agents import Document
 from tests.core_harness import World, world
@@ -187,6 +189,25 @@ async def test_waiting_for_a_result_ends_in_time(core: World) -> None:
     await core.host()
     assert await asyncio.gather(*(core.client.result(identity, timeout_s=5) for _ in range(20))) == ["done"] * 20
     assert await core.client.result(identity, returns=str) == "done"
+
+
+async def test_a_small_result_comes_with_the_news_of_the_end(core: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await core.host()
+    looked: list[str] = []
+    get = core.client.get
+
+    async def noted(workflow_id: str) -> WorkflowSnapshot:
+        looked.append(workflow_id)
+        return await get(workflow_id)
+
+    monkeypatch.setattr(core.client, "get", noted)
+    assert await core.client.execute("core_title", Document("small"), workflow_id="small") == "small"
+    assert not looked
+    size = INBOX_BYTES + 1
+    assert await core.client.execute("core_large", size, workflow_id="large") == "x" * size
+    async with asyncio.timeout(0.9):  # before it would look by itself
+        assert await core.client.execute("core_title", Document("small"), workflow_id="small") == "small"
+    assert set(looked) == {"large", "small"}
 
 
 async def test_the_client_for_programs_without_a_loop(core: World) -> None:
