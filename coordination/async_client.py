@@ -40,6 +40,8 @@ from coordination.submission import Submission, submit
 _BLOCK_MS = 2_000
 _LOOK_S = 1.0  # a client that waits looks for itself this often, should a wake-up be lost
 _MEMORY_S = 1.0  # how long an answer about the server's memory holds
+_PACE_S = 0.005  # between two reads at most, while much comes
+_SHARE_S = 0.00005  # of that pause, for each workflow that is waited for
 
 
 class WorkflowFailed(GanglionError):
@@ -291,6 +293,8 @@ class Client:
                 with contextlib.suppress(ServerUnavailable):
                     await self.connection.call("XTRIM", inbox, "MINID", last)
                     await self.connection.call("EXPIRE", inbox, 600)
+                if len(entries) > 1:  # what comes meanwhile is read together
+                    await asyncio.sleep(min(_PACE_S, _SHARE_S * len(self._waiting)))
 
     # --- talking to a workflow ------------------------------------------------------------
 
