@@ -14,6 +14,7 @@ from coordination.errors import TryAgain
 from coordination.tasks import Delivery
 
 _MOST = 200  # entries in one script
+_PACE_S = 0.01  # between two rounds, so that one script takes many
 
 
 class Acknowledger:
@@ -63,8 +64,7 @@ class Acknowledger:
             self._under_way = 0
             self._sent.set()
             tries = 0 if all(fine) else tries + 1
-            if tries:
-                await asyncio.sleep(backoff_s(tries))
+            await asyncio.sleep(backoff_s(tries) if tries else _PACE_S)
 
     async def _send(self, queue: str, ids: list[bytes]) -> bool:
         try:

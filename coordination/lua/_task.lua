@@ -13,6 +13,4 @@ local function task_record(task)
     ':' .. task.deadline .. ':' .. task.agent
 end
 local function write_task(workflow, step, task) redis.call('HSET', workflow, 't:' .. step, task_record(task)) end
-local function is_settled(workflow, field)
-  return string.match(redis.call('HGET', workflow, field) or '', '^%d+:%d+:s') ~= nil
-end
+local function is_settled(record) return string.match(record or '', '^%d+:%d+:s') ~= nil end

@@ -12,17 +12,21 @@
 --- include task
 --- include fields
 local due, most, count = numbers(3, 5, 7)
-local epoch, seq, checkpoints, state, told =
-  unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'checkpoints', 'state', 'told'))
+local entries = 8 + 2 * count
+local wanted = {'epoch', 'seq', 'checkpoints', 'state', 'told'}
+for index = 8, entries - 1, 2 do -- the records of the tasks that it would queue, as they are
+  if string.match(ARGV[index + 1], '^%d+:%d+:q') then wanted[#wanted + 1] = ARGV[index] end
+end
+local held = redis.call('HMGET', KEYS[1], unpack(wanted))
+local epoch, seq, checkpoints, state, told = unpack(held, 1, 5)
 if not epoch then return {GONE} end
 if epoch ~= ARGV[2] or FINAL[state] then return {STALE} end
 checkpoints = checkpoints or '0'
 if checkpoints ~= ARGV[6] then return {UNREAD, tonumber(checkpoints)} end
 local first = tonumber(seq) + 1
-local entries = 8 + 2 * count
 if first + #ARGV - entries > most then return {REFUSED} end
-for index = 8, entries - 1, 2 do
-  if string.match(ARGV[index + 1], '^%d+:%d+:q') and is_settled(KEYS[1], ARGV[index]) then return {UNREAD, tonumber(checkpoints)} end
+for index = 6, #held do
+  if is_settled(held[index]) then return {UNREAD, tonumber(checkpoints)} end
 end
 local last = first + #ARGV - entries
 if ARGV[4] ~= '' then told = announce_once(KEYS[4], KEYS[5], told, ARGV[1], ARGV[4], last, now) end

@@ -5,7 +5,8 @@
 local left, found = tonumber(ARGV[3]), {''}
 for index, key in ipairs(KEYS) do
   if left <= 0 then break end
-  local reply = redis.pcall('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', left, 'STREAMS', key, '>')
+  local reply = redis.pcall('XLEN', key) ~= 0 and -- most queues are empty, which this tells for less
+    redis.pcall('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', left, 'STREAMS', key, '>')
   if type(reply) == 'table' and reply.err then
     found[1] = reply.err
     break
