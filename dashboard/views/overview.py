@@ -209,6 +209,7 @@ def _context(visit: Visit) -> dict[str, Any]:
         "sentence": words,
         "tone": tone,
         "waiting": waiting,
+        "oldest_wait_ms": max((queue.oldest_wait_ms for queue in seen.queues if queue.waiting), default=0),
         "alive_hosts": sum(host.alive for host in seen.hosts),
         "working_agents": sum(agent.alive for agent in seen.agents),
         "finished": _count(seen, "completed"),

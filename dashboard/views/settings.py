@@ -135,17 +135,20 @@ def create_token(request: HttpRequest) -> HttpResponse:
     """Make an API token and show its text this once."""
     if _sent_before(request):
         return redirect("settings")
-    days = request.POST.get("days", "")
+    days = request.POST.get("days", "").strip()
+    typed = {"token_name": request.POST.get("name", ""), "token_days": days}
+    if days and not (days.isdecimal() and len(days) < 5 and 0 < int(days) <= 3650):
+        return _page(request, days_fault=_("1 to 3650; a token without a number does not expire."), **typed)
     try:
         token, raw = tokens.create(
             request.user,
             request.POST.get("name", ""),
             request.POST.get("scope", "read"),
-            expires_in_days=int(days) if days.isdecimal() and 0 < int(days) <= 3650 else None,
+            expires_in_days=int(days) if days else None,
             request=request,
         )
     except BadRequest as error:
-        return _page(request, token_fault=str(error), token_name=request.POST.get("name", ""))
+        return _page(request, token_fault=str(error), **typed)
     return _page(request, new_token=token, new_token_text=raw)
 
 

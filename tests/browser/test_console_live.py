@@ -53,11 +53,14 @@ def test_an_answer_is_seen_by_others_at_once(page: Page, context: BrowserContext
     count = watcher.locator(".rail [data-count]")
     expect(count).not_to_have_attribute("data-n", "0")
     before = int(count.get_attribute("data-n") or 0)
+    expect(watcher).to_have_title(re.compile(rf"^\({before}\) "))
+    expect(watcher.locator("link[rel=icon]")).to_have_attribute("href", re.compile("mark-alert"))
     for number, date in enumerate(page.locator("#repair input[type=date]").all()):
         date.fill(f"2026-0{number + 3}-01")
     page.locator("#repair [data-primary]").click()
     expect(page.locator("#esc-status")).to_contain_text("Accepted")
     expect(count).to_have_attribute("data-n", str(before - 1), timeout=10_000)
+    expect(watcher).to_have_title(re.compile(rf"^\({before - 1}\) " if before > 1 else "^Esc"))
     assert page.url.split("?")[0] == address.split("?")[0]
     expect(page.locator("#esc-status")).to_contain_text("The step succeeded", timeout=30_000)
 

@@ -50,6 +50,17 @@ def test_times_are_those_of_the_readers_zone(browser: Browser, signed_in: str, s
         "new Date(Date.now() - 6e5).toLocaleString('en-GB', {hour: '2-digit', timeZone: 'Asia/Tokyo'})"
     )
     expect(chart).to_have_attribute("aria-valuetext", re.compile(rf", ({hour}|{before}):\d\d:\d\d: "))
+    page.goto(f"{stack.url}/audit/")
+    moment = page.locator("tbody time").first
+    expect(moment).to_have_text(re.compile("ago|now"))
+    there, in_utc = (
+        moment.evaluate(
+            "(one, zone) => new Date(one.dateTime).toLocaleTimeString('en-GB', {hour12: false, timeZone: zone})", zone
+        )
+        for zone in ("Asia/Tokyo", "UTC")
+    )
+    expect(moment).to_have_attribute("title", re.compile(there))
+    assert there != in_utc
     context.close()
 
 
