@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from urllib.parse import urlencode
 
 import pytest
@@ -16,6 +18,7 @@ from tests.browser import looks
 from tests.browser.console import reviewed, seeded
 from tests.browser.repairs import api, broken, person, rules
 from tests.browser.test_shipments import start_sample
+from tests.integration.test_page_queries import ELSEWHERE, PAGES
 from tests.stack import Stack
 
 pytestmark = pytest.mark.once
@@ -40,23 +43,32 @@ LIVE = {
     "legal_review:start": "/runs/legal-review/",
     "shipments:board": "/runs/shipments/",
 }
-DONE_FIRST = {"agent-type-test", "bulk-action", "shipments:feed", "shipments:shipment"}  # see the last tests
+# see the last tests
+DONE_FIRST = {
+    "agent-type-test", "bulk-action", "shipments:feed", "shipments:shipment", "legal_review:review", "workflow-restart",
+    "login", "login-once", "login-second",
+}  # fmt: skip
 MORE = {
     "timeline": "/workflows/awkward-script/?tab=timeline",
     "journal": "/workflows/awkward-script/?tab=journal",
     "data": "/workflows/awkward-script/?tab=data",
     "cause": "first:/escalations/ .cause .row-link",
-    "dry run": "/bulk/new/?on=escalations&all=1&f-state=open&action=retry",
+    "bulk-new": "/bulk/new/?on=escalations&all=1&f-state=open&action=retry",
     "performance": "/performance/",
+    "agent-onboard": "/agents/onboard/",
+    "shipments:start": "/runs/shipments/start/",
+    "calls of the API": "/api/docs",
     "settings": "/settings/",
     "profile": "/settings/profile/",
     "not found": "/workflows/no-such-thing/",
+    "nothing there": "/nowhere/",
 }
 
 
 def test_every_page_of_the_console_is_known_here() -> None:
     pages.load()
-    assert set(pages._PAGES) - DONE_FIRST - {"legal_review:review"} <= set(LIVE)
+    assert set(pages._PAGES) - DONE_FIRST <= set(LIVE)
+    assert set(PAGES) | ELSEWHERE <= {*LIVE, *MORE, *DONE_FIRST}
 
 
 def address(page: Page, stack: Stack, wanted: str) -> str:
@@ -172,4 +184,47 @@ def test_nor_at_the_door_nor_where_it_is_refused(page: Page, browser: Browser, s
     page.locator("#go").evaluate("button => button.form.submit()")
     expect(page.locator("main")).to_contain_text("403")
     found += looks.complaints(page, "403")
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.timeout(300)
+def test_nor_where_a_form_is_refused_nor_when_the_console_fails(page: Page, stack: Stack) -> None:
+    seeded(stack)
+    found: list[str] = []
+
+    def refused(where: str, fields: dict[str, str], button: str) -> None:
+        page.goto(stack.url + where)
+        wanted = page.get_by_role("button", name=button, exact=True, include_hidden=True)
+        form = page.locator("form", has=wanted).first
+        form.evaluate("form => { form.noValidate = true; form.closest('details')?.setAttribute('open', ''); }")
+        for selector, text in fields.items():
+            page.locator(selector).fill(text)
+        form.get_by_role("button", name=button, exact=True).first.click()
+        expect(page.locator("main :is([role=alert], .error):visible").first).to_be_visible()
+        found.extend(looks.complaints(page, f"refused {where}"))
+
+    refused("/settings/", {"#token-name": "for ever", "#token-days": "9999"}, "Make a token")
+    refused("/settings/", {"#new": "short", "#again": "other"}, "Set password")
+    refused("/agents/", {"#r-name": "inside", "#r-url": "http://169.254.169.254/", "#r-types": "peek"}, "Register")
+    refused("/agents/onboard/", {"#c-url": "ftp://x"}, "Read the card")
+    refused("/agents/types/parse_update/test/", {}, "Send the test")
+    refused("/runs/legal-review/", {}, "Start the review")
+    refused("/runs/shipments/start/", {}, "Upload and start")
+    refused("/notices/", {"#channel-name": ""}, "Add the channel")
+    refused("/bulk/new/?on=escalations&all=1&f-state=open&action=reroute", {}, "Preview")
+
+    with closing(sqlite3.connect(stack.home / "ganglion.sqlite3", timeout=20)) as database, database:
+        database.execute(
+            "INSERT INTO lab_labrun (kind, state, target, actor, web_pid, began_at, lines, figures)"
+            " VALUES ('host', 'done', 'x', 'nobody', 1, '2020-01-01 00:00:00', '[1]', '[1]')"
+        )
+    try:
+        answer = page.goto(f"{stack.url}/lab/")
+        assert answer is not None
+        assert answer.status == 500
+        expect(page.locator("main")).to_contain_text("The console itself failed here")
+        found += looks.complaints(page, "500")
+    finally:
+        with closing(sqlite3.connect(stack.home / "ganglion.sqlite3", timeout=20)) as database, database:
+            database.execute("DELETE FROM lab_labrun WHERE actor = 'nobody'")
     assert not found, "\n".join(found)

@@ -96,6 +96,11 @@ def test_filters() -> None:
     assert ids(age="7d") == set()
     assert ids(owner="host-1") == {s.id for s in snapshots if s.owner}
     assert ids(needs="retrying") == {s.id for s in snapshots if s.retrying}
+    Escalation.objects.create(
+        id="e~1~1", workflow_id="wf-0007", workflow_type="alpha", step="1", task_type="t", reason="no_capable_agent",
+        state="open", fingerprint="f", headline="t", opened_at=dt.datetime.now(dt.UTC), detail={},
+    )  # fmt: skip
+    assert ids(needs="no_agent") == {"wf-0007"}
     assert ids(needs="human") == {s.id for s in snapshots if s.state == "needs_human"}
     moment = dt.datetime.fromtimestamp(BEGIN_MS / 1000 + 20, dt.UTC).isoformat()
     assert ids(since=moment) | ids(until=moment) == {s.id for s in snapshots}
