@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.repairs import api, broken, let_claims_expire, person, result_of, rules
-from tests.stack import Stack
+from tests.stack import Stack, wait_until
 
 pytestmark = pytest.mark.once
 
@@ -90,3 +91,32 @@ def test_the_other_one_approves(page: Page, second: BrowserContext, stack: Stack
         expect(page.locator("#esc-history")).to_contain_text("otto approved it")
     finally:
         rules(page, stack, undo_s=1)
+
+
+def test_of_two_who_act_on_many_the_later_one_is_told(page: Page, second: BrowserContext, stack: Stack) -> None:
+    (_, escalation), *_ = broken(stack, "broken jug", "broken pan", "broken bowl")
+    address = f"{stack.url}/bulk/new/?on=escalations&all=1&f-state=open&f-task=repair_pack&action=retry"
+    other = second.new_page()
+    other.goto(address)
+    previewed = re.search(r"Retry: (\d+) escalations", other.locator("h1").inner_text())
+    assert previewed
+    count = int(previewed[1])
+    page.goto(f"{stack.url}/escalations/{escalation}/?action=skip")
+    page.locator("[data-primary]").click()
+    wait_until(lambda: api(stack, f"/escalations/{escalation}")["state"] != "open", 20)
+    other.locator("input[name=canary]").uncheck()
+    other.locator("#pace").fill("0.1")
+    other.locator("[data-primary]").click()
+    expect(other.locator(".bulk-form [role=alert]")).to_contain_text(
+        f"covered {count} items; now it is {count - 1}, 1 fewer"
+    )
+    other.locator("[data-primary]").click()
+    expect(other).to_have_url(re.compile(r"/bulk/[0-9a-f-]{36}/"))
+    page.goto(address)
+    expect(page.locator("main")).to_contain_text("another bulk action is working on it")
+    page.goto(other.url)
+    expect(page.locator("#live-state")).to_have_attribute("data-live", "live")
+    other.get_by_role("button", name=re.compile("^Cancel")).first.click()
+    other.locator("dialog[open] [data-confirm-yes]").click()
+    expect(page.locator("#bulk-progress")).to_contain_text("Cancelled")
+    other.close()
