@@ -173,13 +173,6 @@ class Execution(Mending):
     async def _pump(self, turn: Turn) -> None:
         self._held_back = False
         try:
-            await self._guard(turn)
-        finally:
-            self._pump_task = None
-        self._after()
-
-    async def _guard(self, turn: Turn) -> None:
-        try:
             await turn()
         except LostOwnership as error:
             log.debug("workflow left", action="lost", workflow=self.workflow_id, why=str(error))
@@ -193,6 +186,9 @@ class Execution(Mending):
         except Exception:
             log.exception("workflow could not be advanced", action="bug", workflow=self.workflow_id)
             self._hold_back(1.0)
+        finally:
+            self._pump_task = None
+        self._after()
 
     async def _let_go(self) -> None:
         try:
@@ -265,7 +261,7 @@ class Execution(Mending):
                 self.machine.apply(item)
                 if isinstance(item.entry, j.Resumed):
                     self._doubt()
-        for stale in [seq for seq in buffer if seq <= self.seq]:
+        for stale in [seq for seq in buffer if seq <= self.seq] if buffer else ():
             del buffer[stale]
 
     async def _read(self) -> None:

@@ -45,12 +45,14 @@ class Keys:
         shards: Number of shards; fixed for the life of the data.
     """
 
-    __slots__ = ("_tags", "prefix", "shards")
+    __slots__ = ("_journals", "_tags", "_workflows", "prefix", "shards")
 
     def __init__(self, prefix: str = "", shards: int = 8) -> None:
         self.prefix = prefix
         self.shards = shards
         self._tags = [f"{{{prefix}{shard}}}" for shard in range(shards)]
+        self._workflows = [f"{prefix}workflow:{tag}:" for tag in self._tags]  # what stands before an id, by shard
+        self._journals = [f"{prefix}coordinator_result:{tag}:" for tag in self._tags]
 
     def shard(self, workflow_id: str) -> int:
         """The shard of a workflow: a hash of its id."""
@@ -64,11 +66,11 @@ class Keys:
 
     def workflow(self, workflow_id: str) -> str:
         """Hash: the workflow's state; see docs/architecture.md for its fields."""
-        return f"{self.prefix}workflow:{self.tag(workflow_id)}:{workflow_id}"
+        return self._workflows[zlib.crc32(workflow_id.encode()) % self.shards] + workflow_id
 
     def journal(self, workflow_id: str) -> str:
         """Stream: the journal, the article's private result stream."""
-        return f"{self.prefix}coordinator_result:{self.tag(workflow_id)}:{workflow_id}"
+        return self._journals[zlib.crc32(workflow_id.encode()) % self.shards] + workflow_id
 
     def escalation(self, escalation_id: str) -> str:
         """Hash: an escalation's state and version."""

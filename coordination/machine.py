@@ -140,7 +140,7 @@ class Machine(TaskSteps):
             WorkflowCodeChanged: The journal holds a step that run() did not ask for.
         """
         self._coordinator._now_ms = max(self._coordinator._now_ms, item.at_ms)
-        for seq in [seq for seq in self.set_back if seq <= item.seq]:
+        for seq in [seq for seq in self.set_back if seq <= item.seq] if self.set_back else ():
             self._shift_timers(self.set_back.pop(seq))
         if self.paused and type(item.entry) not in _WHILE_PAUSED:
             self._held.append(item)

@@ -81,6 +81,8 @@ class Program:
 
     def run_on(self) -> None:
         """Run every branch that has an answer until all of them wait or the root has ended."""
+        if not self._ready:
+            return
         loop = asyncio._get_running_loop()
         asyncio._set_running_loop(None)  # so that asyncio's own primitives refuse at once
         try:

@@ -210,7 +210,10 @@ class Writer:
         """Add what a new call writes to the batch; a question to people is written at once instead."""
         match call:
             case TaskCall():
-                await self._task(batch, call, execution.machine.generation)
+                if call.task_type not in self.types:
+                    self.types.add(call.task_type)
+                    await self._host.connection.call("SADD", self._host.connection.keys.task_types, call.task_type)
+                self._task(batch, call, execution.machine.generation)
             case SleepCall():
                 due_ms = batch.now_ms + int(call.seconds * 1000)
                 batch.entries.append(j.TimerSet(call.id, due_ms, f"sleep {call.seconds:g} s"))
@@ -235,11 +238,8 @@ class Writer:
             case HumanCall():
                 await open_question(self._host, execution, call)
 
-    async def _task(self, batch: Batch, call: TaskCall, generation: int) -> None:
+    def _task(self, batch: Batch, call: TaskCall, generation: int) -> None:
         target = ""
-        if call.task_type not in self.types:
-            self.types.add(call.task_type)
-            await self._host.connection.call("SADD", self._host.connection.keys.task_types, call.task_type)
         if call.agent:
             target = self._host.registry.named(call.agent, call.task_type)
         elif call.requires or call.strategy:
