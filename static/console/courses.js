@@ -20,6 +20,7 @@
     for (const [unit, many] of [["h", 3600000], ["min", 60000], ["s", 1000]]) if (ms >= many) return `${whole.format(ms / many)} ${unit}`;
     return `${Math.round(ms)} ms`;
   }
+  const steps = Array.from({ length: 30 }, (_, place) => [1, 2, 5][place % 3] * 10 ** Math.floor(place / 3)); // nothing is counted in parts
   const value = (name, number) => (number == null ? word("nothing") : name === "latency" ? spell(number) : whole.format(number));
   const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -48,7 +49,7 @@
       scales: { y: { range: (plot, low, high) => [0, high > 0 ? uPlot.rangeNum(0, high, 0.1, true)[1] : 1] } },
       axes: [
         { ...axis, size: 28, space: 76, values: (plot, at) => at.map((one) => moment.format(one * 1000)) },
-        { ...axis, size: 58, space: 34, values: (plot, levels) => levels.map((one) => (name === "latency" && one ? spell(one) : whole.format(one))) },
+        { ...axis, size: 58, space: 34, incrs: steps, values: (plot, levels) => levels.map((one) => (name === "latency" && one ? spell(one) : whole.format(one))) },
       ],
       series: [{}, ...seen.columns[name].map((column, i) => ({ stroke: token(TONES[name][i]), width: 1.75, points: { size: 4 } }))],
       hooks: { setCursor: [() => tell(name, place)] },
