@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 
+from coordination.config import Config
 from coordination.domain import WorkflowSnapshot, WorkflowState
-from dashboard import mirror, queries
+from dashboard import accounts, mirror, queries
 from dashboard.models import Escalation, Workflow
 from dashboard.queries import WorkflowFilter
 
@@ -186,3 +188,13 @@ def test_escalations_are_grouped_by_cause() -> None:
     page = queries.escalations(queries.EscalationFilter(fingerprint="cause-1"), limit=2)
     assert ([row.id for row in page.rows], page.has_next, page.total) == (["w1~1~1", "w4~1~1"], True, 3)
     assert queries.open_escalations()[0] == 12
+
+
+def test_the_page_of_a_parent_lists_its_children(client: Client, config: Config) -> None:
+    stored(3)
+    Workflow.objects.filter(pk__in=["wf-0001", "wf-0002"]).update(parent_id="wf-0000")
+    client.force_login(accounts.ensure_admin(), "django.contrib.auth.backends.ModelBackend")
+    page = client.get("/workflows/wf-0000/?tab=data").content.decode()
+    listed = page.partition(">Children<")[2]
+    assert 'id="wf-wf-0001"' in listed and 'id="wf-wf-0002"' in listed
+    assert "child of" in client.get("/workflows/wf-0001/").content.decode()
