@@ -95,6 +95,8 @@ def _flow(seen: Overview) -> tuple[str, str]:
     for count, first, later in states:
         if count:
             parts.append((later if parts else first) % {"count": number(count)})
+    if live == human and seen.per_minute:
+        return _("All else is done: %(what)s.") % {"what": parts[0]}, "human"
     if live == human:
         return _("Nothing moves: %(what)s.") % {"what": parts[0]}, "human"
     return _("Work is flowing: %(what)s.") % {"what": ", ".join(parts)}, "done"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 
 import pytest
@@ -10,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from coordination.config import Config
-from coordination.domain import EscalationSnapshot, EscalationState, Reason
+from coordination.domain import EscalationSnapshot, EscalationState, HostView, Reason
 from dashboard import accounts, queries
 from dashboard.models import Escalation, Sample
 from dashboard.notices.models import Incident
@@ -62,6 +63,11 @@ def test_the_sentence_says_that_people_are_needed(config: Config) -> None:
     assert overview.sentence(seen, queries.Needs(approvals=1)) == ("Nothing has run yet; people are needed.", "human")
     late = queries.Needs(approvals=1, late=1)
     assert overview.sentence(seen, late) == ("Nothing has run yet; people are needed and late.", "failed")
+    host = HostView("one-1f", "one", alive=True, beat_age_ms=10, held=3, capacity=100)
+    stopped = dataclasses.replace(seen, counts={"needs_human": (3, False)}, hosts=[host])
+    assert overview.sentence(stopped, queries.Needs())[0] == "Nothing moves: 3 workflows stopped for people."
+    finishing = dataclasses.replace(stopped, per_minute=12.0)
+    assert overview.sentence(finishing, queries.Needs())[0] == "All else is done: 3 workflows stopped for people."
 
 
 @pytest.mark.parametrize("name", SPANS)
