@@ -63,7 +63,7 @@ def test_the_sentence_says_that_people_are_needed(config: Config) -> None:
     assert overview.sentence(seen, queries.Needs(approvals=1)) == ("Nothing has run yet; people are needed.", "human")
     late = queries.Needs(approvals=1, late=1)
     assert overview.sentence(seen, late) == ("Nothing has run yet; people are needed and late.", "failed")
-    host = HostView("one-1f", "one", alive=True, beat_age_ms=10, held=3, capacity=100)
+    host = HostView("one-1f", "one", alive=True, beat_age_ms=10, held=3, capacity=100, started_ms=1)
     stopped = dataclasses.replace(seen, counts={"needs_human": (3, False)}, hosts=[host])
     assert overview.sentence(stopped, queries.Needs())[0] == "Nothing moves: 3 workflows stopped for people."
     finishing = dataclasses.replace(stopped, per_minute=12.0)
