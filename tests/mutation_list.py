@@ -68,11 +68,11 @@ MUTATIONS = [
     ),
     Mutation(
         2, "the holder's claim again is the same claim", f"{LUA}/claim_task-3.lua",
-        "task.agent ~= previous and task.agent ~= agent then return {HELD", "task.agent ~= previous then return {HELD",
+        "holder ~= previous and holder ~= agent then return {HELD", "holder ~= previous then return {HELD",
     ),
     Mutation(
         2, "an end said again is this host's own", f"{LUA}/finish-7.lua",
-        "if FINAL[state] then return {1, '', parent or '', now} end", "if FINAL[state] then return {STALE} end",
+        "if is_final(state) then return {1, '', parent or '', now} end", "if is_final(state) then return {STALE} end",
     ),
     Mutation(
         3, "the only limit is longer than any BLOCK", "coordination/connection.py",
@@ -134,7 +134,7 @@ MUTATIONS = [
     ),
     Mutation(
         12, "the task's record names the one attempt that may run", f"{LUA}/claim_task-3.lua",
-        "task.generation ~= ARGV[3] or task.number ~= ARGV[4] or", "",
+        "generation ~= ARGV[3] or attempt ~= ARGV[4] or", "",
     ),
     Mutation(
         13, "look and deletion in one script", f"{LUA}/retire_consumer-1.lua",
@@ -166,7 +166,8 @@ MUTATIONS = [
     ),
     Mutation(
         17, "numbers are looked at before the first write", f"{LUA}/submit-4.lua",
-        "ARGV[1], numbers(5, 6, 7)", "ARGV[1], tonumber(ARGV[5]) or 0, tonumber(ARGV[6]), tonumber(ARGV[7]) or 0",
+        "ARGV[1], number(5), number(6), number(7)",
+        "ARGV[1], tonumber(ARGV[5]) or 0, tonumber(ARGV[6]), tonumber(ARGV[7]) or 0",
     ),
     Mutation(
         17, "entry ids are looked at before the first move", f"{LUA}/move_tasks-2.lua",
@@ -270,7 +271,7 @@ INVARIANTS = [
         ("tests/integration/test_core_retries.py::test_after_the_last_attempt_there_is_exactly_one_escalation",),
     ),
     Mutation(
-        7, "agents that a task has ended are counted", f"{LUA}/claim_task-3.lua", "if task.claims > most then",
+        7, "agents that a task has ended are counted", f"{LUA}/claim_task-3.lua", "if tonumber(claims) > most then",
         "if false then", (f"{TASKS}::test_a_task_that_ends_its_agents_is_poison_and_says_so",),
     ),
     Mutation(

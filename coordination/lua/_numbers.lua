@@ -1,8 +1,2 @@
--- The numbers at these places of ARGV. Called before anything is written, because Lua undoes nothing when it fails.
-local function numbers(...)
-  local found = {}
-  for _, place in ipairs({...}) do
-    found[#found + 1] = assert(tonumber(ARGV[place]), 'argument ' .. place .. ' is no number')
-  end
-  return unpack(found)
-end
+-- The number at a place of ARGV. Called before anything is written, because Lua undoes nothing when it fails.
+local function number(place) return tonumber(ARGV[place]) or error('argument ' .. place .. ' is no number') end

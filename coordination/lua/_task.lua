@@ -13,4 +13,3 @@ local function task_record(task)
     ':' .. task.deadline .. ':' .. task.agent
 end
 local function write_task(workflow, step, task) redis.call('HSET', workflow, 't:' .. step, task_record(task)) end
-local function is_settled(record) return string.match(record or '', '^%d+:%d+:s') ~= nil end

@@ -7,13 +7,14 @@
 --- include now
 --- include numbers
 --- include journal
+--- include append
 --- include state
 --- include resume
-local look = numbers(5)
+local look = number(5)
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return {GONE} end
 if ARGV[2] ~= '' and redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1 then return {DUPLICATE} end
-if FINAL[state] then return {FINISHED} end
+if is_final(state) then return {FINISHED} end
 if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], ARGV[2], 1) end
 if ARGV[6] == '1' then unpause(KEYS[1]) end
 local seq = append(KEYS[1], KEYS[2], now, ARGV[3])

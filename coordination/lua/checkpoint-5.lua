@@ -9,9 +9,9 @@
 --- include now
 --- include numbers
 --- include journal
---- include task
+--- include settled
 --- include fields
-local due, most, count = numbers(3, 5, 7)
+local due, most, count = number(3), number(5), number(7)
 local entries = 8 + 2 * count
 local wanted = {'epoch', 'seq', 'checkpoints', 'state', 'told'}
 for index = 8, entries - 1, 2 do -- the records of the tasks that it would queue, as they are
@@ -20,7 +20,7 @@ end
 local held = redis.call('HMGET', KEYS[1], unpack(wanted))
 local epoch, seq, checkpoints, state, told = unpack(held, 1, 5)
 if not epoch then return {GONE} end
-if epoch ~= ARGV[2] or FINAL[state] then return {STALE} end
+if epoch ~= ARGV[2] or is_final(state) then return {STALE} end
 checkpoints = checkpoints or '0'
 if checkpoints ~= ARGV[6] then return {UNREAD, tonumber(checkpoints)} end
 local first = tonumber(seq) + 1

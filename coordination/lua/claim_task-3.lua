@@ -7,26 +7,27 @@
 --- include answers
 --- include now
 --- include numbers
---- include task
+local id, step, agent, previous, limit, most = ARGV[1], ARGV[2], ARGV[5], ARGV[7], number(6), number(8)
+local field = 't:' .. step
+local record, paused, state = unpack(redis.call('HMGET', KEYS[1], field, 'paused', 'state'))
+if not record then return {GONE} end
+local generation, attempt, is, claims, claimed, deadline, holder =
+  string.match(record, '^(%d+):(%d+):(%a):(%d+):(%d+):(%d+):(.*)$') -- see _task.lua
+if paused and holder ~= agent then return {DUPLICATE} end -- it is queued again when the workflow is resumed
+if generation ~= ARGV[3] or attempt ~= ARGV[4] or is_final(state) then return {DUPLICATE} end
+if is ~= 'q' and is ~= 'c' then return {DUPLICATE} end
+if is == 'c' and holder ~= previous and holder ~= agent then return {HELD, holder} end
+if is ~= 'c' or holder ~= agent then claims = claims + 1 end
+if tonumber(claims) > most then
 --- include journal
-local id, step, agent, previous, limit, most = ARGV[1], ARGV[2], ARGV[5], ARGV[7], numbers(6, 8)
-local record, paused, state = unpack(redis.call('HMGET', KEYS[1], 't:' .. step, 'paused', 'state'))
-local task = parse_task(record)
-if not task then return {GONE} end
-if paused and task.agent ~= agent then return {DUPLICATE} end -- it is queued again when the workflow is resumed
-if task.generation ~= ARGV[3] or task.number ~= ARGV[4] or FINAL[state] then return {DUPLICATE} end
-if task.state ~= 'q' and task.state ~= 'c' then return {DUPLICATE} end
-if task.state == 'c' and task.agent ~= previous and task.agent ~= agent then return {HELD, task.agent} end
-if task.state ~= 'c' or task.agent ~= agent then task.claims = task.claims + 1 end
-if task.claims > most then
-  task.state = 'f'
-  write_task(KEYS[1], step, task)
-  local message = 'This task ended ' .. (task.claims - 1) .. ' agents while they ran it, so it is not given to another.'
-  local seq = append(KEYS[1], KEYS[2], now, cmsgpack.pack({'e', step, tonumber(task.generation),
-    tonumber(task.number), task.agent, task.claimed, {kind = 'Poison', message = message, retryable = false}}))
+--- include append
+  redis.call('HSET', KEYS[1], field, table.concat({generation, attempt, 'f', claims, claimed, deadline, holder}, ':'))
+  local message = 'This task ended ' .. (claims - 1) .. ' agents while they ran it, so it is not given to another.'
+  local seq = append(KEYS[1], KEYS[2], now, cmsgpack.pack({'e', step, tonumber(generation), tonumber(attempt), holder,
+    tonumber(claimed), {kind = 'Poison', message = message, retryable = false}}))
   announce(KEYS[3], id, 'progressed', seq, now)
   return {2, redis.call('HGET', KEYS[1], 'owner') or '', seq}
 end
-task.state, task.agent, task.claimed, task.deadline = 'c', agent, now, now + limit
-write_task(KEYS[1], step, task)
+redis.call('HSET', KEYS[1], field,
+  generation .. ':' .. attempt .. ':c:' .. claims .. ':' .. now .. ':' .. now + limit .. ':' .. agent)
 return {1, now}

@@ -8,9 +8,10 @@
 --- include now
 --- include numbers
 --- include journal
+--- include append
 --- include state
 --- include resume
-local id, host, streams, look = ARGV[1], ARGV[2], {w = KEYS[3], r = KEYS[4]}, numbers(5)
+local id, host, streams, look = ARGV[1], ARGV[2], {w = KEYS[3], r = KEYS[4]}, number(5)
 local state, owner, epoch, held, open, seq, started, parked, paused, told = unpack(redis.call('HMGET', KEYS[1],
   'state', 'owner', 'epoch', 'entry', 'open', 'seq', 'started', 'parked', 'paused', 'told'))
 if not state then
@@ -18,7 +19,7 @@ if not state then
   redis.call('ZREM', KEYS[5], id)
   return {GONE}
 end
-if FINAL[state] then
+if is_final(state) then
   let_go(streams, ARGV[3])
   return {FINISHED, redis.call('HGETALL', KEYS[1])}
 end

@@ -5,6 +5,7 @@
 --- include answers
 --- include now
 --- include journal
+--- include append
 redis.call('ZREM', KEYS[2], ARGV[1])
 local seq = redis.call('HGET', KEYS[1], 'seq')
 if not seq then return GONE end

@@ -10,16 +10,17 @@
 --- include now
 --- include numbers
 --- include journal
+--- include append
 --- include state
 --- include resume
-local look = numbers(8)
+local look = number(8)
 local state, version, decision, actor, action, entry =
   unpack(redis.call('HMGET', KEYS[3], 'state', 'version', 'decision', 'actor', 'action', 'entry'))
 if not state then return {GONE} end
 if decision == ARGV[4] then return {DUPLICATE, action} end
 if state ~= 'open' or version ~= ARGV[3] then return {CONFLICT, state, actor or ''} end
 local running = redis.call('HGET', KEYS[1], 'state')
-if not running or FINAL[running] then return {FINISHED} end
+if not running or is_final(running) then return {FINISHED} end
 redis.call('HSET', KEYS[3], 'state', 'resolved', 'version', tonumber(version) + 1, 'decision', ARGV[4], 'action', ARGV[5],
   'actor', ARGV[6], 'resolved', now)
 redis.call('XDEL', KEYS[4], entry)

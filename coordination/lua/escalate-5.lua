@@ -7,11 +7,12 @@
 --- include answers
 --- include now
 --- include journal
---- include task
+--- include append
+--- include settled
 --- include state
 local epoch, running = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'state'))
 if not epoch then return {GONE} end
-if epoch ~= ARGV[2] or FINAL[running] then return {STALE} end
+if epoch ~= ARGV[2] or is_final(running) then return {STALE} end
 if redis.call('EXISTS', KEYS[3]) == 1 then return {DUPLICATE} end
 if ARGV[5] ~= '' and is_settled(redis.call('HGET', KEYS[1], ARGV[5])) then return {UNREAD} end
 local entry = redis.call('XADD', KEYS[4], '*', 'x', ARGV[3], 'w', ARGV[1])

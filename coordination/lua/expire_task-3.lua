@@ -7,9 +7,10 @@
 --- include now
 --- include task
 --- include journal
+--- include append
 local epoch, state = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'state'))
 if not epoch then return {GONE} end
-if epoch ~= ARGV[2] or FINAL[state] then return {STALE} end
+if epoch ~= ARGV[2] or is_final(state) then return {STALE} end
 local task = read_task(KEYS[1], ARGV[3])
 if not task then return {GONE} end
 if task.generation ~= ARGV[4] or task.number ~= ARGV[5] then return {DUPLICATE} end

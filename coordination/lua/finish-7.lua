@@ -15,7 +15,7 @@ local epoch, seq, entry, parent, waiters, state, told =
   unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'entry', 'parent', 'waiters', 'state', 'told'))
 if not epoch then return {GONE} end
 if epoch ~= ARGV[2] then return {STALE} end
-if FINAL[state] then return {1, '', parent or '', now} end -- this host's own end, whose answer was lost
+if is_final(state) then return {1, '', parent or '', now} end -- this host's own end, whose answer was lost
 if seq ~= ARGV[3] then return {UNREAD} end
 let_go({w = KEYS[3], r = KEYS[4]}, entry)
 seq = seq + 1

@@ -5,15 +5,14 @@
 -- Returns 1 | -1 gone already | -7 not finished, not mirrored to its end, or a child not confirmed: kept
 --- include answers
 --- include numbers
-local stays, keyed_stays = numbers(2, 3)
+local stays, keyed_stays = number(2), number(3)
 local state, seq, parent, keyed = unpack(redis.call('HMGET', KEYS[1], 'state', 'seq', 'parent', 'key'))
 if not state then return GONE end
-if not FINAL[state] or seq ~= ARGV[1] or parent then return UNREAD end
+if not is_final(state) or seq ~= ARGV[1] or parent then return UNREAD end
 redis.call('DEL', KEYS[2])
 local gone = {'input'}
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
-  local mark = string.sub(field, 1, 2)
-  if mark == 't:' or mark == 'p:' or mark == 'g:' then gone[#gone + 1] = field end
+  if string.find(field, '^[tpg]:') then gone[#gone + 1] = field end
 end
 for first = 1, #gone, 1000 do
   redis.call('HDEL', KEYS[1], unpack(gone, first, math.min(first + 999, #gone)))

@@ -9,14 +9,15 @@
 --- include now
 --- include numbers
 --- include journal
+--- include append
 --- include task
 --- include state
 --- include resume
-local look = numbers(5)
+local look = number(5)
 local state, owner, entry, seq = unpack(redis.call('HMGET', KEYS[1], 'state', 'owner', 'entry', 'seq'))
 if not state then return {GONE} end
 if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1 then return {DUPLICATE} end
-if FINAL[state] then return {FINISHED} end
+if is_final(state) then return {FINISHED} end
 if ARGV[4] ~= '' and ARGV[4] ~= seq then return {UNREAD} end
 if ARGV[7] ~= '' then
   if redis.call('HEXISTS', KEYS[1], 'cancelled') == 1 then return {REFUSED} end

@@ -9,15 +9,15 @@
 --- include numbers
 --- include state
 --- include resume
-local id, look = ARGV[1], numbers(2)
+local id, look = ARGV[1], number(2)
 local state, owner, entry, parked, parent =
   unpack(redis.call('HMGET', KEYS[1], 'state', 'owner', 'entry', 'parked', 'parent'))
-if not state or (FINAL[state] and not parent) then
+if not state or (is_final(state) and not parent) then
   redis.call('ZREM', KEYS[4], id)
   return {GONE}
 end
 redis.call('ZADD', KEYS[4], now + look, id)
-if FINAL[state] then return {3, redis.call('HGETALL', KEYS[1])} end
+if is_final(state) then return {3, redis.call('HGETALL', KEYS[1])} end
 if parked then
   resume(KEYS[1], KEYS[3], KEYS[4], id, now, look)
   return {1}

@@ -8,9 +8,10 @@
 --- include now
 --- include numbers
 --- include journal
+--- include append
 --- include state
 --- include resume
-numbers(4)
+number(4)
 local epoch, seq, entry, open, owner, paused =
   unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'entry', 'open', 'owner', 'paused'))
 if not epoch then return GONE end

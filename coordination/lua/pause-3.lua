@@ -5,9 +5,10 @@
 --- include answers
 --- include now
 --- include journal
+--- include append
 local state, owner = unpack(redis.call('HMGET', KEYS[1], 'state', 'owner'))
 if not state then return {GONE} end
-if FINAL[state] then return {FINISHED} end
+if is_final(state) then return {FINISHED} end
 if redis.call('HSETNX', KEYS[1], 'paused', ARGV[3]) == 0 then return {DUPLICATE} end
 redis.call('HSET', KEYS[1], 'state', 'paused')
 local seq = append(KEYS[1], KEYS[2], now, ARGV[2])

@@ -8,11 +8,11 @@
 --- include numbers
 --- include state
 --- include resume
-local delay = numbers(3)
+local delay = number(3)
 local epoch, entry, open, paused, state =
   unpack(redis.call('HMGET', KEYS[1], 'epoch', 'entry', 'open', 'paused', 'state'))
 if not epoch then return GONE end
-if epoch ~= ARGV[2] or FINAL[state] then return STALE end
+if epoch ~= ARGV[2] or is_final(state) then return STALE end
 let_go({w = KEYS[2], r = KEYS[3]}, entry)
 redis.call('HSET', KEYS[1], 'owner', '', 'parked', 1, 'entry', '')
 if delay > 0 then

@@ -6,11 +6,11 @@
 --- include now
 --- include numbers
 --- include task
-local step, limit = ARGV[1], numbers(5)
+local step, limit = ARGV[1], number(5)
 local record, state = unpack(redis.call('HMGET', KEYS[1], 't:' .. step, 'state'))
 local task = parse_task(record)
 if not task then return GONE end
-if task.state == 'x' or FINAL[state] then return FINISHED end
+if task.state == 'x' or is_final(state) then return FINISHED end
 if task.state ~= 'c' or task.generation ~= ARGV[2] or task.number ~= ARGV[3] or task.agent ~= ARGV[4] then
   return STALE
 end

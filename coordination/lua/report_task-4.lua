@@ -15,7 +15,7 @@ if not record then return {GONE} end
 local generation, number, state, rest = string.match(record, '^(%d+):(%d+):(%a)(.*)$') -- see _task.lua
 local open = state == 'q' or state == 'c'
 if ARGV[5] == 's' then open = open or state == 'f' else open = open and number == ARGV[4] end
-if generation ~= ARGV[3] or not open or FINAL[running] then
+if generation ~= ARGV[3] or not open or is_final(running) then
   redis.call('HINCRBY', KEYS[1], 'late', 1)
   return {DUPLICATE}
 end

@@ -7,7 +7,8 @@
 --- include now
 --- include numbers
 --- include journal
-local look = numbers(5)
+--- include append
+local look = number(5)
 local known = redis.call('HGET', KEYS[1], 'state')
 if known then return {DUPLICATE, known} end
 local entry = redis.call('XADD', KEYS[3], '*', 'w', ARGV[1])

@@ -6,12 +6,13 @@
 --- include now
 --- include numbers
 --- include journal
+--- include append
 --- include state
 --- include resume
-local look = numbers(3)
+local look = number(3)
 local state, owner = unpack(redis.call('HMGET', KEYS[1], 'state', 'owner'))
 if not state then return {GONE} end
-if FINAL[state] then return {FINISHED} end
+if is_final(state) then return {FINISHED} end
 if not unpause(KEYS[1]) then return {DUPLICATE} end
 local seq = append(KEYS[1], KEYS[2], now, ARGV[2])
 resume(KEYS[1], KEYS[3], KEYS[4], ARGV[1], now, look)

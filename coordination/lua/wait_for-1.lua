@@ -5,6 +5,6 @@
 --- include answers
 local state, waiters = unpack(redis.call('HMGET', KEYS[1], 'state', 'waiters'))
 if not state then return GONE end
-if FINAL[state] then return FINISHED end
+if is_final(state) then return FINISHED end
 redis.call('HSET', KEYS[1], 'waiters', (waiters or '') .. ' ' .. ARGV[1])
 return 1

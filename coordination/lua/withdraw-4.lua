@@ -13,7 +13,7 @@ local state, version, entry = unpack(redis.call('HMGET', KEYS[2], 'state', 'vers
 if state ~= 'open' then return DUPLICATE end
 redis.call('HSET', KEYS[2], 'state', 'withdrawn', 'version', tonumber(version) + 1, 'resolved', now)
 redis.call('XDEL', KEYS[3], entry)
-if redis.call('HINCRBY', KEYS[1], 'open', -1) == 0 and not FINAL[running] then
+if redis.call('HINCRBY', KEYS[1], 'open', -1) == 0 and not is_final(running) then
   redis.call('HSET', KEYS[1], 'state', shown(paused, '0', owner == '' and 'queued' or 'running'))
 end
 redis.call('XADD', KEYS[4], '*', 'w', ARGV[1], 'k', 'decided', 'q', redis.call('HGET', KEYS[1], 'seq'), 'x', ARGV[2],
