@@ -46,7 +46,18 @@ class Takeover:
 
 
 def host_log(limit: int = 100) -> list[Takeover | HostEvent]:
-    """Takeovers, and hosts that started and stopped; newest first."""
+    """Takeovers with what became of their workflows, and hosts that started and stopped; newest first."""
+    found = _gathered(limit)
+    _look_up([takeover for takeover in found if isinstance(takeover, Takeover)])
+    return found
+
+
+def lost_hosts(since: dt.datetime, limit: int = 5) -> list[Takeover]:
+    """The hosts that were lost since then, each once, newest first."""
+    return [one for one in _gathered(100) if isinstance(one, Takeover) and one.at >= since][:limit]
+
+
+def _gathered(limit: int) -> list[Takeover | HostEvent]:
     found: list[Takeover | HostEvent] = []
     open_takeovers: dict[str, Takeover] = {}
     for event in reversed(HostEvent.objects.order_by("-at", "-id")[:limit]):
@@ -59,7 +70,6 @@ def host_log(limit: int = 100) -> list[Takeover | HostEvent]:
             open_takeovers[event.host] = known
             found.append(known)
         _add(known, event)
-    _look_up([takeover for takeover in found if isinstance(takeover, Takeover)])
     return found[::-1]
 
 

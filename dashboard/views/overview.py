@@ -14,10 +14,10 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET
 
 from dashboard import charts, queries
-from dashboard.models import HostEvent
 from dashboard.pages import LivePage, Visit, register
 from dashboard.queries import Courses, EscalationFilter, Needs, Overview, WorkflowFilter
 from dashboard.queries.courses import SPANS, table
+from dashboard.queries.takeovers import lost_hosts
 from dashboard.retelling import retold
 from dashboard.roles import viewer_required
 from dashboard.wording import brief_duration, counted, duration, number
@@ -148,17 +148,17 @@ def _gone(seen: Overview) -> list[Unusual]:
 def _happened(seen: Overview, needs: Needs) -> list[Unusual]:
     found = []
     since = timezone.now() - dt.timedelta(hours=24)
-    for event in HostEvent.objects.filter(kind="lost", at__gte=since).order_by("-at")[:5]:
+    for lost in lost_hosts(since):
         said = {
-            "host": event.host,
-            "who": event.by or _("a peer"),
-            "workflows": counted(event.workflows, "workflow"),
-            "time": duration(event.took_ms),
+            "host": lost.host,
+            "who": ", ".join(lost.by) or lost.noticed_by or _("a peer"),
+            "workflows": counted(lost.workflows, "workflow"),
+            "time": duration(lost.until_ms),
         }
         words = _("%(host)s was lost; %(who)s took over %(workflows)s.") % said
-        if event.took_ms:
+        if lost.until_ms:
             words = _("%(host)s was lost; %(who)s took over %(workflows)s in %(time)s.") % said
-        found.append(Unusual("takeover", "arrows-exchange", words, reverse("coordinators"), event.at))
+        found.append(Unusual("takeover", "arrows-exchange", words, reverse("coordinators"), lost.at))
     today = timezone.now() - dt.timedelta(hours=24)
     shown = {need.group.fingerprint for need in needs.causes}
     for group in queries.escalation_groups(EscalationFilter(), limit=20):

@@ -262,6 +262,10 @@
   window.addEventListener("load", reach);
 
   document.documentElement.classList.add("js");
+  for (const tab of document.querySelectorAll(".tabs [aria-current]")) { // on a phone it may lie beyond the edge
+    const row = tab.parentElement;
+    row.scrollLeft += tab.getBoundingClientRect().right + 24 - row.getBoundingClientRect().right;
+  }
   tellAll(document);
   setInterval(() => { tellAll(document); showLive(); if (steady && !(steady.isConnected && isHeld(steady))) showNew(); }, 1000);
   showLive();

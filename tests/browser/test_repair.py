@@ -92,6 +92,8 @@ def test_comments_are_text_and_pages_fit(context: BrowserContext, stack: Stack) 
         assert serious(page) == []
         page.set_viewport_size({"width": 375, "height": 812})
         assert too_wide(page) <= 0
+        page.reload()
+        expect(page.locator(".tab[aria-current]")).to_be_in_viewport(ratio=0.9)
         page.set_viewport_size({"width": 1440, "height": 900})
     page.goto(f"{stack.url}/approvals/")
     expect(page.locator("main")).to_contain_text("Nothing needs your approval")

@@ -13,7 +13,7 @@ from django.utils import timezone
 from coordination.config import Config
 from coordination.domain import EscalationSnapshot, EscalationState, HostView, Reason
 from dashboard import accounts, queries
-from dashboard.models import Escalation, Sample
+from dashboard.models import Escalation, HostEvent, Sample
 from dashboard.notices.models import Incident
 from dashboard.queries.courses import SPANS, _kept, table
 from dashboard.rows import escalation_values
@@ -101,3 +101,20 @@ def test_courses_are_for_those_who_may_look(viewer: Client) -> None:
     nobody = Client()
     nobody.force_login(User.objects.create(username="nobody"), "django.contrib.auth.backends.ModelBackend")
     assert nobody.get("/courses.json").status_code == 403
+
+
+def test_a_lost_host_is_told_once_however_many_took_over(viewer: Client) -> None:
+    now = timezone.now()
+    for number, (by, workflows, silent_ms) in enumerate((("b-2", 0, 800), ("c-3", 4, 0), ("b-2", 5, 0))):
+        HostEvent.objects.create(
+            id=f"{number}-0",
+            at=now,
+            kind="lost",
+            host="a-1",
+            by=by,
+            workflows=workflows,
+            silent_ms=silent_ms,
+            took_ms=300,
+        )
+    page = viewer.get("/").content.decode()
+    assert page.count("a-1 was lost; c-3, b-2 took over 9 workflows.") == page.count("a-1 was lost") > 0
