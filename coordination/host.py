@@ -95,10 +95,12 @@ class Host:
         self._alone: set[asyncio.Task[None]] = set()  # first turns that wait for each other
         self._claiming: set[str] = set()  # workflows whose claim is under way
         self._missed: set[str] = set()  # those of them that were told of an entry meanwhile
+        self.beating = asyncio.Event()  # whether peers can see that this life has begun: it takes nothing before
         self._new_life()
 
     def _new_life(self) -> None:
         self.id = f"{self.name}-{secrets.token_hex(4)}"
+        self.beating.clear()
         self.leases = Leases(self.connection, self.id)
         self.writer = Writer(self)
 
@@ -163,7 +165,7 @@ class Host:
         beating = asyncio.create_task(self._watchdog.run(), name="beating")
         work = [asyncio.create_task(_kept(guard.run), name="signs")]
         try:
-            await self._watchdog.first_beat.wait()
+            await self.beating.wait()
             await self._tell("started")
             loops = (self._reader.fetch, self._reader.listen, self._sweeper.run, self._refresh, self._rescue)
             work += [asyncio.create_task(_kept(loop), name=loop.__qualname__) for loop in loops]
@@ -368,7 +370,7 @@ class Host:
     async def _rescue(self) -> None:
         """Take over what no live host holds, and what this one holds without running it."""
         while True:
-            if self.healthy and not self.stopping:
+            if self.healthy and self.beating.is_set() and not self.stopping:
                 try:
                     await self.rescue.run()
                     await self._sweeper.rescue_own()

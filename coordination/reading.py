@@ -65,6 +65,7 @@ class Reader:
         shards = range(keys.shards)
         streams = [keys.resumes(shard) for shard in shards] + [keys.workflows(shard) for shard in shards]
         while True:
+            await host.beating.wait()
             room, reader = min(host.room(), _MOST_STARTING - len(host.starting)), host.id
             if room <= 0:
                 await asyncio.sleep(0.01)

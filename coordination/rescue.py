@@ -57,18 +57,12 @@ class Rescue:
         self._host = host
         self._one = asyncio.Lock()
         self._wanted = False
-        self._dead: set[str] = set()  # they never come back under these names
         self._task: asyncio.Task[None] | None = None
         self._over: asyncio.Task[None] | None = None
         self.under_way = False
 
-    def soon(self, *dead: str) -> None:
-        """Take over whatever no live host holds, beside what else is done; once more when one is under way.
-
-        Args:
-            dead: Hosts that are known to live no more.
-        """
-        self._dead.update(dead)
+    def soon(self) -> None:
+        """Take over whatever no live host holds, beside what else is done; once more when one is under way."""
         self._wanted = True
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._while_wanted(), name="rescue")
@@ -120,11 +114,9 @@ class Rescue:
         for place, answer in zip(places, answers, strict=True):
             for consumer, count in answer[3] or []:
                 found.setdefault(consumer.decode(), {})[place] = int(count)
-        self._dead &= found.keys()
-        strangers = [name for name in found if name not in (host.id, *host.peers, *self._dead)]
+        strangers = [name for name in found if name != host.id and name not in host.peers]
         beats = await host.connection.call("HMGET", keys.beats, *strangers) if strangers else []
-        self._dead.update(name for name, beat in zip(strangers, beats, strict=True) if beat is None)
-        return {name: found[name] for name in self._dead}
+        return {name: found[name] for name, beat in zip(strangers, beats, strict=True) if beat is None}
 
     async def _take_over(self, dead: str, held: Held) -> None:
         host, began, taken = self._host, time.monotonic(), list[Taken]()

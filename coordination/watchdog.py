@@ -91,7 +91,6 @@ class Watchdog:
         self._beats: asyncio.Queue[Beat] = asyncio.Queue()
         self._said = msgspec.json.encode(host.describe())
         self._generation = 0
-        self.first_beat = asyncio.Event()
 
     async def run(self) -> None:
         """Beat, and see to what the beats tell, until cancelled."""
@@ -131,10 +130,10 @@ class Watchdog:
         if anew or not host.healthy:
             host.recovered(queues_lost=anew)
         counts = {name: count for name, count in beat.counts.items() if name != host.id}
-        if gone := host.peers - counts.keys():  # one has stopped, or another declared it dead: see what it leaves
-            host.rescue.soon(*gone)
-        host.peers = set(counts)
-        self.first_beat.set()
+        gone, host.peers = host.peers - counts.keys(), set(counts)
+        host.beating.set()
+        if gone:  # one has stopped, or another declared it dead: see what it leaves
+            host.rescue.soon()
         for name, count, silent_s in self._suspicion.observe(counts, beat.at):
             try:
                 await self._declare(name, count, silent_s)
@@ -151,4 +150,4 @@ class Watchdog:
         if won == 1:
             log.warning("host lost", action="host_lost", host=name, silent_ms=int(silent_s * 1000))
             self._host.peers.discard(name)
-            self._host.rescue.soon(name)
+            self._host.rescue.soon()

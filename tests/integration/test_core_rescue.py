@@ -117,3 +117,44 @@ async def test_a_round_that_finds_nothing_does_not_hold_up_new_work_for_good(cor
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     await until(lambda: not rescue.under_way)
+
+
+async def test_a_host_that_once_did_not_beat_keeps_what_it_takes_when_it_does(
+    core: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, keys = core.connection, core.connection.keys
+    host = await core.host()
+
+    async def read(name: str) -> str:
+        """Let another host take a workflow."""
+        with monkeypatch.context() as full:
+            full.setattr(Host, "room", lambda self: 0)
+            host._reader.begin_anew()
+            await asyncio.sleep(0.1)
+            identity = await core.client.submit("core_open")
+            stream = keys.workflows(keys.shard(identity))
+            found = await connection.call("XREADGROUP", "GROUP", COORDINATORS_GROUP, name, "STREAMS", stream, ">")
+            entry = found[0][1][0][0].decode()
+            await Leases(connection, name).claim(identity, f"w{entry}")
+        return identity
+
+    for is_robbed in (True, False):
+        if not is_robbed:
+            await connection.script("beat", [keys.beats, keys.hosts, keys.beat_times], ["newborn", "", "1"])
+            host.peers.add("newborn")
+        identity = await read("newborn")
+        await host.rescue.run()
+        assert (await core.client.get(identity)).owner == (host.id if is_robbed else "newborn")
+
+
+async def test_a_new_life_takes_nothing_before_its_first_beat(core: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = await core.host()
+    former = host.id
+    with monkeypatch.context() as silent:
+        silent.setattr(host._watchdog._heart, "reborn", lambda host: None)
+        await host.fenced()
+        identity = await core.client.submit("core_open")
+        await asyncio.sleep(1.0)
+        assert host.id != former and (await core.client.get(identity)).state == "queued"
+    host._watchdog._heart.reborn(host.id)
+    await core.state(identity, "running")
