@@ -48,8 +48,9 @@ def keep(request: HttpRequest, response: HttpResponse, language: str) -> None:
 
 def _in_session(request: HttpRequest) -> str | None:
     """What this person chose, empty to follow the browser; None as long as they chose nothing."""
+    session = getattr(request, "session", None)  # a request that is refused early has none
     try:
-        found: str | None = request.session.get(IN_SESSION)
+        found: str | None = session.get(IN_SESSION) if session is not None else None
     except DatabaseError:  # the page that says so is in the language of the cookie
         return None
     return found

@@ -288,7 +288,8 @@ def is_nested(value: Any) -> bool:
 @register.filter
 def breakable(name: str) -> SafeString:
     """A name with dots, whose line may end after each of them."""
-    return format_html_join(SafeString(".<wbr>"), "{}", ((part,) for part in name.split(".")))
+    first, *others = name.split(".")
+    return format_html("{}{}", first, format_html_join("", ".<wbr>{}", ((part,) for part in others)))
 
 
 SLIVER = 0.015  # of a bar: as little as can be seen
