@@ -14,7 +14,7 @@ from coordination import journal
 from coordination.connection import Connection
 from coordination.domain import ErrorInfo
 from coordination.errors import LostOwnership, WorkflowGone
-from coordination.scripts import FINISHED, GONE, STALE, UNREAD
+from coordination.scripts import FINISHED, GONE, HELD, STALE, UNREAD
 from coordination.streams import tell_end, wake
 
 
@@ -68,13 +68,11 @@ class Leases:
             entry: "w" or "r" for the stream, and the entry's id there.
             previous: Its owner, when that is known to be dead.
         """
-        keys, shard = self._keys, self._keys.shard(workflow_id)
-        answer = await self._connection.script(
-            "claim_workflow",
-            [keys.workflow(workflow_id), keys.journal(workflow_id), keys.workflows(shard), keys.resumes(shard),
-             keys.deadlines(shard), keys.events(shard), keys.seen(shard)],
-            [workflow_id, self.host, entry, previous, self._look_ms],
-        )  # fmt: skip
+        answer = await self._claim(workflow_id, entry, previous)
+        if answer[0] == HELD and answer[1]:  # its owner has this entry no more: another died while it took over
+            owner = answer[1].decode()
+            if await self._connection.call("HGET", self._keys.beats, owner) is None:
+                answer = await self._claim(workflow_id, entry, owner)
         if answer[0] == FINISHED:
             fields = to_fields(answer[1])
             if b"parent" in answer[1]:
@@ -83,6 +81,15 @@ class Leases:
         if answer[0] != 1:
             return None
         return Lease(workflow_id, answer[2], answer[1], to_fields(answer[3]), journal.parse(answer[4]))
+
+    async def _claim(self, workflow_id: str, entry: str, previous: str) -> Any:
+        keys, shard = self._keys, self._keys.shard(workflow_id)
+        return await self._connection.script(
+            "claim_workflow",
+            [keys.workflow(workflow_id), keys.journal(workflow_id), keys.workflows(shard), keys.resumes(shard),
+             keys.deadlines(shard), keys.events(shard), keys.seen(shard)],
+            [workflow_id, self.host, entry, previous, self._look_ms],
+        )  # fmt: skip
 
     async def park(self, workflow_id: str, epoch: int, seq: int, due_ms: int) -> bool:
         """Let a waiting workflow leave memory; False when its journal holds something unread."""

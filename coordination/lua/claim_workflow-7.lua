@@ -3,7 +3,8 @@
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 workflows (stream), 4 resumes (stream), 5 deadlines (zset), 6 events (stream),
 --   7 events seen (zset)
 -- ARGV: id, host, entry ('w' or 'r' and its id), owner known dead or '', look ms
--- Returns {1, now ms, epoch, fields of the hash, journal} | {-1} | {-3, fields} finished | {-5} held by another: entry dropped
+-- Returns {1, now ms, epoch, fields of the hash, journal} | {-1} | {-3, fields} finished | {-5, owner} held by another by this
+--   very entry | {-5, ''} held by another, which has a newer entry: this one is dropped
 --- include answers
 --- include now
 --- include numbers
@@ -24,8 +25,9 @@ if is_final(state) then
   return {FINISHED, redis.call('HGETALL', KEYS[1])}
 end
 if owner ~= '' and owner ~= host and owner ~= ARGV[4] then
+  if held == ARGV[3] then return {HELD, owner} end
   let_go(streams, ARGV[3])
-  return {HELD}
+  return {HELD, ''}
 end
 if held ~= ARGV[3] then let_go(streams, held or '') end
 epoch = tonumber(epoch) + 1

@@ -11,6 +11,7 @@ import tests.core_app.workflows  # noqa: F401 - the client checks inputs against
 from coordination import DistributedCoordinator
 from coordination import journal as j
 from coordination.domain import WorkflowState
+from coordination.errors import OutcomeUnknown
 from coordination.host import Host
 from coordination.keys import COORDINATORS_GROUP
 from coordination.leases import Leases
@@ -158,3 +159,26 @@ async def test_a_new_life_takes_nothing_before_its_first_beat(core: World, monke
         assert host.id != former and (await core.client.get(identity)).state == "queued"
     host._watchdog._heart.reborn(host.id)
     await core.state(identity, "running")
+
+
+@pytest.mark.parametrize("end", ["dies", "fails"])
+async def test_a_takeover_that_was_broken_off_is_ended_by_another(
+    core: World, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Whoever had moved the dead host's entries to itself died before it claimed them, or its claim failed once."""
+    [identity] = await _leave_with_the_dead(core, 1)
+    if end == "dies":
+        stream = core.connection.keys.workflows(core.connection.keys.shard(identity))
+        await core.connection.script("take_over", [stream], ["fallen", "fallen too", 10])
+    honest, claims = Leases.claim, list[str]()
+
+    async def claim(self: Leases, workflow_id: str, *rest: str) -> Any:
+        claims.append(workflow_id)
+        if end == "fails" and len(claims) == 1:
+            raise OutcomeUnknown("The connection broke.")
+        return await honest(self, workflow_id, *rest)
+
+    monkeypatch.setattr(Leases, "claim", claim)
+    host = await core.host()
+    await until(lambda: identity in host.executions)
+    assert (await core.client.get(identity)).epoch == 2

@@ -37,7 +37,8 @@ class Shard(Tasks):
             self._let_go(entry)
             return FINISHED
         if flow.owner not in ("", host, previous):
-            self._let_go(entry)
+            if flow.entry is not entry:
+                self._let_go(entry)
             return HELD
         if flow.entry is not entry:
             self._let_go(flow.entry)
