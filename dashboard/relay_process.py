@@ -107,6 +107,10 @@ class Processor:
 
     async def rebuild(self, reading: Reading) -> None:
         """``commit`` for what no event has told of: there is nothing to acknowledge or to count."""
+        for snapshot in reading.snapshots:
+            before = self._mirrored.get(snapshot.id)
+            if before is not None and before[0] != snapshot.created_ms:  # submitted again, under the same id
+                del self._mirrored[snapshot.id]
         await self._store(reading)
         followed = await self._follow(reading.snapshots, reading.finished)
         await live.publish_async(await self._topics(reading.batch, followed))
@@ -208,8 +212,9 @@ class Processor:
 
 
 def _place(snapshot: WorkflowSnapshot) -> Place:
-    """All of a workflow that changes: a place is never come to twice."""
+    """When a workflow was submitted, and all of it that changes: a place is never come to twice."""
     return (
+        snapshot.created_ms,
         snapshot.generation,
         snapshot.seq,
         snapshot.epoch,
@@ -222,7 +227,6 @@ def _place(snapshot: WorkflowSnapshot) -> Place:
         snapshot.progress,
         snapshot.cancel_requested,
         snapshot.parent_id,  # taken away once the parent knows of the end; only then Redis may forget
-        snapshot.created_ms,
         snapshot.started_ms,
         snapshot.finished_ms,
         snapshot.deadline_ms,

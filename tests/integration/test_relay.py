@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 
 import pytest
 from channels.layers import get_channel_layer
@@ -169,6 +170,20 @@ async def test_an_event_of_a_change_that_was_read_already_writes_nothing(config:
         await call("XADD", stream, "*", "w", workflow_id, "k", "progressed", "q", 7, "t", 0)
         row = await until(lambda: _row(workflow_id, seq=7))
         assert row.updated_at > first.updated_at
+
+
+async def test_an_id_that_is_used_again_after_its_workflow_expired_begins_its_history_anew(config: Config) -> None:
+    async with mirrored.host_and_worker(config) as client, mirrored.relay(config):
+        keys, call = client.connection.keys, client.connection.call
+        for word in ("one", "two"):
+            await client.execute("mirrored_shout", Word(word), workflow_id="nightly", timeout_s=10)
+            await until(functools.partial(_row, "nightly", state="completed", summary=word))
+            archive = await sql(WorkflowArchive.objects.get, pk="nightly")
+            assert archive.result == f'{{"text":"{word.upper()}","length":3}}'
+            async with asyncio.timeout(10):
+                while await call("EXISTS", keys.journal("nightly")):
+                    await asyncio.sleep(0.02)
+            await call("DEL", keys.workflow("nightly"))  # as when its time has come
 
 
 async def test_an_emptied_server_gets_its_group_back(config: Config) -> None:
