@@ -18,7 +18,7 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, TryAgainError
 
 from coordination.config import Config
-from coordination.connection import Connection
+from coordination.connection import Connection, whole
 from coordination.errors import ServerUnavailable
 from coordination.keys import Keys
 from coordination.wire import Command
@@ -101,7 +101,7 @@ class ClusterConnection(Connection):
             except AskError as error:
                 if command is not None:
                     asked = self._node(f"{error.host or self._seed.hostname}:{error.port}")
-                    return (await asked.exchange([("ASKING",), command]))[1]
+                    return (await asked.exchange([("ASKING",), whole(command)]))[1]
                 await asyncio.sleep(_PAUSE_S)
             except TryAgainError:
                 await asyncio.sleep(_PAUSE_S)

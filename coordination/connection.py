@@ -276,7 +276,7 @@ class Connection:
         self._exchange(await self._wire(), batch, min(self.limit_s, _EXCHANGE_S), self._exchanged)
         return [await future for _, future in batch]
 
-    def _exchange(self, wire: Wire, batch: list[Sent], limit_s: float, ended: Ended) -> None:
+    def _exchange(self, wire: Wire, batch: list[Sent], limit_s: float, ended: Ended, apart: bool = False) -> None:
         """Send commands; ``ended`` is called when all are answered, the connection broke, or it took too long."""
         loop = asyncio.get_running_loop() if self._loop is None else self._loop
         self._busy.add(wire)
@@ -286,7 +286,7 @@ class Connection:
                 self._clock.cancel()
             self._clock = loop.call_at(wire.until, self._end_late)
         try:
-            wire.send(batch, ended)
+            wire.send(batch, ended, apart)
         except Exception as error:  # it cannot be packed: nothing was sent
             _fail(batch, error)
             ended(wire, [], None)
@@ -316,7 +316,7 @@ class Connection:
 
     def _send_whole(self, command: Command, future: asyncio.Future[Any]) -> None:
         """Send a script again, whole, because the server does not know it; it has run nothing."""
-        self._send((("EVAL", _sources[command[1]], *command[2:]), future))
+        self._send((whole(command), future))
 
     def _launch(self) -> None:
         self._scheduled = False
@@ -350,7 +350,7 @@ class Connection:
         return batch
 
     def _carry(self, wire: Wire) -> None:
-        self._exchange(wire, self._next(), min(self.limit_s, _EXCHANGE_S), self._carried)
+        self._exchange(wire, self._next(), min(self.limit_s, _EXCHANGE_S), self._carried, apart=True)
 
     def _carried(self, wire: Wire, left: list[Sent], error: Exception | None) -> None:
         """A batch has come to its end: what broke is not sent again, because it may have been carried out."""
@@ -370,6 +370,11 @@ class Connection:
     def _unavailable(self, error: BaseException) -> ServerUnavailable:
         address, why = without_login(self.config.redis_url), str(error).rstrip(".") or "in time"
         return ServerUnavailable(f"Redis at {address} does not answer: {why}. Check REDIS_URL and the server.")
+
+
+def whole(command: Command) -> Command:
+    """A command that any server understands: a script that was run goes with its source."""
+    return ("EVAL", _sources[command[1]], *command[2:]) if command[0] == "EVALSHA" else command
 
 
 def beat_limit_s(config: Config, interval_s: float) -> float:

@@ -60,17 +60,24 @@ class Wire(asyncio.Protocol):
         """Whether it is connected and has no reply outstanding."""
         return self._broken is None and not self.demoted and not self._pending and not self._transport.is_closing()
 
-    def send(self, batch: list[Sent], ended: Ended) -> None:
+    def send(self, batch: list[Sent], ended: Ended, apart: bool = False) -> None:
         """Send commands.
 
         Args:
             batch: Commands with the futures of their replies.
             ended: Called once, when each has its reply, or with those that got none and why.
+            apart: They are of many callers: one that cannot be sent fails alone.
 
         Raises:
             Exception: A command cannot be sent, because it holds something that is no argument; nothing was sent.
         """
-        packed = b"".join([pack_command(command) for command, _ in batch])
+        try:
+            packed = b"".join([pack_command(command) for command, _ in batch])
+        except Exception:
+            if not apart:
+                raise
+            batch = [sent for sent in batch if _packs(sent)]
+            packed = b"".join([pack_command(command) for command, _ in batch])
         self._pending.extend(batch)
         self._ended = ended
         if self._broken is not None or not batch:  # nothing would ever come that ends an exchange of nothing
@@ -140,3 +147,16 @@ class Wire(asyncio.Protocol):
         self._pending.clear()
         if ended is not None:
             ended(self, left, error)
+
+
+def _packs(sent: Sent) -> bool:
+    """Whether a command can be sent; else its future says why not."""
+    command, future = sent
+    try:
+        pack_command(command)
+    except Exception as error:
+        if not future.done():
+            future.set_exception(error)
+            future.exception()  # a caller that went away does not have to look
+        return False
+    return True

@@ -166,6 +166,18 @@ async def test_bug_05_calls_wait_for_their_turn_and_blocked_readers_take_none_aw
     assert [answer[0][1][0][1][1] for answer in await asyncio.gather(*readers)] == [b"%d" % n for n in range(40)]
 
 
+@pytest.mark.once
+@pytest.mark.parametrize("wrong", ["b\udcff", None])
+async def test_a_call_that_cannot_be_sent_fails_alone(bench: Bench, wrong: Any) -> None:
+    call = bench.connection.call
+    answers = await asyncio.gather(call("ECHO", 1), call("ECHO", wrong), call("ECHO", 3), return_exceptions=True)
+    assert [answers[0], answers[2]] == [b"1", b"3"]
+    assert isinstance(answers[1], UnicodeEncodeError | TypeError)
+    with pytest.raises((UnicodeEncodeError, TypeError)):  # and with nobody beside it
+        await call("ECHO", wrong)
+    assert await call("ECHO", 4) == b"4"
+
+
 async def _blocked(line: Line, count: int) -> bool:
     return bool(b"blocked_clients:%d\r\n" % count in await line.direct.call("INFO", "clients"))
 

@@ -61,6 +61,22 @@ async def test_a_slot_that_is_moving_answers_at_its_new_node(cluster: ClusterCon
     assert cluster._node(cluster._owners[slot]) is target
 
 
+@pytest.mark.once
+async def test_a_script_that_the_new_node_of_a_moving_slot_does_not_know(cluster: ClusterConnection) -> None:
+    key = f"{cluster.keys.prefix}script"
+    slot = slot_of(key)
+    await cluster.call("PING")
+    source = cluster._node(cluster._owners[slot])
+    target = cluster._node(next(owner for owner in cluster._owners if owner != cluster._owners[slot]))
+    ids = [await node.call("CLUSTER", "MYID") for node in (source, target)]
+    await target.call("SCRIPT", "FLUSH")
+    await target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
+    await source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
+    assert await cluster.script("acknowledge", [key], ["g", "1-0"]) == 0  # no such stream there
+    for node in (target, source):
+        await node.call("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
+
+
 async def test_a_blocked_read_of_many_slots_loses_nothing(cluster: ClusterConnection) -> None:
     streams = [f"{cluster.keys.prefix}{{{number}}}" for number in range(8)]
     for stream in streams:
