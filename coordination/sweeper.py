@@ -46,13 +46,19 @@ class Sweeper:
             await asyncio.sleep(random.uniform(0.5, 1.5) * _SWEEP_S)
             try:
                 if self._all_due:
-                    await asyncio.gather(
-                        *(self.look_at_all(shard) for shard in range(self._host.connection.keys.shards))
-                    )
-                    self._all_due = False
+                    await self._look_at_everything()
                 await asyncio.gather(*(self._sweep_shard(shard) for shard in range(self._host.connection.keys.shards)))
             except (ServerUnavailable, ResponseError) as error:
                 log.debug(str(error), action="sweep_failed")
+
+    async def _look_at_everything(self) -> None:
+        """Do what ``look_at_everything_soon`` asks for; what is asked for meanwhile is done with the next sweep."""
+        self._all_due = False
+        try:
+            await asyncio.gather(*(self.look_at_all(shard) for shard in range(self._host.connection.keys.shards)))
+        except BaseException:
+            self._all_due = True
+            raise
 
     async def look_at_all(self, shard: int) -> None:
         """Make every live workflow of a shard due, because what would bring them back may be lost."""

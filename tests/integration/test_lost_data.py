@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 import tests.core_app.workflows  # noqa: F401 - the client checks inputs against them
 from coordination import DistributedCoordinator
 from coordination import journal as j
+from coordination import sweeper as sweeping
 from coordination.client import WorkflowFailed
 from coordination.domain import WorkflowState
+from coordination.errors import ServerUnavailable
 from coordination.lost import KEPT
 from tests.core_harness import World, until
 from tests.integration.conftest import Tune
@@ -56,6 +59,31 @@ async def test_tasks_of_a_deleted_queue_are_queued_again(core: World) -> None:
 
 async def _length(core: World, queue: str) -> int:
     return int(await core.connection.call("XLEN", queue))
+
+
+@pytest.mark.once
+async def test_what_is_asked_for_during_a_look_at_everything_is_done_after_it(
+    core: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "_SWEEP_S", 0.01)
+    host, looked = await core.host(), []
+    sweeper = sweeping.Sweeper(host)
+
+    async def look_at_all(shard: int) -> None:
+        if not shard:
+            looked.append(sweeper)
+            if len(looked) == 1:
+                raise ServerUnavailable
+            if len(looked) == 2:
+                sweeper.look_at_everything_soon()
+
+    monkeypatch.setattr(sweeper, "look_at_all", look_at_all)
+    sweeper.look_at_everything_soon()
+    running = asyncio.create_task(sweeper.run())
+    await until(lambda: len(looked) == 3)
+    await asyncio.sleep(0.1)
+    running.cancel()
+    assert len(looked) == 3
 
 
 async def test_a_host_notices_that_its_server_knows_less_than_it(core: World) -> None:
