@@ -124,9 +124,13 @@ async def claim(connection: Connection, delivery: Delivery, instance: str, previ
         case code if code == HELD:
             return Claim("held", holder=answer[1].decode())
         case code if code == DUPLICATE:  # the agent that settled it may have died before it woke the owner
-            owner = await connection.call("HGET", connection.keys.workflow(delivery.workflow_id), "owner")
-            await wake(connection, (owner or b"").decode(), delivery.workflow_id)
+            await _wake_owner(connection, delivery.workflow_id)
     return Claim("duplicate")
+
+
+async def _wake_owner(connection: Connection, workflow_id: str) -> None:
+    owner = await connection.call("HGET", connection.keys.workflow(workflow_id), "owner")
+    await wake(connection, (owner or b"").decode(), workflow_id)
 
 
 async def renew(
@@ -180,7 +184,10 @@ async def _report(connection: Connection, delivery: Delivery, state: str, entry:
     if answer[0] == 1:
         wake_soon(connection, answer[1].decode(), delivery.workflow_id, answer[2], answer[3], blob)
         return "settled"
-    return "late" if answer[0] == DUPLICATE else "gone"
+    if answer[0] != DUPLICATE:
+        return "gone"
+    await _wake_owner(connection, delivery.workflow_id)  # this may be a repetition, and its first answer was lost
+    return "late"
 
 
 async def acknowledge(connection: Connection, delivery: Delivery) -> None:

@@ -11,7 +11,7 @@ from coordination.connection import Connection
 pytestmark = pytest.mark.once
 
 
-async def test_whoever_drops_a_settled_delivery_wakes_the_owner(config: Config) -> None:
+async def test_whoever_drops_a_settled_delivery_or_reports_it_again_wakes_the_owner(config: Config) -> None:
     async with await Connection.open(config) as connection:
         keys = connection.keys
         await connection.call(
@@ -34,3 +34,5 @@ async def test_whoever_drops_a_settled_delivery_wakes_the_owner(config: Config) 
         assert (await tasks.claim(connection, delivery, "other-agent")).outcome == "duplicate"
         [(_, fields)] = await connection.call("XRANGE", keys.inbox("host-1"), "-", "+")
         assert fields == [b"w", b"w1"]
+        assert await tasks.settle(connection, delivery, "dead-agent", 0, b"1") == "late"
+        assert await connection.call("XLEN", keys.inbox("host-1")) == 2
