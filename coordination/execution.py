@@ -48,8 +48,8 @@ class Execution(Mending):
     """Runs one workflow under one epoch until it ends, is parked, handed over or lost."""
 
     __slots__ = (
-        "_begun", "_claimed", "_due_ms", "_gone", "_handle", "_held_back", "_idle_ms", "_pump_task", "_unsure",
-        "checkpoints", "entry", "epoch", "told", "type_name",
+        "_at_ms", "_begun", "_claimed", "_due_ms", "_gone", "_handle", "_held_back", "_idle_ms", "_pump_task",
+        "_unsure", "checkpoints", "entry", "epoch", "told", "type_name",
     )  # fmt: skip
 
     def __init__(self, host: Host, lease: Lease, machine: Machine) -> None:
@@ -60,7 +60,7 @@ class Execution(Mending):
         self.epoch = lease.epoch
         self.machine = machine
         machine.set_back = j.set_back(lease.entries)
-        self.seq = 0
+        self.seq, self._at_ms = 0, 0
         self._fields = lease.fields
         self._buffer: dict[int, j.Numbered] = {item.seq: item for item in lease.entries}
         self._reread = False
@@ -136,7 +136,8 @@ class Execution(Mending):
     def end_at_once(self, entry: j.Terminated) -> asyncio.Task[None]:
         """End a workflow without running any of it: what is open is withdrawn, children are cancelled."""
         counting = [item for item in self._buffer.values() if item.seq not in self._gone]
-        self.seq = max(self._buffer, default=0)
+        last = max(self._buffer.values(), key=lambda item: item.seq)
+        self.seq, self._at_ms = last.seq, last.at_ms
         self._buffer.clear()
         self.machine.open = j.open_escalations(counting)
         self.machine.orphans += j.open_children(counting)
@@ -254,7 +255,7 @@ class Execution(Mending):
         buffer = self._buffer
         self._host.executing, self.machine.now_ms = self.workflow_id, self._host.now_ms()
         while (item := buffer.pop(self.seq + 1, None)) is not None:
-            self.seq = item.seq
+            self.seq, self._at_ms = item.seq, item.at_ms
             if self._broken:
                 self._apply_broken(item.entry)
             elif item.seq not in self._gone:
@@ -266,12 +267,12 @@ class Execution(Mending):
 
     async def _read(self) -> None:
         self._reread = False
-        raw = await read_after(self._host.connection, self.workflow_id, self.epoch, self.seq)
-        if not raw and self._buffer:
+        found = await read_after(self._host.connection, self.workflow_id, self.epoch, self.seq, self._at_ms)
+        if not found and self._buffer:
             raise JournalRewound(f"The journal of {self.workflow_id} lost entries: replaying what is left.")
-        for item in j.parse(raw):
+        for item in found:
             self._buffer[item.seq] = item
-        if raw and self.seq + 1 not in self._buffer and not self._broken:
+        if found and self.seq + 1 not in self._buffer and not self._broken:
             raise torn(self.workflow_id, min(self._buffer) - self.seq - 1)
 
     # --- writing ----------------------------------------------------------------------------

@@ -8,7 +8,6 @@ and replays what is left. Steps that were done are then done again, under the sa
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from coordination import journal as j
 from coordination.connection import Connection
@@ -16,14 +15,15 @@ from coordination.errors import JournalRewound, LostOwnership, WorkflowCodeChang
 from coordination.leases import Lease
 
 
-async def read_after(connection: Connection, workflow_id: str, epoch: int, seq: int) -> list[Any]:
-    """The raw journal entries after a number, if the server stands where this writer does.
+async def read_after(connection: Connection, workflow_id: str, epoch: int, seq: int, at_ms: int) -> list[j.Numbered]:
+    """The journal entries after a number, if the server stands where this writer does.
 
     Args:
         connection: To the server.
         workflow_id: The workflow.
         epoch: The writer's.
-        seq: The last entry it has seen.
+        seq: The last entry it has seen, 0 for none.
+        at_ms: When that one was written: what is lost may be followed by another of the same number.
 
     Raises:
         WorkflowGone: The workflow is no longer in Redis.
@@ -33,17 +33,17 @@ async def read_after(connection: Connection, workflow_id: str, epoch: int, seq: 
     keys = connection.keys
     place, raw = await asyncio.gather(
         connection.call("HMGET", keys.workflow(workflow_id), "epoch", "seq"),
-        connection.call("XRANGE", keys.journal(workflow_id), f"{seq + 1}-0", "+"),
+        connection.call("XRANGE", keys.journal(workflow_id), f"{max(seq, 1)}-0", "+"),
     )
     if place[0] is None:
         raise WorkflowGone(f"Workflow {workflow_id} is no longer in Redis.")
     if int(place[0]) != epoch:
         raise LostOwnership(f"Workflow {workflow_id} is written under epoch {int(place[0])}, not {epoch}.")
-    if int(place[1]) < seq:
-        raise JournalRewound(
-            f"The journal of {workflow_id} ends at {int(place[1])}, and {seq} was seen: replaying what is left."
-        )
-    return raw  # type: ignore[no-any-return]
+    entries = j.parse(raw)
+    is_another = bool(entries) and entries[0].seq == seq and entries[0].at_ms != at_ms
+    if int(place[1]) < seq or is_another:
+        raise JournalRewound(f"The journal of {workflow_id} has lost entry {seq}: replaying what is left.")
+    return [item for item in entries if item.seq > seq]
 
 
 def missing(lease: Lease) -> WorkflowCodeChanged | None:

@@ -23,7 +23,7 @@ from coordination.calls import (
 from coordination.config import Config
 from coordination.connection import Connection
 from coordination.domain import ErrorInfo
-from coordination.errors import JournalRewound, UnknownWorkflowType, WorkflowCodeChanged
+from coordination.errors import UnknownWorkflowType, WorkflowCodeChanged
 from coordination.escalations import open_no_agent, open_question
 from coordination.keys import child_id
 from coordination.leases import accept, check
@@ -139,7 +139,6 @@ async def checkpoint(host: Host, execution: Execution, batch: Batch) -> bool:
     Raises:
         LostOwnership: Another host writes this workflow now.
         WorkflowCodeChanged: The journal is full.
-        JournalRewound: The server has lost entries.
     """
     machine, keys, workflow_id = execution.machine, host.connection.keys, execution.workflow_id
     told = (machine.steps_total, machine.steps_done, machine.retrying)
@@ -152,7 +151,8 @@ async def checkpoint(host: Host, execution: Execution, batch: Batch) -> bool:
         [keys.workflow(workflow_id), keys.journal(workflow_id), keys.deadlines(shard), keys.events(shard),
          keys.seen(shard)],
         [workflow_id, execution.epoch, batch.due_ms, batch.event, host.config.journal_entries - batch.later,
-         execution.checkpoints, len(fields) // 2, *fields, *[j.encode(entry) for entry in batch.entries]],
+         execution.checkpoints, execution.seq, len(fields) // 2, *fields,
+         *[j.encode(entry) for entry in batch.entries]],
     )  # fmt: skip
     check(answer[0], workflow_id)
     if answer[0] == UNREAD:
@@ -166,8 +166,6 @@ async def checkpoint(host: Host, execution: Execution, batch: Batch) -> bool:
             "Split the work into child workflows, or raise GANGLION_JOURNAL_ENTRIES."
         )
     first, now_ms = answer
-    if first <= execution.seq:
-        raise JournalRewound(f"The journal of {workflow_id} lost entries after {first - 1}: replaying what is left.")
     execution.told = told
     execution.checkpoints += 1
     for offset, entry in enumerate(batch.entries):

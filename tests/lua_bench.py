@@ -87,6 +87,7 @@ class Bench:
         due_ms: int = 0,
         most: int = 100,
         known: int | None = None,
+        seen: int = 0,
     ) -> Any:
         """checkpoint, by a writer that knows of all checkpoints before it, or of so many"""
         k = self.keys
@@ -94,7 +95,7 @@ class Bench:
             known = int(await self.connection.call("HGET", k.workflow(identity), "checkpoints") or 0)
         return await self.script(
             "checkpoint", [k.workflow(identity), k.journal(identity), k.deadlines(0), k.events(0), k.seen(0)],
-            [identity, epoch, due_ms, "", most, known, len(fields) // 2, *fields, *entries],
+            [identity, epoch, due_ms, "", most, known, seen, len(fields) // 2, *fields, *entries],
         )  # fmt: skip
 
     async def park(self, identity: str, epoch: int, seq: int, due_ms: int = 9_000_000_000_000) -> Any:

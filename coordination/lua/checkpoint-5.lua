@@ -1,20 +1,20 @@
 -- Appends entries to a journal under the writer's epoch, and stores fields beside them.
 -- Invariant 2: no step is applied by two epochs.
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 deadlines (zset), 4 events (stream), 5 events seen (zset)
--- ARGV: id, epoch, due ms or 0, event kind or '', most entries, checkpoints the writer knows of,
---   number of field-value pairs, field, value …, entries …
+-- ARGV: id, epoch, due ms or 0, event kind or '', most entries, checkpoints the writer knows of, number of the last entry
+--   that it has seen, number of field-value pairs, field, value …, entries …
 -- Returns {first seq, now ms} | {-1} | {-2} another epoch writes now, or it has ended | {-7, checkpoints} read the journal first: a
---   task it would queue is settled, or one of the writer's own checkpoints came late | {-8} the journal is full
+--   task it would queue is settled, one of the writer's own checkpoints came late, or it has seen what is lost | {-8} the journal is full
 --- include answers
 --- include now
 --- include numbers
 --- include journal
 --- include settled
 --- include fields
-local due, most, count = number(3), number(5), number(7)
-local entries = 8 + 2 * count
+local due, most, count = number(3), number(5), number(8)
+local entries = 9 + 2 * count
 local wanted = {'epoch', 'seq', 'checkpoints', 'state', 'told'}
-for index = 8, entries - 1, 2 do -- the records of the tasks that it would queue, as they are
+for index = 9, entries - 1, 2 do -- the records of the tasks that it would queue, as they are
   if string.match(ARGV[index + 1], '^%d+:%d+:q') then wanted[#wanted + 1] = ARGV[index] end
 end
 local held = redis.call('HMGET', KEYS[1], unpack(wanted))
@@ -22,7 +22,7 @@ local epoch, seq, checkpoints, state, told = unpack(held, 1, 5)
 if not epoch then return {GONE} end
 if epoch ~= ARGV[2] or is_final(state) then return {STALE} end
 checkpoints = checkpoints or '0'
-if checkpoints ~= ARGV[6] then return {UNREAD, tonumber(checkpoints)} end
+if checkpoints ~= ARGV[6] or tonumber(seq) < number(7) then return {UNREAD, tonumber(checkpoints)} end
 local first = tonumber(seq) + 1
 if first + #ARGV - entries > most then return {REFUSED} end
 for index = 6, #held do
@@ -30,8 +30,8 @@ for index = 6, #held do
 end
 local last = first + #ARGV - entries
 if ARGV[4] ~= '' then told = announce_once(KEYS[4], KEYS[5], told, ARGV[1], ARGV[4], last, now) end
-redis.call('HSET', KEYS[1], 'told', told or 0, 'seq', last, 'checkpoints', checkpoints + 1, slice(8, entries - 1))
-store_rest(KEYS[1], 8, entries - 1)
+redis.call('HSET', KEYS[1], 'told', told or 0, 'seq', last, 'checkpoints', checkpoints + 1, slice(9, entries - 1))
+store_rest(KEYS[1], 9, entries - 1)
 for index = entries, #ARGV do write(KEYS[2], first + index - entries, now, ARGV[index]) end
 if due > 0 then
   local before = redis.call('ZSCORE', KEYS[3], ARGV[1])

@@ -118,7 +118,7 @@ def _stale_writes(scene: Scene, name: str, epoch: int) -> dict[str, tuple[list[s
     due, events, seen, queue = keys.deadlines(shard), keys.events(shard), keys.seen(shard), keys.escalation_queue(shard)
     entry, end = j.encode(j.Progressed("", "a stale write")), j.encode(j.Finished("failed"))
     return {
-        "checkpoint": ([workflow, journal, due, events, seen], [name, epoch, 0, "", most, 0, 0, entry]),
+        "checkpoint": ([workflow, journal, due, events, seen], [name, epoch, 0, "", most, 0, 0, 0, entry]),
         "escalate": (
             [workflow, journal, asking, queue, events],
             [name, epoch, asked, entry, "", "", "reason", "stale"],

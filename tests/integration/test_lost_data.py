@@ -15,6 +15,8 @@ from coordination.client import WorkflowFailed
 from coordination.domain import WorkflowState
 from coordination.errors import ServerUnavailable
 from coordination.lost import KEPT
+from coordination.streams import wake
+from tests.core_app.agents import event, release, started
 from tests.core_harness import World, until
 from tests.integration.conftest import Tune
 
@@ -115,3 +117,50 @@ async def test_people_end_a_workflow_whose_journal_was_deleted(core: World) -> N
     await core.decide(found, "fail")
     with pytest.raises(WorkflowFailed):
         await core.client.result(identity, timeout_s=5)
+
+
+class LostPair(DistributedCoordinator):
+    async def run(self) -> str:
+        steps = [self.dispatch_task("core_wait", name, timeout_s=2) for name in ("one", "two")]
+        return "".join(await self.gather(*steps))
+
+
+class LostTwo(DistributedCoordinator):
+    async def run(self) -> int:
+        first = await self.dispatch_task("core_tick", 1)
+        return int(first + await self.dispatch_task("core_tick", 2))
+
+
+async def test_an_entry_that_was_lost_and_another_of_its_number_are_told_apart(core: World) -> None:
+    """A result came, the server lost it in a failover, and the next one got its number before the host looked."""
+    host, call, keys = await core.host(), core.connection.call, core.connection.keys
+    await core.agents()
+    identity = await core.client.submit("lost_pair")
+    await asyncio.gather(event(started, "one").wait(), event(started, "two").wait())
+    kept = {key: await call("DUMP", key) for key in (keys.workflow(identity), keys.journal(identity))}
+    event(release, "one").set()
+    await until(lambda: host.executions[identity].seq == 3)
+    for key, dump in kept.items():
+        await call("RESTORE", key, 0, dump, "REPLACE")
+    event(release, "two").set()
+    await until(lambda: _entries(core, identity, 3))
+    host.recovered(queues_lost=True)
+    assert await core.client.result(identity, timeout_s=10) == "onetwo"
+
+
+async def test_nothing_is_written_after_an_entry_that_the_server_does_not_have(core: World) -> None:
+    """The news of a result reached a server that had lost the result."""
+    host = await core.host()
+    identity = await core.client.submit("lost_two")
+    await core.entry(identity, j.Attempt)
+    seq = (await core.numbered(identity))[-1].seq
+    lost = j.Settled("1", 0, 1, "agent", 0, b"1")
+    await wake(core.connection, host.id, identity, seq + 1, host.now_ms(), j.encode(lost))
+    await asyncio.sleep(0.3)
+    assert [type(entry) for entry in await core.journal(identity)][:1] == [j.Attempt]
+    await core.agents()
+    assert await core.client.result(identity, timeout_s=10) == 3
+
+
+async def _entries(core: World, identity: str, count: int) -> bool:
+    return len(await core.journal(identity)) == count
