@@ -306,6 +306,10 @@ class Host:
 
     async def _begin(self, lease: Lease, crashed: bool) -> None:
         self.note_time(lease.now_ms)
+        waits = 0
+        while waits < 20 and lease.now_ms < self.now_ms() - j.CLOCK_SET_MS:  # it was set back: the next beat tells
+            waits += 1
+            await asyncio.sleep(self.config.heartbeat_s / 10)
         known = self.executions.pop(lease.workflow_id, None)
         if known is not None:
             known.abandon()

@@ -316,12 +316,16 @@ def gone(entries: Iterable[Numbered]) -> set[int]:
 
 
 def set_back(entries: Iterable[Numbered]) -> dict[int, int]:
-    """Entries before which the server's clock was set back: their numbers, with how far, ms below 0."""
+    """Timers since which the server's clock was set back: their entries' numbers, with how far, ms below 0."""
     found: dict[int, int] = {}
+    timers: list[Numbered] = []
     before = 0
     for item in entries:
         if item.at_ms < before - CLOCK_SET_MS:
-            found[item.seq] = item.at_ms - before
+            ahead = [timer for timer in timers if timer.at_ms > item.at_ms]  # set by the clock that was set back
+            found |= {timer.seq: item.at_ms - before for timer in ahead if timer.seq not in found}
+        if isinstance(item.entry, TimerSet | SignalAwaited):
+            timers.append(item)
         before = item.at_ms
     return found
 

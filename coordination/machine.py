@@ -49,7 +49,7 @@ class Machine(TaskSteps):
         self.runs: dict[str, TaskRun] = {}
         self.timers: dict[str, int] = {}  # step -> due, of sleeps and of signals' limits
         self.now_ms = sys.maxsize  # an entry that was stamped later, by a clock that was set, counts as of now
-        self.set_back: dict[int, int] = {}  # what ``journal.set_back`` tells of the entries to be replayed
+        self.set_back: dict[int, int] = {}  # what ``journal.set_back`` tells of timers to be replayed
         self.dirty: dict[str, TaskRun] = {}
         self.withdrawn: list[str] = []  # task steps that cancellation took away
         self.asked: dict[str, int] = {}  # open questions of ask_human: step -> escalations opened
@@ -85,14 +85,11 @@ class Machine(TaskSteps):
 
     def clock_set(self, moved_ms: int) -> None:
         """Carry what is waited for over to a clock that was set, so that it takes as long as was meant."""
-        self._shift_timers(moved_ms)
+        self.timers = {step: due_ms + moved_ms for step, due_ms in self.timers.items()}
         for run in self.runs.values():
             run.due_ms += moved_ms
             run.since_ms += moved_ms
         self.recall()
-
-    def _shift_timers(self, moved_ms: int) -> None:
-        self.timers = {step: due_ms + moved_ms for step, due_ms in self.timers.items()}
 
     def cancel_outright(self, entry: j.CancelRequested) -> None:
         """End a program that cannot be run any more as cancelled; nothing of it is compensated."""
@@ -140,8 +137,6 @@ class Machine(TaskSteps):
             WorkflowCodeChanged: The journal holds a step that run() did not ask for.
         """
         self._coordinator._now_ms = max(self._coordinator._now_ms, item.at_ms)
-        for seq in [seq for seq in self.set_back if seq <= item.seq] if self.set_back else ():
-            self._shift_timers(self.set_back.pop(seq))
         if self.paused and type(item.entry) not in _WHILE_PAUSED:
             self._held.append(item)
         else:
@@ -151,7 +146,13 @@ class Machine(TaskSteps):
         handler = _HANDLERS.get(type(item.entry))
         if handler is not None:
             handler(self, item.entry, min(item.at_ms, self.now_ms))
+            if item.seq in self.set_back:
+                self._set_timer_back(item)
             self._run_on()
+
+    def _set_timer_back(self, item: j.Numbered) -> None:
+        if isinstance(item.entry, j.TimerSet | j.SignalAwaited) and item.entry.step in self.timers:
+            self.timers[item.entry.step] += self.set_back[item.seq]
 
     def _run_on(self) -> None:
         self._program.run_on()

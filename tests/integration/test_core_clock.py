@@ -105,3 +105,21 @@ async def test_a_sleep_that_left_memory_takes_no_longer_when_the_clock_is_set_ba
     set_clocks(monkeypatch, -3_600)
     assert await core.client.result(identity, timeout_s=10) == "awake"
     assert time.monotonic() - began > SLEEP_S
+
+
+@pytest.mark.once
+async def test_a_sleep_that_is_taken_up_before_its_host_notices_a_set_clock_is_not_cut_short(
+    core: World, tune: Tune, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal brings a workflow back between two beats, while the host still goes by the clock that was."""
+    core.config = tune(park_after_s=0.3, heartbeat_s=1.0)
+    host = await core.host()
+    began = time.monotonic()
+    identity = await core.client.submit("clock_sleeps")
+    await until(lambda: not core.held(identity) and time.monotonic() > began + 0.5)
+    heart = host._watchdog._heart
+    await until(lambda enough=heart._beats + 1: heart._beats >= enough)
+    set_clocks(monkeypatch, -3_600)
+    await core.client.signal(identity, "nothing", 1)
+    assert await core.client.result(identity, timeout_s=10) == "awake"
+    assert time.monotonic() - began > SLEEP_S

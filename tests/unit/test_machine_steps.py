@@ -169,3 +169,14 @@ def test_now_never_goes_back() -> None:
 
 def teardown_module() -> None:
     forget_types()
+
+
+def test_only_timers_of_a_clock_that_was_set_back_are_moved() -> None:
+    """One that was set before the clock went ahead keeps its time when the clock is right again."""
+    start, hour = 1_000_000_000, 3_600_000
+    entries = [
+        j.Numbered(1, start, j.TimerSet("1", start + 600_000, "")),
+        j.Numbered(2, start + 60_000 + hour, j.TimerSet("2", start + 90_000 + hour, "")),
+        j.Numbered(3, start + 120_000, j.TakenUp(2, "host", "", "resume")),
+    ]
+    assert j.set_back(entries) == {2: 60_000 - hour}
