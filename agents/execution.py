@@ -21,7 +21,7 @@ from agents.runners import Runners
 from agents.task import Task
 from coordination import tasks
 from coordination.connection import Connection
-from coordination.domain import ErrorInfo
+from coordination.domain import ErrorInfo, said
 from coordination.errors import TryAgain
 from coordination.keys import AGENTS_GROUP
 from coordination.registry import Registry
@@ -29,6 +29,7 @@ from coordination.tasks import Delivery
 
 REPORT_S = 120.0  # how long an outcome is offered to a server that does not take it
 WATCH_S = 0.1  # how exactly time limits are kept
+_BROKE_OFF_CHARS = 1_500
 
 T = TypeVar("T")
 
@@ -118,12 +119,28 @@ class Executor:
             log.debug("task reported", action="task.reported", task=task_key(delivery), answer=answer)
             self._acknowledger.add(delivery)
         except Exception as error:
-            log.exception(
-                "task left to be taken up again", action="task.left", task=task_key(delivery), error=str(error)
-            )
-            self._leave(delivery)
+            await self._broke_off(running, error)
+            log.exception("task broken off", action="task.broken_off", task=task_key(delivery))
         finally:
             self._ledger.end(running)
+
+    async def _broke_off(self, running: Running, error: Exception) -> None:
+        """Report what nobody expected as a failed attempt, so that people hear of it in the end."""
+        delivery, answer = running.delivery, None
+        if running.task is not None:
+            running.ended = running.ended or "over"
+            message = f"The agent broke off: {said(error)}"[:_BROKE_OFF_CHARS]
+            info = ErrorInfo(type(error).__name__, message, agent_version=running.handler.version)
+            try:
+                answer = await self._until_answered(
+                    lambda: tasks.fail(self._connection, delivery, running.instance, running.claimed_ms, info)
+                )
+            except Exception:
+                log.exception("task left to be taken up again", action="task.left", task=task_key(delivery))
+        if answer is None:
+            self._leave(delivery)
+        else:
+            self._acknowledger.add(delivery)
 
     async def _claim(self, delivery: Delivery, instance: str) -> tasks.Claim:
         claim = await tasks.claim(self._connection, delivery, instance)
@@ -234,6 +251,9 @@ class Executor:
             answer = await tasks.renew(self._connection, running.delivery, running.instance, share, note)
         except (TryAgain, RedisError) as error:
             self._outage.failed(error, len(self._ledger.running))
+            return
+        except Exception:  # one task's words must not end the worker with all others
+            log.exception("claim not extended", action="task.not_extended", task=task_key(running.delivery))
             return
         task.told = task.told and (task.share, task.note) != (share, note)
         if answer != "renewed":

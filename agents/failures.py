@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 
 import msgspec
 
 from agents.handlers import InvalidInput, InvalidResult, invalid
-from coordination.domain import ErrorInfo
+from coordination.domain import ErrorInfo, said, storable
 from coordination.errors import AgentError, FinalError, RetryableError
 
 _MESSAGE_BYTES = 1_500
@@ -32,13 +33,18 @@ def describe(error: BaseException) -> tuple[ErrorInfo, float | None]:
         return ErrorInfo(info.kind, _head(info.message, _MESSAGE_BYTES), info.retryable), None
     if isinstance(error, ChildError):
         return error.info, error.retry_after_s
-    message = _head(str(error) or type(error).__name__, _MESSAGE_BYTES)
+    message = _head(said(error) or type(error).__name__, _MESSAGE_BYTES)
     kind = type(error).__name__
     if isinstance(error, FinalError):
         return ErrorInfo(kind, message, retryable=False, details=_details(error)), None
     trace = _trace(error, f"{kind}: {message}")
-    after = error.retry_after_s if isinstance(error, RetryableError) else None
+    after = _delay_s(error.retry_after_s) if isinstance(error, RetryableError) else None
     return ErrorInfo(kind, message, traceback="" if isinstance(error, RetryableError) else trace), after
+
+
+def _delay_s(asked: object) -> float | None:
+    """The delay that a handler asked for, when it is one."""
+    return float(asked) if isinstance(asked, int | float) and not math.isnan(asked) else None
 
 
 def timed_out(timeout_s: float, moved: bool) -> ErrorInfo:
@@ -66,10 +72,12 @@ def _details(error: FinalError) -> dict[str, object]:
 
 
 def _head(text: str, most: int) -> str:
-    raw = text.encode("utf-8", "replace")
+    text = storable(text)
+    raw = text.encode()
     return text if len(raw) <= most else raw[: most - 3].decode("utf-8", "ignore") + "…"
 
 
 def _tail(text: str, most: int) -> str:
-    raw = text.encode("utf-8", "replace")
+    text = storable(text)
+    raw = text.encode()
     return text if len(raw) <= most else "…" + raw[3 - most :].decode("utf-8", "ignore")

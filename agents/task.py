@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any
 
+from coordination.domain import storable
+
 _NOTE_CHARS = 200
 
 
@@ -77,7 +79,7 @@ class Task:
             note: A few words; at most 200 characters are kept.
         """
         self.share = None if share is None else min(1.0, max(0.0, float(share)))
-        self.note = note[:_NOTE_CHARS]
+        self.note = storable(note)[:_NOTE_CHARS]
         self.moved_at = time.monotonic()
         self.told = True
         if self._tell is not None:

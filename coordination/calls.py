@@ -1,7 +1,8 @@
 """What run() may await: each call is a step, or a group of them.
 
 A call carries no state of its own; its identity is given when it is awaited, by branch path and
-order, so that a replay gives the same call the same id.
+order, so that a replay gives the same call the same id. Its words are made storable at once, so
+that whatever run() asks for can be written.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 
 from coordination import journal
+from coordination.domain import storable
 
 
 class Call:
@@ -61,13 +63,13 @@ class TaskCall(Call):
         returns: Any,
         agent: str = "",
     ) -> None:
-        self.task_type = task_type
-        self.agent = agent
+        self.task_type = storable(task_type)
+        self.agent = storable(agent)
         self.payload = payload
         self.digest = journal.digest(payload)
         self.timeout_s = timeout_s
         self.max_retries = max_retries
-        self.requires = requires
+        self.requires = requires and {storable(name): storable(str(value)) for name, value in requires.items()}
         self.priority = priority
         self.strategy = strategy
         self.queue_timeout_s = queue_timeout_s
@@ -99,7 +101,7 @@ class SignalCall(Call):
     __slots__ = ("name", "returns", "timeout_s")
 
     def __init__(self, name: str, timeout_s: float | None, returns: Any) -> None:
-        self.name = name
+        self.name = storable(name)
         self.timeout_s = timeout_s
         self.returns = returns
 
@@ -118,11 +120,11 @@ class HumanCall(Call):
     def __init__(
         self, question: str, returns: Any, schema: dict[str, Any] | None, context: bytes | None, label: str
     ) -> None:
-        self.question = question
+        self.question = storable(question)
         self.returns = returns
         self.schema = schema
         self.context = context
-        self.label = label
+        self.label = storable(label)
 
     def matches(self, entry: journal.AnyEntry) -> bool:
         return isinstance(entry, journal.Escalated) and entry.reason == "human_input_requested"
@@ -137,7 +139,7 @@ class RecordCall(Call):
     __slots__ = ("fn", "name")
 
     def __init__(self, name: str, fn: Callable[[], Any]) -> None:
-        self.name = name
+        self.name = storable(name)
         self.fn = fn
 
     def matches(self, entry: journal.AnyEntry) -> bool:
@@ -150,7 +152,7 @@ class ChildCall(Call):
     __slots__ = ("child_type", "digest", "payload", "returns", "wait")
 
     def __init__(self, child_type: str, payload: bytes, wait: bool, returns: Any) -> None:
-        self.child_type = child_type
+        self.child_type = storable(child_type)
         self.payload = payload
         self.digest = journal.digest(payload)
         self.wait = wait
@@ -172,7 +174,7 @@ class ProgressCall(Call):
     __slots__ = ("note",)
 
     def __init__(self, note: str) -> None:
-        self.note = note[:200]
+        self.note = storable(note)[:200]
 
     def matches(self, entry: journal.AnyEntry) -> bool:
         return isinstance(entry, journal.Progressed)

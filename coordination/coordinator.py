@@ -188,7 +188,9 @@ class DistributedCoordinator:
         label: str = "",
     ) -> HumanCall:
         """Ask people; opens one escalation, whose form comes from ``returns`` or ``schema``."""
-        if schema is None and returns is not Any:
+        if schema is not None:
+            encode_payload(schema, "The schema of a question")
+        elif returns is not Any:
             schema = msgspec.json.schema(returns)
         shown = None if context is None else encode_payload(context, "The context of a question")
         return HumanCall(question, returns, schema, shown, label or question[:80])

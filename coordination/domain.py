@@ -105,6 +105,19 @@ class EscalationState(StrEnum):
     WITHDRAWN = "withdrawn"  # its workflow ended without it
 
 
+def storable(text: str) -> str:
+    """A text that can be stored: what is no character, as in file names that are not UTF-8, is written out."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def said(error: BaseException) -> str:
+    """What an exception says, as text that can be stored; nothing when it cannot even say it."""
+    try:
+        return storable(str(error))
+    except Exception:
+        return ""
+
+
 class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """A failure as it is stored and shown. Never holds more than 8 KiB of text."""
 

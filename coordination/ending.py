@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from coordination import journal as j
-from coordination.domain import ErrorInfo, WorkflowState
+from coordination.domain import ErrorInfo, WorkflowState, said
 from coordination.errors import StepFailed, WorkflowCancelled, WorkflowTerminated
 from coordination.escalations import withdraw
 from coordination.leases import accept
@@ -67,8 +67,9 @@ def _outcome(machine: Machine, limit_bytes: int) -> tuple[WorkflowState, ErrorIn
         return *_failure(machine, error), b""
     try:
         result = msgspec.json.encode(value)
-    except (TypeError, ValueError, msgspec.MsgspecError) as failure:
-        return WorkflowState.FAILED, describe(failure), b""
+    except Exception as failure:
+        message = f"The result cannot be written as JSON: {said(failure)}."
+        return WorkflowState.FAILED, ErrorInfo("InvalidPayload", message, False), b""
     if len(result) > limit_bytes:
         message = f"The result has {len(result):,} bytes; {limit_bytes:,} are allowed. Store it as a file."
         return WorkflowState.FAILED, ErrorInfo("PayloadTooLarge", message, False), b""
@@ -78,9 +79,9 @@ def _outcome(machine: Machine, limit_bytes: int) -> tuple[WorkflowState, ErrorIn
 def _failure(machine: Machine, error: BaseException) -> tuple[WorkflowState, ErrorInfo]:
     cancelled = machine.cancelled
     if isinstance(error, WorkflowTerminated):
-        return WorkflowState.CANCELLED, ErrorInfo("Terminated", str(error), False)
+        return WorkflowState.CANCELLED, ErrorInfo("Terminated", said(error), False)
     if cancelled is not None and isinstance(error, WorkflowCancelled | StepFailed):
         if cancelled.actor == DEADLINE:
             return WorkflowState.FAILED, ErrorInfo("DeadlineExceeded", cancelled.reason, False)
-        return WorkflowState.CANCELLED, ErrorInfo("Cancelled", str(error), False)
+        return WorkflowState.CANCELLED, ErrorInfo("Cancelled", said(error), False)
     return WorkflowState.FAILED, describe(error)

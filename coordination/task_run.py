@@ -8,7 +8,7 @@ import msgspec
 
 from coordination import journal as j
 from coordination.calls import TaskCall
-from coordination.domain import ErrorInfo
+from coordination.domain import ErrorInfo, said, storable
 from coordination.errors import WorkflowCancelled, WorkflowTerminated
 
 _TEXT = 8_192
@@ -53,8 +53,8 @@ class Reroute(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def describe(error: BaseException) -> ErrorInfo:
     """A failure of run() as it is stored."""
-    text = "".join(traceback.format_exception(error))
-    return ErrorInfo(type(error).__name__, str(error)[:2000], retryable=False, traceback=text[-_TEXT:])
+    text = storable("".join(traceback.format_exception(error)))
+    return ErrorInfo(type(error).__name__, said(error)[:2000], retryable=False, traceback=text[-_TEXT:])
 
 
 def cancelled(entry: j.CancelRequested) -> WorkflowCancelled:

@@ -14,6 +14,7 @@ from agents.task import Task
 from coordination import tasks
 from coordination.config import Config
 from coordination.connection import Connection
+from coordination.errors import FinalError
 from tests import agent_samples
 from tests.agent_tasks import add, new_type, nothing_left, outcome, outcome_now, record, serving, until
 
@@ -178,6 +179,52 @@ async def test_a_task_that_goes_on_renews_and_tells_its_progress(config: Config,
         stop.set()
         assert (await outcome(connection, workflow)).value == "done"
         assert await connection.call("HGET", key, "p:0") is None
+
+
+@pytest.mark.once
+async def test_words_that_cannot_be_stored_cost_nobody_but_their_attempt(
+    config: Config, connection: Connection
+) -> None:
+    stop = asyncio.Event()
+
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise LookupError
+
+    class Careless(FinalError):
+        def __init__(self, file: str) -> None:
+            self.file = file
+
+    async def strange(task: Task, how: str) -> object:
+        if how == "raise":
+            raise ValueError("cannot open b\udcff.txt")
+        if how == "return":
+            return {"file": "b\udcff.txt"}
+        if how == "mute":
+            raise Mute
+        if how == "careless":
+            raise Careless("a.txt")
+        await task.progress(0.1, "b\udcff.txt")
+        if how == "by hand":
+            task.note = "b\udcff.txt"
+        await stop.wait()
+        return "done"
+
+    name = new_type()
+    async with serving(AgentWorker(config=config, handlers=[Handler(name, strange)])):
+        long = [await add(connection, name, how) for how in ("by hand", "tell")]
+        for how, kind, words in [
+            ("raise", "ValueError", r"cannot open b\udcff.txt"),
+            ("mute", "Mute", "Mute"),
+            ("return", "InvalidResult", "a value that JSON cannot carry"),
+            ("careless", "AttributeError", "The agent broke off: 'Careless' object has no attribute 'details'"),
+        ]:
+            error = (await outcome(connection, await add(connection, name, how))).error
+            assert (error.kind, words in error.message) == (kind, True), error
+        shown = await until(lambda: connection.call("HGET", connection.keys.workflow(long[1]), "p:0"))
+        assert shown == rb'[0.1,"b\\udcff.txt"]'
+        stop.set()
+        assert [(await outcome(connection, workflow)).value for workflow in long] == ["done", "done"]
 
 
 async def _deadline_after(connection: Connection, workflow: str, at_ms: int) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
+import pytest
 
 from coordination import DistributedCoordinator
 from coordination.domain import StepState, WorkflowState
@@ -89,3 +91,57 @@ class CoreEmpty(DistributedCoordinator):
 async def test_a_gather_of_nothing_gives_nothing(core: World) -> None:
     await core.host()
     assert await core.run("core_empty") == ()
+
+
+NO_TEXT = "b\udcff.txt"  # as os.listdir gives a name that is not UTF-8
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise LookupError
+
+
+class CoreNoText(DistributedCoordinator):
+    async def run(self, how: str) -> Any:
+        if how == "mute":
+            raise Mute
+        if how == "raise":
+            raise ValueError(f"cannot open {NO_TEXT}")
+        if how == "record":
+            await self.record("first", lambda: NO_TEXT)
+        if how == "dispatch":
+            await self.dispatch_task("core_facts", {"name": NO_TEXT})
+        if how == "child":
+            await self.start_child(NO_TEXT)
+        if how == "ask":
+            await self.ask_human("Which?", schema={"enum": [NO_TEXT]})
+        if how == "tell":
+            await self.progress(NO_TEXT)
+            return await self.record(f"size of {NO_TEXT}", lambda: 3)
+        return {"deep": _deep(5_000)} if how == "deep" else {"file": NO_TEXT}
+
+
+def _deep(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.once
+async def test_words_that_cannot_be_stored_never_keep_a_workflow_from_ending(core: World) -> None:
+    await core.host()
+    assert await core.run("core_no_text", "tell") == 3
+    for how, kind, words in [
+        ("raise", "ValueError", r"cannot open b\udcff.txt"),
+        ("mute", "Mute", ""),
+        ("return", "InvalidPayload", "The result cannot be written as JSON"),
+        ("deep", "InvalidPayload", "The result cannot be written as JSON"),
+        ("record", "StepFailed", "record 'first' failed"),
+        ("dispatch", "InvalidPayload", "cannot be written as JSON"),
+        ("child", "ChildFailed", "udcff.txt"),
+        ("ask", "InvalidPayload", "The schema of a question"),
+    ]:
+        identity = await core.client.submit("core_no_text", how)
+        error = (await core.state(identity, "failed", within_s=3)).error
+        assert error is not None and (error.kind, words in error.message) == (kind, True), (how, error)

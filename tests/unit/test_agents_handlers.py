@@ -153,3 +153,9 @@ def test_a_subclass_declares_its_type() -> None:
     handler = handlers()["sample_subclass"]
     assert (handler.input_type, handler.output_type, handler.kind) == (Document, Facts, "async")
     assert handler.capabilities == {"language": ["en"]}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("asked", "delay_s"), [(2.5, 2.5), (None, None), ("soon", None), (float("nan"), None)])
+def test_a_delay_that_is_none_is_not_passed_on(asked: Any, delay_s: float | None) -> None:
+    assert describe(RetryableError("busy", retry_after_s=asked))[1] == delay_s
