@@ -298,4 +298,22 @@ INVARIANTS = [
         ("tests/integration/test_core_clock.py::"
          "test_a_clock_set_by_an_hour_declares_nobody_dead_and_starts_nothing_twice",),
     ),
+    Mutation(
+        11, "a clock that was set is learnt from beats alone", "coordination/host.py",
+        "if not self._beat_skew_ms or abs(skew_ms - self._beat_skew_ms) < j.CLOCK_SET_MS:", "if True:",
+        ("tests/integration/test_core_clock.py::"
+         "test_retries_that_begin_before_a_host_notices_a_set_clock_come_in_time",),
+    ),
+    Mutation(
+        6, "who beats now is asked in each round", "coordination/rescue.py",
+        "strict=True) if beat is None}", "strict=True)}",
+        ("tests/integration/test_core_rescue.py::"
+         "test_a_host_that_once_did_not_beat_keeps_what_it_takes_when_it_does",),
+    ),
+    Mutation(
+        2, "nothing is written after what the server does not have", f"{LUA}/checkpoint-5.lua",
+        " or tonumber(seq) < number(7)", "",
+        ("tests/integration/test_lost_data.py::"
+         "test_nothing_is_written_after_an_entry_that_the_server_does_not_have",),
+    ),
 ]  # fmt: skip
