@@ -15,6 +15,9 @@ import msgspec
 
 from coordination import journal
 from coordination.domain import storable
+from coordination.errors import ProgramError
+
+_LONGEST_S = 1_000 * 366 * 86_400
 
 
 class Call:
@@ -39,6 +42,17 @@ class Call:
 def decoder(kind: Any) -> Callable[[bytes], Any]:
     """A JSON decoder for one type, made once."""
     return msgspec.json.Decoder(kind).decode
+
+
+def seconds(value: float) -> float:
+    """A time that can be waited for.
+
+    Raises:
+        ProgramError: It is not a number, infinite, or longer than a thousand years.
+    """
+    if not abs(value) <= _LONGEST_S:
+        raise ProgramError(f"{value!r} is no number of seconds that can be waited for.")
+    return value
 
 
 class TaskCall(Call):
@@ -67,12 +81,12 @@ class TaskCall(Call):
         self.agent = storable(agent)
         self.payload = payload
         self.digest = journal.digest(payload)
-        self.timeout_s = timeout_s
+        self.timeout_s = seconds(timeout_s)
         self.max_retries = max_retries
         self.requires = requires and {storable(name): storable(str(value)) for name, value in requires.items()}
         self.priority = priority
         self.strategy = strategy
-        self.queue_timeout_s = queue_timeout_s
+        self.queue_timeout_s = None if queue_timeout_s is None else seconds(queue_timeout_s)
         self.returns = returns
         self.undoes = False  # whether it is a compensation
 
@@ -88,8 +102,8 @@ class SleepCall(Call):
 
     __slots__ = ("seconds",)
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, delay_s: float) -> None:
+        self.seconds = seconds(delay_s)
 
     def matches(self, entry: journal.AnyEntry) -> bool:
         return isinstance(entry, journal.TimerSet)
@@ -102,7 +116,7 @@ class SignalCall(Call):
 
     def __init__(self, name: str, timeout_s: float | None, returns: Any) -> None:
         self.name = storable(name)
-        self.timeout_s = timeout_s
+        self.timeout_s = None if timeout_s is None else seconds(timeout_s)
         self.returns = returns
 
     def matches(self, entry: journal.AnyEntry) -> bool:

@@ -145,3 +145,21 @@ async def test_words_that_cannot_be_stored_never_keep_a_workflow_from_ending(cor
         identity = await core.client.submit("core_no_text", how)
         error = (await core.state(identity, "failed", within_s=3)).error
         assert error is not None and (error.kind, words in error.message) == (kind, True), (how, error)
+
+
+class CoreNoTime(DistributedCoordinator):
+    async def run(self, how: str) -> Any:
+        endless = float("inf")
+        if how == "sleep":
+            return await self.sleep(float("nan"))
+        if how == "signal":
+            return await self.wait_for_signal("go", timeout_s=endless)
+        return await self.dispatch_task("core_tick", 1, **{how: endless})
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("how", ["sleep", "signal", "timeout_s", "queue_timeout_s"])
+async def test_a_time_that_never_comes_ends_the_workflow_with_what_is_wrong(core: World, how: str) -> None:
+    await core.host()
+    error = (await core.state(await core.client.submit("core_no_time", how), "failed", within_s=3)).error
+    assert error is not None and "is no number of seconds" in error.message
