@@ -82,6 +82,7 @@ class Found:
             "console": self.console.to_dict() if self.console else None,
             "lists": [listed.to_dict() for listed in self.lists],
             "peers": self.compared.abouts,
+            "against": comparison.rows(self.peer_ratios()),
             "left_out": [*self.left_out, *self.failures],
         }
 

@@ -16,6 +16,7 @@ from bench.console import Shown
 from bench.curves.curve import Curve, Figure, Point, Shape
 from bench.lists import Listed
 from bench.measurement import EVERYSEC, FSYNC, NONE, Found
+from bench.peers.runs import Compared
 from bench.recovery import Recovery
 from bench.report import article
 from bench.stack import Bare
@@ -54,6 +55,7 @@ def _found() -> Found:
         ],
         console=Shown(20, 900.0, 850.0, 700.0, 20.0, 120.0, 90.0, 400.0, 40, 500, 0.2),
         lists=[Listed("PostgreSQL", 1_000_000, "search, <two> words", 12.0, 34.5)],
+        compared=Compared(runs=[_result("restate, calls", 200, EVERYSEC, "no-op", 400.0, 500.0)]),
     )
 
 
@@ -115,6 +117,7 @@ def test_the_console_shows_the_last_measurement(db: None, monkeypatch: pytest.Mo
     assert 'aria-label="wf/&lt;s&gt;"' in shown
     assert "pages p95 120 ms, at most 100" in shown
     assert "search, &lt;two&gt; words" in shown
+    assert "restate, calls" in shown and "2.5" in shown
     (tmp_path / "last.json").write_text('{"runs": [')
     assert "Nothing has been measured here" in browser.get("/performance/").content.decode()
     assert Browser().get("/performance/").status_code == 302
