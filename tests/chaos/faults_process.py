@@ -18,6 +18,7 @@ _AGENT_STOP_S = 6.0
 _SERVER_STOP_S = 2.0
 _OTHER_STOP_S = 4.0
 _ABANDON_S = 1.0  # within so long after waking, a zombie must have dropped everything
+_LEAST_HELD, _HELD_S = 5, 5.0  # workflows that a host is to hold when it is frozen, and how long that is waited for
 _PROBES = 140  # stale writes that are tried in the name of one zombie
 
 
@@ -66,7 +67,10 @@ async def _host_zombie(scene: Scene) -> None:
     """Frozen for three leases; what it then writes must be refused, and it must drop everything within a second."""
     member, host = await _a_host(scene)
     config = scene.connection.config
-    held = await scene.held_by(host)
+    held, patience = await scene.held_by(host), time.monotonic() + _HELD_S
+    while len(held) < _LEAST_HELD and time.monotonic() < patience:  # what it holds alone may end before it is probed
+        await asyncio.sleep(0.1)
+        held = await scene.held_by(host)
     fault = scene.note("host_zombie", member.name, host)
     async with member.frozen():
         wakes = time.monotonic() + 3 * config.heartbeat_s * config.suspicion_beats
