@@ -102,6 +102,7 @@ class Processor:
         """
         reading.snapshots = [found for found in reading.snapshots if self._mirrored.get(found.id) != _place(found)]
         await self.rebuild(reading)
+        self._remember(reading)  # what was rebuilt is not: its events are still to be counted
         self.reporter.mirrored(reading.snapshots)
         await self.acknowledge(reading.batch)
 
@@ -115,7 +116,6 @@ class Processor:
         followed = await self._follow(reading.snapshots, reading.finished)
         await live.publish_async(await self._topics(reading.batch, followed))
         await self._forget(reading)
-        self._remember(reading)
 
     def forget_mirrored(self) -> None:
         """The history may have lost what it was known to hold."""

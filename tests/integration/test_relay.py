@@ -16,6 +16,7 @@ from coordination.domain import Action, Reason, StepState
 from dashboard import live, queries
 from dashboard.models import Escalation, HostEvent, Sample, Workflow, WorkflowArchive
 from dashboard.relay import Relay
+from dashboard.relay_batch import Batch
 from dashboard.relay_status import RelayLag
 from tests import mirrored
 from tests.mirrored import Word, sql, until
@@ -229,10 +230,32 @@ async def test_samples_count_each_finished_workflow_once(config: Config) -> None
     async with mirrored.host_and_worker(config) as client, mirrored.relay(config) as relay:
         ids = [await client.submit("mirrored_shout", Word(f"w{n}")) for n in range(5)]
         await until(lambda: Workflow.objects.filter(pk__in=ids, state="completed").count() == 5)
-        await relay.reporter.sample(relay.sql)
-        taken = await sql(lambda: list(Sample.objects.all()))
-        assert sum(sample.finished for sample in taken) == 5
-        assert any(sample.p95_ms for sample in taken)
+        assert await _finished(relay, 5) == 5
+        await relay.process(Batch(set(ids), events=5))
+        await relay._settled()
+        assert await _finished(relay, 5) == 5
+        assert any(sample.p95_ms for sample in await sql(lambda: list(Sample.objects.all())))
+
+
+@pytest.mark.once
+async def test_what_was_rebuilt_is_counted_when_its_events_come(config: Config) -> None:
+    async with mirrored.host_and_worker(config) as client, await Connection.open(config) as connection:
+        identity = await client.submit("mirrored_shout", Word("w"))
+        await client.result(identity)
+        relay, batch = Relay(connection, "relay"), Batch({identity}, events=1)
+        await relay.processor.rebuild(await relay.processor.read(batch))
+        await relay.processor.commit(await relay.processor.read(batch))
+        assert await _finished(relay, 1) == 1
+
+
+async def _finished(relay: Relay, count: int) -> int:
+    """How many ends were sampled, once there are so many."""
+    found = 0
+    async with asyncio.timeout(10):
+        while found < count:
+            await relay.reporter.sample(relay.sql)
+            found = await sql(lambda: sum(sample.finished for sample in Sample.objects.all()))
+    return found
 
 
 async def test_hosts_that_come_and_go_are_remembered(config: Config) -> None:
