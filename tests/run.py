@@ -191,15 +191,15 @@ def faults() -> Stage:
 
 
 def pytest(
-    kinds: list[str], python: str = sys.executable, workers: int = 0, long: bool = False, again: bool = False
+    kinds: list[str], python: str = sys.executable, workers: int = 0, long: bool = False, without: tuple[str, ...] = ()
 ) -> list[str]:
     """A pytest call over some kinds of tests, shared among workers.
 
     Args:
         long: With those that take long.
-        again: Without those that one pass is enough for.
+        without: Marks of tests that are left out.
     """
-    marks = [f"not {mark}" for mark, out in (("long", not long), ("once", again)) if out]
+    marks = [f"not {mark}" for mark in (*(() if long else ("long",)), *without)]
     folders = [f"tests/{kind}" for kind in kinds if (ROOT / "tests" / kind).exists()]
     shared = ["-n", str(workers), "--dist", "loadfile"] if workers else []
     return [python, "-m", "pytest", *shared, *folders, *(["-m", " and ".join(marks)] if marks else [])]
@@ -272,7 +272,8 @@ def further(run: Run) -> list[Stage]:
         name = " with ".join(filter(None, (f"Python {version}" if version else "", words)))
         kinds = ["unit", "lua", "integration"] if version else ["lua", "integration"]
         prefix = on(python, *arguments) if arguments else []
-        stages.append(Stage(name, [*prefix, *pytest(kinds, python, _BESIDE, again=True)]))
+        without = ("once", "sql") if "cluster" in arguments else ("once",)
+        stages.append(Stage(name, [*prefix, *pytest(kinds, python, _BESIDE, without=without)]))
     return stages
 
 

@@ -21,7 +21,7 @@ from dashboard.models import AuditEntry, Decision
 from dashboard.work_models import Approval
 from tests.bulks import EVERYTHING, begin, person, stored
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql]
 
 
 def test_a_dry_run_says_what_is_left_out_and_why(config: Config) -> None:

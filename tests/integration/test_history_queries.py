@@ -17,7 +17,7 @@ from dashboard import accounts, mirror, queries
 from dashboard.models import Escalation, Workflow
 from dashboard.queries import WorkflowFilter
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sql]
 
 BEGIN_MS = 1_700_000_000_000
 

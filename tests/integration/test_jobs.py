@@ -16,7 +16,7 @@ from dashboard.relay import Relay
 from tests import mirrored
 from tests.mirrored import Word, sql
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql]
 
 
 def _schedule(cron: str = "*/5 * * * *", **values: object) -> Schedule:

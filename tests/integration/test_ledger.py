@@ -14,7 +14,7 @@ from dashboard.bulk_plan import Selection
 from dashboard.models import AuditEntry, Escalation, Workflow
 from tests.bulks import person, stored
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql]
 
 
 def test_a_failure_that_no_machine_can_end_is_ended_by_hand(config: Config) -> None:

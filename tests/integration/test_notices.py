@@ -30,7 +30,7 @@ from dashboard.notices.models import Incident, Message
 from tests.notified import Receiver, admin, hook, open_escalations, policy_with, receiving, resolve
 from tests.stack import ROOT
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql]
 
 MINUTE = dt.timedelta(minutes=1)
 

@@ -21,7 +21,7 @@ from dashboard.notices.models import Channel, Incident, Message
 from dashboard.work_models import Approval
 from tests.notified import Receiver, admin, open_escalations, policy_with, receiving, resolve
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql]
 
 MINUTE = dt.timedelta(minutes=1)
 

@@ -14,7 +14,7 @@ from tests.integration.test_api import Caller
 from tests.mirrored import sql as call
 from tests.mirrored import until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql]
 
 
 def nested(depth: int) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coordination.backoff import backoff_ms
+
+pytestmark = pytest.mark.once
 
 names = st.text(min_size=1, max_size=20)
 

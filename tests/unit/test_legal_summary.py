@@ -12,6 +12,8 @@ from examples.legal_review.passages import Passages
 from examples.legal_review.samples import BY_SLUG
 from examples.legal_review.shapes import Facts, Kind, Party
 
+pytestmark = pytest.mark.once
+
 
 def text_of(slug: str) -> str:
     return documents.read(BY_SLUG[slug].path.read_bytes()).text

@@ -10,6 +10,8 @@ from examples.legal_review.samples import BY_SLUG
 from examples.legal_review.shapes import Issue
 from examples.legal_review.validation import RULES, validate
 
+pytestmark = pytest.mark.once
+
 CLEAN = """SERVICES AGREEMENT
 
 This agreement is made on 1 May 2026 between Alpha Works Limited, of 1 High Street (the "Supplier"), and Beta Stores
