@@ -35,13 +35,12 @@ from coordination.inspect import Inspector
 from coordination.keys import WORKFLOW_ID
 from coordination.leases import accept
 from coordination.scripts import FINISHED, GONE
+from coordination.streams import pace_s
 from coordination.submission import Submission, submit
 
 _BLOCK_MS = 2_000
 _LOOK_S = 1.0  # a client that waits looks for itself this often, should a wake-up be lost
 _MEMORY_S = 1.0  # how long an answer about the server's memory holds
-_PACE_S = 0.005  # between two reads at most, while much comes
-_SHARE_S = 0.00005  # of that pause, for each workflow that is waited for
 
 
 class WorkflowFailed(GanglionError):
@@ -293,8 +292,8 @@ class Client:
                 with contextlib.suppress(ServerUnavailable):
                     await self.connection.call("XTRIM", inbox, "MINID", last)
                     await self.connection.call("EXPIRE", inbox, 600)
-                if len(entries) > 1:  # what comes meanwhile is read together
-                    await asyncio.sleep(min(_PACE_S, _SHARE_S * len(self._waiting)))
+                if pause_s := pace_s(len(entries), len(self._waiting)):
+                    await asyncio.sleep(pause_s)
 
     # --- talking to a workflow ------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 from coordination import journal as j
 from coordination.errors import ServerUnavailable
 from coordination.keys import COORDINATORS_GROUP
-from coordination.streams import ensure_groups, ignore, no_group
+from coordination.streams import ensure_groups, ignore, no_group, pace_s
 
 if TYPE_CHECKING:
     from coordination.host import Host
@@ -30,8 +30,6 @@ _MOST_READ = 64  # entries of one stream in one read
 _MOST_STARTING = 512  # workflows taken up at once, so that a backlog does not keep the loop from the others
 _TRIM = 256  # entries of the inbox that are read before they are trimmed
 _AT_ONCE = 3  # vanished groups are made anew so often in a row before a pause
-_PACE_S = 0.005  # between two reads at most, while much comes
-_SHARE_S = 0.00005  # of that pause, for each workflow in memory
 
 
 class Reader:
@@ -91,7 +89,7 @@ class Reader:
                 for entry, fields in entries:
                     name = fields[1].decode(errors="replace")  # junk names a workflow that does not exist, and goes
                     host.take_up_soon(name, ("r" if b"resumes:" in stream else "w") + entry.decode())
-            await asyncio.sleep(self._pace_s(came))
+            await asyncio.sleep(pace_s(came, len(host.executions)))
 
     async def listen(self) -> None:
         """Hand the inbox's entries to the workflows, until cancelled.
@@ -116,17 +114,10 @@ class Reader:
                 if untrimmed >= _TRIM:
                     untrimmed = 0
                     host.connection.call("XTRIM", inbox, "MINID", after(read_to)).add_done_callback(ignore)
-                if pace_s := self._pace_s(len(entries)):
-                    await asyncio.sleep(pace_s)
+                if pause_s := pace_s(len(entries), len(host.executions)):
+                    await asyncio.sleep(pause_s)
             if not answer:
                 read_to = b"0"
-
-    def _pace_s(self, came: int) -> float:
-        """How long to let more come before the next read, which costs the server as much for one entry as for many.
-
-        What comes alone is followed at once; the pause grows with what is in memory, as the time of each turn does.
-        """
-        return min(_PACE_S, _SHARE_S * len(self._host.executions)) if came > 1 else 0.0
 
     async def _read(self, *command: Any) -> Any:
         """Run a blocking read; None when its life ended meanwhile."""

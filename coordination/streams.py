@@ -12,6 +12,8 @@ from coordination.keys import AGENTS_GROUP
 
 INBOX_LENGTH = 50_000  # entries; older ones are dropped, which costs latency only
 INBOX_BYTES = 8_192  # a larger entry is not sent along; the host reads it from the journal
+_PACE_S = 0.005  # between two reads at most, while much comes
+_SHARE_S = 0.00005  # of that pause, for each workflow that is held
 
 
 async def wake(
@@ -57,6 +59,18 @@ def _wake_up(
 
 def _entry(connection: Connection, incarnation: str, workflow_id: str) -> list[object]:
     return ["XADD", connection.keys.inbox(incarnation), "MAXLEN", "~", INBOX_LENGTH, "*", "w", workflow_id]
+
+
+def pace_s(came: int, held: int) -> float:
+    """How long to let more come before the next read, which costs the server as much for one entry as for many.
+
+    What comes alone is followed at once; the pause grows with what is held, as the time of each turn does.
+
+    Args:
+        came: Entries in the read before.
+        held: Workflows that the reader has in memory, or waits for.
+    """
+    return min(_PACE_S, _SHARE_S * held) if came > 1 else 0.0
 
 
 def ignore(future: asyncio.Future[Any]) -> None:
