@@ -6,6 +6,8 @@ import datetime as dt
 import os
 import platform
 import subprocess
+import sys
+import sysconfig
 import tempfile
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -44,12 +46,18 @@ def describe(hosts: int) -> dict[str, Any]:
 
 def _warnings(load: float) -> list[str]:
     cores = os.cpu_count() or 1
-    if load <= BUSY * cores:
-        return []
-    return [
-        f"The machine was busy when this began (load average {load:.1f} on {cores} cores):"
-        " throughput and latency are worse than they would be, and differ from run to run."
-    ]
+    found = []
+    if load > BUSY * cores:
+        found.append(
+            f"The machine was busy when this began (load average {load:.1f} on {cores} cores):"
+            " throughput and latency are worse than they would be, and differ from run to run."
+        )
+    if sys.base_prefix != "/usr" and "--enable-optimizations" not in (sysconfig.get_config_var("CONFIG_ARGS") or ""):
+        found.append(
+            f"This Python ({sys.base_prefix}) was compiled without optimisation, which makes it a fifth slower:"
+            " name another by GANGLION_PYTHON, and remove .venv."
+        )
+    return found
 
 
 def _settings(hosts: int) -> dict[str, Any]:
