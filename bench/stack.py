@@ -116,7 +116,7 @@ class Private:
         folder = self.home / "redis"
         folder.mkdir()
         command = server.command(server.program(), folder, path=self.socket_path)
-        self.run(command, self.environ)
+        self.run(command, {**self.environ, **server.environment()})
         until = time.monotonic() + 30
         while not _answers(self.socket_path):
             if time.monotonic() > until:

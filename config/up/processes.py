@@ -21,6 +21,7 @@ def embedded_server(home: Path, path: Path) -> Program:
         "server",
         tuple(server.command(server.program(), home / "redis", path=path)),
         stop_s=60,
+        extra=server.environment(),
         log=server.log_path(home / "redis"),
         answers=functools.partial(server.answers, path),
     )

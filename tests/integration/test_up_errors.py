@@ -150,13 +150,14 @@ def test_a_quick_python_is_preferred(tmp_path: Path, quick: str) -> None:
     """One that was compiled with optimisation goes before the first of the path; any does where there is none."""
     for name in ("first", "second"):
         program = tmp_path / name
-        program.write_text(f'#!/bin/sh\ncase $2 in *sysconfig*) test {name} = {quick};; esac\n')
+        program.write_text(f"#!/bin/sh\ncase $2 in *sysconfig*) test {name} = {quick};; esac\n")
         program.chmod(0o755)
     script = f'root="{tmp_path}"; program=bin/up; . "{ROOT}/bin/environment.sh"; find_python; echo "$python"'
     wishes = f"{tmp_path}/missing {tmp_path}/first {tmp_path}/second"
     done = subprocess.run(
-        ["bash", "-c", script], env={"PATH": "/usr/bin:/bin", "GANGLION_PYTHON": wishes}, capture_output=True, text=True,
-        timeout=30, check=True,
+        ["bash", "-c", script],
+        env={"PATH": "/usr/bin:/bin", "GANGLION_PYTHON": wishes},
+        capture_output=True, text=True, timeout=30, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == str(tmp_path / ("second" if quick == "second" else "first"))
 
