@@ -48,15 +48,16 @@ def sentinel_address(url: str) -> SentinelAddress:
     Raises:
         ValueError: It does not fit; says why, without the login.
     """
-    parts = urlsplit(url)
-    login, _, hosts = parts.netloc.rpartition("@")
+    where, _, query = url.removeprefix(SENTINEL).partition("?")  # urlsplit refuses a list with brackets in it
+    hosts, _, path = where.partition("/")
+    login, _, hosts = hosts.rpartition("@")
     user, _, password = login.partition(":")
-    service, _, database = parts.path.strip("/").partition("/")
+    service, _, database = path.strip("/").partition("/")
     if not service:
         raise ValueError(f"it names no service: {_FORM}")
     if not (database or "0").isdecimal():
         raise ValueError(f"its database {database!r} is no number: {_FORM}/0")
-    options = parse_qs(parts.query, keep_blank_values=True)
+    options = parse_qs(query, keep_blank_values=True)
     unknown = options.keys() - set(_OPTIONS)
     if unknown:
         raise ValueError(f"it has the unknown option {min(unknown)!r}: there are {' and '.join(_OPTIONS)}")
