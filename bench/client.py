@@ -8,6 +8,7 @@ import contextlib
 import gc
 import secrets
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
@@ -45,7 +46,7 @@ async def _run(chosen: argparse.Namespace) -> str:
     async with opened as (engine, settled):
 
         async def execute(number: int) -> None:
-            name = f"b{secrets.token_hex(8)}"
+            name = f"b{int(time.time() * 1000):011x}{secrets.token_hex(5)}"  # as the client's own ids
             record.begin(name)
             await engine(name)
             record.end(name)

@@ -26,7 +26,7 @@ from coordination.errors import OutcomeUnknown, ServerUnavailable
 from coordination.keys import Keys
 from coordination.wire import Command, Ended, Sent, Wire
 
-_LANES = 2  # pipelines under way at once
+_LANES = 4  # pipelines under way at once, so that there is work while the server is busy with others'
 _MOST = 512  # commands in one pipeline
 _EXCHANGE_S = 15.0  # for one exchange; longer than any BLOCK
 _LEAST_BEAT_S = 1.0

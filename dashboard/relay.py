@@ -37,6 +37,7 @@ PACE_S = 0.05  # between reads when little happens, so that a burst of events be
 BUSY = 10  # workflows in one read that are many; each then changes once or twice in the history, not with each step
 BUSY_PACE_S = 0.15  # when much happens and somebody looks
 UNSEEN_PACE_S = 0.5  # when much happens and no page is open
+UNSEEN_SHARE_S, UNSEEN_MOST_S = 0.001, 2.0  # and longer for each workflow that changed, up to this
 RECLAIM_S = 5.0
 DEAD_MS = 15_000  # a relay that took an event and did not acknowledge it for this long has died
 BACKOFF_MAX_S = 5.0
@@ -128,7 +129,7 @@ class Relay:
             await self._settled()
             await self._pause(PACE_S)
         elif max(map(len, batch.entries.values())) < READ_COUNT:  # not behind
-            pace_s = BUSY_PACE_S if self.processor.is_watched else UNSEEN_PACE_S
+            pace_s = BUSY_PACE_S if self.processor.is_watched else unseen_pace_s(len(batch.workflows))
             await self._pause(max(0.0, began + pace_s - time.monotonic()))
 
     def _groups(self) -> list[list[str]]:
@@ -253,6 +254,15 @@ class Relay:
             await asyncio.sleep(every_s)
             with suppress(ServerUnavailable, ResponseError, DatabaseError, InterfaceError):
                 await work()
+
+
+def unseen_pace_s(changed: int) -> float:
+    """The time from read to read while no page is open, so that a workflow that takes long is not written at each step.
+
+    Args:
+        changed: Workflows in the read before.
+    """
+    return min(UNSEEN_MOST_S, max(UNSEEN_PACE_S, UNSEEN_SHARE_S * changed))
 
 
 def _ping() -> None:

@@ -91,7 +91,7 @@ MUTATIONS = [
         "if reply.cancelled():\n                wire._pending.clear()\n                self._idle.append(wire)",
     ),
     Mutation(
-        5, "calls share a few lanes and wait for them", "coordination/connection.py", "_LANES = 2", "_LANES = 4_000",
+        5, "calls share a few lanes and wait for them", "coordination/connection.py", "_LANES = 4", "_LANES = 4_000",
     ),
     Mutation(
         6, "a marker is written on the connection that asks", "coordination/durability.py",

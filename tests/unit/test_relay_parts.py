@@ -8,6 +8,7 @@ import pytest
 
 from coordination.domain import StepKind, StepState, StepView, WorkflowSnapshot, WorkflowState
 from dashboard import live
+from dashboard.relay import unseen_pace_s
 from dashboard.relay_batch import Batch
 from dashboard.relay_outcomes import Open, outcome
 from dashboard.relay_status import RelayLag, combine, percentile
@@ -99,3 +100,8 @@ def test_every_topic_has_one_valid_group() -> None:
     groups = [live.group(topic) for topic in topics]
     assert len(set(groups)) == len(topics)
     assert all(len(name) < 100 and name.replace(".", "").replace("-", "").replace("_", "").isalnum() for name in groups)
+
+
+@pytest.mark.parametrize(("changed", "pace_s"), [(10, 0.5), (500, 0.5), (1_200, 1.2), (50_000, 2.0)])
+def test_the_more_change_unseen_the_more_is_folded(changed: int, pace_s: float) -> None:
+    assert unseen_pace_s(changed) == pace_s
