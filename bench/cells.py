@@ -13,6 +13,7 @@ from typing import Any
 from bench.processes import rss_bytes
 from bench.stack import ROOT, Private, StackFailed
 
+EVERYSEC = "appendonly everysec"
 MEDIANS = ("wf_per_s", "p50_ms", "p95_ms", "p99_ms", "cpu_ms_per_wf", "behind_s")
 
 
@@ -63,31 +64,56 @@ class Result:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Sample:
+    """What one run gave."""
+
+    run: dict[str, Any]
+    cpu_by_process: dict[str, float]
+    rss_mb: dict[str, float]
+
+
 def measure(stack: Private, cell: Cell, timing: Timing, done: Callable[[], None] = lambda: None) -> Result:
     """Run a cell as often as is wanted.
 
     Raises:
         StackFailed: The client failed, or nothing was completed.
     """
-    runs = []
+    samples = []
     for _ in range(timing.repeats):
-        runs.append(once(stack, cell, timing))
+        samples.append(sample(stack, cell, timing))
         done()
-    medians = {name: round(statistics.median(run[name] for run in runs), 3) for name in MEDIANS}
+    return summary(cell, samples)
+
+
+def sample(stack: Private, cell: Cell, timing: Timing) -> Sample:
+    """Run a cell once.
+
+    Raises:
+        StackFailed: As ``measure``.
+    """
+    run = once(stack, cell, timing)
     names = {process.pid: process.name for process in stack.processes}
-    middle = min(runs, key=lambda run: abs(run["cpu_ms_per_wf"] - medians["cpu_ms_per_wf"]))
     used: dict[str, float] = {}
-    for pid, ms in middle["cpu_by_pid"].items():
+    for pid, ms in run["cpu_by_pid"].items():
         name = names.get(int(pid), "client")
         used[name] = round(used.get(name, 0.0) + ms, 3)
+    return Sample(run, dict(sorted(used.items(), key=lambda item: -item[1])), memory(stack))
+
+
+def summary(cell: Cell, samples: Sequence[Sample]) -> Result:
+    """The medians of a cell's runs; processor time and memory of each process are those of the middle run."""
+    runs = [one.run for one in samples]
+    medians = {name: round(statistics.median(run[name] for run in runs), 3) for name in MEDIANS}
+    middle = min(samples, key=lambda one: abs(one.run["cpu_ms_per_wf"] - medians["cpu_ms_per_wf"]))
     return Result(
         cell.engine, cell.in_flight, cell.durability, cell.agents, **medians,
         repeats=len(runs),
         completed=sum(run["completed"] for run in runs),
         failed=sum(run["failed"] for run in runs),
         wf_per_s_runs=[run["wf_per_s"] for run in runs],
-        cpu_by_process=dict(sorted(used.items(), key=lambda item: -item[1])),
-        rss_mb=memory(stack),
+        cpu_by_process=middle.cpu_by_process,
+        rss_mb=middle.rss_mb,
     )  # fmt: skip
 
 

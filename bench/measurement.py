@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench import central, commands, console, lists, memory, recovery
-from bench.cells import Cell, Result, measure
+from bench.cells import EVERYSEC, Cell, Result, Sample, Timing, sample, summary
 from bench.curves import run as curves
 from bench.curves.curve import Curve
 from bench.options import COMPARED, Options
@@ -16,7 +16,6 @@ from bench.peers import comparison
 from bench.peers import runs as peers
 from bench.stack import Bare, Stack, StackFailed
 
-EVERYSEC = "appendonly everysec"
 FSYNC = "fsync before the submit is acknowledged"
 NONE = "none: state in memory"
 CENTRAL, EVENT_DRIVEN = "central", "central, event-driven"
@@ -66,9 +65,8 @@ class Found:
         return found
 
     def peer_ratios(self) -> list[comparison.Ratio]:
-        """Ganglion with everything on against each other engine."""
-        ours = [run for run in self.runs if (run.engine, run.agents, run.durability) == ("ganglion", "no-op", EVERYSEC)]
-        return comparison.compare(ours, self.compared.runs, peers.TARGETS)
+        """Ganglion with everything on against each other engine, from the rounds in which they took turns."""
+        return comparison.compare(self.compared.ours, self.compared.runs, peers.TARGETS)
 
     def to_dict(self) -> dict[str, Any]:
         """For the JSON file."""
@@ -124,7 +122,7 @@ def run(options: Options, found: Found, tell: Tell) -> None:
                 _central(bare, engine, options, found, tell)
     if options.peers:
         peers.run(options, found.compared, tell)
-        found.runs += found.compared.runs
+        found.runs += [*found.compared.ours, *found.compared.runs]
         found.recoveries += found.compared.recoveries
         found.left_out += found.compared.left_out
     for name in curves.names(options):
@@ -146,19 +144,15 @@ def _ganglion(stack: Stack, options: Options, found: Found, tell: Tell) -> None:
         tell("commands of a workflow", 0)
         found.costs = commands.count(stack)
         tell("commands of a workflow", 1)
-    if "ganglion" in parts:
-        for level in options.levels:
-            _cell(stack, Cell("ganglion", level, EVERYSEC), options, found, tell)
+    cells = [Cell("ganglion", level, EVERYSEC) for level in options.levels if "ganglion" in parts]
     if "fsync" in parts:
-        for level in options.fsync_levels:
-            cell = Cell("ganglion", level, FSYNC, client=("--durability", "fsync"))
-            _cell(stack, cell, options, found, tell)
+        cells += [Cell("ganglion", level, FSYNC, client=("--durability", "fsync")) for level in options.fsync_levels]
+    _cells(stack, cells, options.timing, found, tell)
     if {"waiting", "recovery"} & set(parts):
         stack.waiting_agents()
     if "waiting" in parts:
-        for level in COMPARED:
-            cell = Cell("ganglion", level, EVERYSEC, "50 ms", ("--agents", "bench_slow"))
-            _cell(stack, cell, options, found, tell)
+        slow = [Cell("ganglion", level, EVERYSEC, "50 ms", ("--agents", "bench_slow")) for level in COMPARED]
+        _cells(stack, slow, options.timing, found, tell)
     if "recovery" in parts and options.hosts > 1:
         tell("killing a coordinator host", 0)
         found.recoveries.append(recovery.ganglion(stack))
@@ -169,24 +163,30 @@ def _central(bare: Bare, engine: str, options: Options, found: Found, tell: Tell
     command = ["-m", "bench.central"] + (["--event-driven"] if engine == EVENT_DRIVEN else [])
     brain = bare.run_python(*command, announces=central.READY)
     if "central" in options.parts:
-        for level in COMPARED:
-            _cell(bare, Cell(engine, level, NONE, client=("--engine", "central")), options, found, tell)
+        quick = [Cell(engine, level, NONE, client=("--engine", "central")) for level in COMPARED]
+        _cells(bare, quick, options.timing, found, tell)
     bare.waiting_agents()
     if "central" in options.parts:
         patient = engine == CENTRAL
         timing = dataclasses.replace(options.timing, repeats=1) if patient else options.timing
-        for level in options.patient_levels if patient else COMPARED:
-            cell = Cell(engine, level, NONE, "50 ms", ("--engine", "central", "--agents", "bench_slow"))
-            _cell(bare, cell, dataclasses.replace(options, timing=timing), found, tell)
+        client = ("--engine", "central", "--agents", "bench_slow")
+        levels = options.patient_levels if patient else COMPARED
+        _cells(bare, [Cell(engine, level, NONE, "50 ms", client) for level in levels], timing, found, tell)
     if "recovery" in options.parts and engine == EVENT_DRIVEN:
         tell("killing the central brain", 0)
         found.recoveries.append(recovery.brain(bare, brain, command))
         tell("killing the central brain", 1)
 
 
-def _cell(stack: Stack | Bare, cell: Cell, options: Options, found: Found, tell: Tell) -> None:
-    agents = "" if cell.agents == "no-op" else f", agents that wait {cell.agents}"
-    durability = ", fsync" if cell.durability == FSYNC else ""
-    what = f"{cell.engine}, {cell.in_flight:,} in flight{agents}{durability}"
-    tell(what, 0)
-    found.runs.append(measure(stack, cell, options.timing, lambda: tell(what, 1)))
+def _cells(stack: Stack | Bare, cells: list[Cell], timing: Timing, found: Found, tell: Tell) -> None:
+    """Measure cells in turns, because a machine that others share is quicker in one minute than in the next."""
+    samples: dict[Cell, list[Sample]] = {cell: [] for cell in cells}
+    for _ in range(timing.repeats):
+        for cell in cells:
+            agents = "" if cell.agents == "no-op" else f", agents that wait {cell.agents}"
+            durability = ", fsync" if cell.durability == FSYNC else ""
+            what = f"{cell.engine}, {cell.in_flight:,} in flight{agents}{durability}"
+            tell(what, 0)
+            samples[cell].append(sample(stack, cell, timing))
+            tell(what, 1)
+    found.runs += [summary(cell, taken) for cell, taken in samples.items()]

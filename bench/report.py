@@ -7,9 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.cells import Result
+from bench.cells import EVERYSEC, Result
 from bench.curves import page as curves
-from bench.measurement import CENTRAL, EVENT_DRIVEN, EVERYSEC, FSYNC, Found
+from bench.measurement import CENTRAL, EVENT_DRIVEN, FSYNC, Found
 from bench.options import COMPARED
 from bench.peers import comparison
 

@@ -11,11 +11,12 @@ from django.contrib.auth.models import Group, User
 from django.test import Client as Browser
 
 from bench import central, page
-from bench.cells import Cell, Result, Timing, measure
+from bench.cells import EVERYSEC, Cell, Result, Timing, measure
 from bench.console import Shown
 from bench.curves.curve import Curve, Figure, Point, Shape
 from bench.lists import Listed
-from bench.measurement import EVERYSEC, FSYNC, NONE, Found
+from bench.measurement import FSYNC, NONE, Found
+from bench.peers.runs import OURS
 from bench.recovery import Recovery
 from bench.report import article
 from bench.stack import Bare
@@ -105,6 +106,7 @@ def test_the_console_shows_the_last_measurement(db: None, monkeypatch: pytest.Mo
     monkeypatch.setattr(performance, "LAST", tmp_path / "last.json")
     assert "Nothing has been measured here" in browser.get("/performance/").content.decode()
     found = _found()
+    found.compared.ours.append(_result(OURS, 200, EVERYSEC, "no-op", 1000.0, 100.0))
     found.compared.runs.append(_result("restate, calls", 200, EVERYSEC, "no-op", 400.0, 500.0))
     everything = {**ABOUT, **found.to_dict(), "article": article(found)}
     (tmp_path / "last.json").write_text(json.dumps(everything))
