@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections.abc import Callable
+from typing import Any
 
 from bench.cells import Timing
 from bench.curves.curve import Curve, Figure, Point, Shape
@@ -13,12 +15,13 @@ from bench.talk import Helper
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 NOTE = (
     "Two hosts are held back until so many workflows are queued and mirrored; then as many are submitted as end."
+    " All backlogs stand at the same time, each on a server of its own, and are worked off in turns."
     " p50 and p99 run from being taken up to the end; a new workflow waits for those before it first."
 )
 
 
 def measure(sizes: tuple[int, ...], timing: Timing, tell: Callable[[str, int], None]) -> Curve:
-    """Fill the queues further and further, and let the hosts work at each length."""
+    """Fill the queues of one Ganglion for each length, and let the hosts of one after another work."""
     curve = Curve(
         "backlog", "Backlog", "workflows queued",
         (
@@ -30,24 +33,29 @@ def measure(sizes: tuple[int, ...], timing: Timing, tell: Callable[[str, int], N
         ),
         note=NOTE,
     )  # fmt: skip
-    # GANGLION_BACKLOG counts for each shard, and a million spread by hash does not fill all alike
-    with Parts({"GANGLION_BACKLOG": "4000000"}) as stack, Helper(stack, "bench.driver") as driver:
-        stack.workers("bench.workload.agents", 1)
+    runs: dict[int, list[dict[str, Any]]] = {size: [] for size in sizes}
+    with contextlib.ExitStack() as open_stacks:
+        standing = {}
         for size in sizes:
             tell(f"filling the queues with {size:,}", 0)
-            before = driver.ask("live")
-            took_s = driver.ask("queue", to=size)
+            # GANGLION_BACKLOG counts for each shard, and a million spread by hash does not fill all alike
+            stack = open_stacks.enter_context(Parts({"GANGLION_BACKLOG": "4000000"}))
+            driver = open_stacks.enter_context(Helper(stack, "bench.driver"))
+            stack.workers("bench.workload.agents", 1)
+            standing[size] = (stack, driver, size / max(driver.ask("queue", to=size), 0.01))
             driver.ask("mirrored", patience_s=1_800)
-            hosts = stack.hosts(2)
-            runs = []
-            for _ in range(timing.repeats):
+        for _ in range(timing.repeats):
+            for size, (stack, driver, _fill_per_s) in standing.items():
                 tell(f"a backlog of {size:,}", 0)
+                driver.ask("queue", to=size)
+                driver.ask("mirrored", patience_s=1_800)
+                hosts = stack.hosts(2)
                 pids = [process.pid for process in stack.processes]
                 warm_s, window_s = timing.warm_s, timing.window_s
-                runs.append(driver.ask("drain", keep=size, warm_s=warm_s, window_s=window_s, pids=pids))
-            stack.end_all(hosts)
-            values = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
-            values["fill_per_s"] = round((size - before) / max(took_s, 0.01))
-            curve.points.append(Point(size, values))
-            tell(f"a backlog of {size:,}", 1)
+                runs[size].append(driver.ask("drain", keep=size, warm_s=warm_s, window_s=window_s, pids=pids))
+                stack.end_all(hosts)
+    for size in sizes:
+        values = {name: statistics.median(run[name] for run in runs[size]) for name in runs[size][0]}
+        curve.points.append(Point(size, {**values, "fill_per_s": round(standing[size][2])}))
+        tell(f"a backlog of {size:,}", 1)
     return curve

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.cells import Cell, Timing
-from bench.cells import measure as measure_cell
+from bench.cells import Cell, Sample, Timing, sample, summary
 from bench.curves.curve import Curve, Figure, Point, Shape
 from bench.history import store
 from bench.parts import Parts
@@ -14,7 +13,7 @@ SIZES = (0, 10_000, 100_000, 1_000_000)
 IN_FLIGHT = 200
 NOTE = (
     f"{IN_FLIGHT} workflows in a closed loop, while the relay writes into a SQLite history that holds so many"
-    " already. How long the history goes on after the last end is counted too, as processor time."
+    " already; the sizes take turns. How long the history goes on after the last end is counted too, as processor time."
 )
 
 
@@ -31,12 +30,17 @@ def measure(sizes: tuple[int, ...], timing: Timing, tell: Callable[[str, int], N
         ),
         note=NOTE,
     )  # fmt: skip
+    cell = Cell("ganglion", IN_FLIGHT, "")
+    samples: dict[int, list[Sample]] = {size: [] for size in sizes}
+    for _ in range(timing.repeats):
+        for size in sizes:
+            tell(f"a history of {size:,} workflows", 0)
+            with Parts(history=store.sqlite(size) / "ganglion.sqlite3") as stack:
+                stack.workers("bench.workload.agents", 1)
+                stack.hosts(2)
+                samples[size].append(sample(stack, cell, timing))
     for size in sizes:
-        tell(f"a history of {size:,} workflows", 0)
-        with Parts(history=store.sqlite(size) / "ganglion.sqlite3") as stack:
-            stack.workers("bench.workload.agents", 1)
-            stack.hosts(2)
-            found = measure_cell(stack, Cell("ganglion", IN_FLIGHT, ""), timing)
+        found = summary(cell, samples[size])
         values = {
             "wf_per_s": found.wf_per_s,
             "p99_ms": found.p99_ms,
