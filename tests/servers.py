@@ -73,8 +73,9 @@ class RedisServer:
         """Start, and return when it takes commands."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=end_with_parent
-            )
+                self._command, env={**os.environ, **embedded.environment()}, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, preexec_fn=end_with_parent,
+            )  # fmt: skip
         deadline = time.monotonic() + WAIT_S
         while self.ask("PING") != b"+PONG\r\n":
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -24,10 +24,14 @@ TOTAL = sum(range(STEPS - 2)) + 300
 
 
 @pytest.fixture
-async def own(own_redis: servers.RedisServer, tune: Tune) -> AsyncIterator[tuple[World, servers.RedisServer]]:
-    """A world on a server of the test's own."""
-    async with world(tune(redis_url=own_redis.url)) as made:
-        yield made, own_redis
+async def own(tune: Tune) -> AsyncIterator[tuple[World, servers.RedisServer]]:
+    """A world on a server of the test's own, which answers nothing that a kill could take back.
+
+    With ``everysec`` it may write up to two seconds later than it answers while the disk is busy.
+    """
+    with servers.redis_server(appendfsync="always") as running:
+        async with world(tune(redis_url=running.url)) as made:
+            yield made, running
 
 
 class CoreListens(DistributedCoordinator):
