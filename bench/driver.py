@@ -85,10 +85,16 @@ class Driver:
         names = (f"q{number}" for number in range(first, self._queued))
         await _many(names, lambda name: self._client.submit("bench_review", DOCUMENT, workflow_id=name))
 
-    async def drain(self, keep: int, warm_s: float, window_s: float, pids: list[int]) -> dict[str, float]:
-        """Let the hosts work while as many are submitted as end, so that the backlog stays as long as it is."""
+    async def drain(self, keep: int, hosts: int, warm_s: float, window_s: float, pids: list[int]) -> dict[str, float]:
+        """Let the hosts work while as many are submitted as end, so that the backlog stays as long as it is.
+
+        The window begins after as many have ended as can be at work, some of which an earlier run has begun.
+        """
         feeder = asyncio.create_task(self._feed(keep), name="feeder")
         try:
+            over = self._queued - await self.live() + min(keep, hosts * current().host_at_work)
+            while self._queued - await self.live() < over:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.1)
             await asyncio.sleep(warm_s)
             first, began, used = self._queued - await self.live(), time.perf_counter(), _used(pids)
             await asyncio.sleep(window_s)

@@ -240,6 +240,8 @@ class HostView(msgspec.Struct, omit_defaults=True):
     held: int  # workflows in memory
     capacity: int
     started_ms: int
+    at_work: int = 0  # of those held, the ones that move
+    at_work_most: int = 0  # above which it takes up no new ones
     pid: int = 0
     machine: str = ""
     rss_bytes: int = 0

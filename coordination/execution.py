@@ -118,6 +118,7 @@ class Execution(Mending):
         """Forget the workflow here, without a write: another host has it, or it has ended."""
         self._disarm()
         self._host.executions.pop(self.workflow_id, None)
+        self._host.at_work.rests(self.workflow_id)
         if self._pump_task is not None and self._pump_task is not asyncio.current_task():
             self._pump_task.cancel()
         self.machine.close()
@@ -219,6 +220,7 @@ class Execution(Mending):
 
     async def _turn(self, readd: bool = False) -> None:
         self._idle_ms = self._host.now_ms()
+        self._host.at_work.moved(self.workflow_id)
         readd, self._unsure = readd or self._unsure, False
         while True:
             try:
@@ -328,12 +330,11 @@ class Execution(Mending):
 
     def _arm(self) -> None:
         """Make sure of a wake-up for the earliest thing that only time brings."""
-        for due_ms in self._timers().values():
-            self._due(due_ms)
-        if self._deadline_ms():
-            self._due(self._deadline_ms())
-        if self._park_ms():
-            self._due(self._park_ms())
+        if self.machine.parkable or self._broken:
+            self._host.at_work.rests(self.workflow_id)
+        for due_ms in (*self._timers().values(), self._deadline_ms(), self._park_ms()):
+            if due_ms:
+                self._due(due_ms)
 
     def _timers(self) -> dict[str, int]:
         """Armed timers; a program that is paused, or cannot be run, waits for people, not for time."""

@@ -14,7 +14,6 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,7 +22,9 @@ from redis.exceptions import ResponseError
 
 from coordination import catalog
 from coordination import journal as j
+from coordination.at_work import AtWork
 from coordination.blocked import LoopGuard, Suspects, crash_error
+from coordination.collecting import memory_bytes
 from coordination.connection import Connection
 from coordination.coordinator import DistributedCoordinator
 from coordination.domain import HostView
@@ -63,6 +64,7 @@ class Host:
         executions: The workflows in memory, by id.
         peers: The other live hosts.
         starting: Claims and first turns under way.
+        at_work: Those of the workflows in memory that move.
         healthy: Whether the server answers.
     """
 
@@ -77,6 +79,7 @@ class Host:
         self.registry = Registry(connection)
         self.loop = asyncio.get_running_loop()
         self.executions: dict[str, Execution] = {}
+        self.at_work = AtWork()
         self.peers: set[str] = set()
         self.healthy = True
         self.stopping = False
@@ -137,17 +140,13 @@ class Host:
         """Workflows that still fit."""
         return max(0, self.config.host_capacity - len(self.executions) - len(self.starting))
 
+    def room_for_new(self) -> int:
+        """Workflows that may begin: as many as fit, while few are at work."""
+        return min(self.room(), max(0, self.config.host_at_work - self.at_work.count() - len(self.starting)))
+
     def retry_s(self) -> float:
         """Delay before a call to a server that did not answer is tried again."""
         return random.uniform(0.1, 0.4)
-
-    def memory_bytes(self) -> int:
-        """Resident memory of this process, 0 where the system does not tell."""
-        try:
-            pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-            return int(pages) * os.sysconf("SC_PAGE_SIZE")
-        except OSError:
-            return 0
 
     # --- life -----------------------------------------------------------------------------
 
@@ -178,8 +177,8 @@ class Host:
         return HostView(
             id=self.id, name=self.name, alive=True, beat_age_ms=0, held=len(self.executions),
             capacity=self.config.host_capacity, started_ms=self.started_ms, pid=self.pid, machine=self.machine,
-            rss_bytes=self.memory_bytes(), version=self.version, types=self.types, takeovers=self.takeovers,
-            draining=self.stopping,
+            rss_bytes=memory_bytes(), version=self.version, types=self.types, takeovers=self.takeovers,
+            draining=self.stopping, at_work=self.at_work.count(), at_work_most=self.config.host_at_work,
         )  # fmt: skip
 
     async def _stop(self, beating: asyncio.Task[None], work: list[asyncio.Task[None]]) -> None:
@@ -310,7 +309,7 @@ class Host:
         while waits < 20 and lease.now_ms < self.now_ms() - j.CLOCK_SET_MS:  # it was set back: the next beat tells
             waits += 1
             await asyncio.sleep(self.config.heartbeat_s / 10)
-        known = self.executions.pop(lease.workflow_id, None)
+        known = self.executions.get(lease.workflow_id)
         if known is not None:
             known.abandon()
         if ended := j.terminated(lease.entries):

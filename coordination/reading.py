@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _BLOCK_MS = 2_000
-_PATIENCE_MS = 50  # while a rescue keeps new work waiting
+_PATIENCE_MS = 50  # while new work has to wait
 _MOST_READ = 64  # entries of one stream in one read
 _MOST_STARTING = 512  # workflows taken up at once, so that a backlog does not keep the loop from the others
 _TRIM = 256  # entries of the inbox that are read before they are trimmed
@@ -57,7 +57,7 @@ class Reader:
     async def fetch(self) -> None:
         """Take up resumed and new workflows while there is room, until cancelled.
 
-        As long as entries of a dead host are taken over, new workflows wait.
+        New workflows wait while entries of a dead host are taken over, and while many are at work.
         """
         host, keys, tries = self._host, self._host.connection.keys, 0
         shards = range(keys.shards)
@@ -68,9 +68,9 @@ class Reader:
             if room <= 0:
                 await asyncio.sleep(0.01)
                 continue
-            held_up = host.rescue.under_way
-            wanted, block_ms = (streams[: keys.shards], _PATIENCE_MS) if held_up else (streams, _BLOCK_MS)
-            count = max(1, min(_MOST_READ, room // len(streams)))
+            new = 0 if host.rescue.under_way else min(room, host.room_for_new())
+            wanted, block_ms = (streams, _BLOCK_MS) if new else (streams[: keys.shards], _PATIENCE_MS)
+            count = max(1, min(_MOST_READ, (new or room) // len(wanted)))
             try:
                 answer = await self._read(
                     "XREADGROUP", "GROUP", COORDINATORS_GROUP, reader, "COUNT", count, "BLOCK", block_ms,

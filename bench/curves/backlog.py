@@ -12,11 +12,13 @@ from bench.curves.curve import Curve, Figure, Point, Shape
 from bench.parts import Parts
 from bench.talk import Helper
 
+HOSTS = 2
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 NOTE = (
     "Two hosts are held back until so many workflows are queued and mirrored; then as many are submitted as end."
     " All backlogs stand at the same time, each on a server of its own, and are worked off in turns."
     " p50 and p99 run from being taken up to the end; a new workflow waits for those before it first."
+    " A host takes up no new ones while 2,000 of its own are at work (GANGLION_HOST_AT_WORK)."
 )
 
 
@@ -49,10 +51,10 @@ def measure(sizes: tuple[int, ...], timing: Timing, tell: Callable[[str, int], N
                 tell(f"a backlog of {size:,}", 0)
                 driver.ask("queue", to=size)
                 driver.ask("mirrored", patience_s=1_800)
-                hosts = stack.hosts(2)
+                hosts = stack.hosts(HOSTS)
                 pids = [process.pid for process in stack.processes]
-                warm_s, window_s = timing.warm_s, timing.window_s
-                runs[size].append(driver.ask("drain", keep=size, warm_s=warm_s, window_s=window_s, pids=pids))
+                told = {"keep": size, "hosts": HOSTS, "warm_s": timing.warm_s, "window_s": timing.window_s}
+                runs[size].append(driver.ask("drain", **told, pids=pids))
                 stack.end_all(hosts)
     for size in sizes:
         values = {name: statistics.median(run[name] for run in runs[size]) for name in runs[size][0]}
