@@ -33,7 +33,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     # coordinator hosts
     host_capacity: int = 20_000  # workflows in memory
-    host_at_work: int = 2_000  # of them at work; above it no new ones are taken up
+    host_at_work: int = 1_000  # of them at work; above it no new ones are taken up
     park_after_s: float = 30.0  # a workflow that only waits leaves memory after this
     look_s: float = 30.0  # a running workflow's journal is looked at again at least this often
     blocked_s: float = 30.0  # a run() that blocks its host for so long ends the process

@@ -147,8 +147,7 @@ class Rescue:
 
     def _mine(self, held: Held) -> list[Place]:
         """The streams that fall to this host among the live ones."""
-        hosts = sorted({self._host.id, *self._host.peers})
-        return [place for place in held if hosts[place.shard % len(hosts)] == self._host.id]
+        return [place for place in held if falls_to(self._host, place.shard)]
 
     def _asked(self, places: list[Place], held: Held) -> Held:
         """How many entries to move now from each stream; none when there is no room."""
@@ -180,6 +179,12 @@ class Rescue:
             "by", self._host.id, "workflows", count, "silent_ms", 0, "took_ms", took_ms, "t", now_ms,
             "taken", msgspec.json.encode(workflows[:_LISTED]),
         )  # fmt: skip
+
+
+def falls_to(host: Host, shard: int) -> bool:
+    """Whether a host is the first, of those that it knows to be alive, to look after a shard."""
+    hosts = sorted({host.id, *host.peers})
+    return hosts[shard % len(hosts)] == host.id
 
 
 def _taken(workflow_id: str, lease: Lease | None) -> Taken:

@@ -1,7 +1,8 @@
 """Looks after what time or a lost reply may have left behind, so that no workflow strands.
 
-Due members of the deadline index are looked at by whichever host comes first; entries that are
-pending here although their workflow is not in memory are taken up again.
+Due members of the deadline index are looked at by the host that their shard falls to, and by any other
+when it does not come; entries that are pending here although their workflow is not in memory are taken
+up again.
 
 Invariant 6: nothing strands.
 """
@@ -18,6 +19,7 @@ from redis.exceptions import ResponseError
 from coordination.errors import ServerUnavailable
 from coordination.keys import COORDINATORS_GROUP
 from coordination.leases import tell_parent, to_fields
+from coordination.rescue import falls_to
 from coordination.streams import wake
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ log = structlog.get_logger(__name__)
 _SWEEP_S = 0.5
 _SLICE = 1_000
 _MOST_DUE = 200  # members of one shard in one look
+_PEERS_MS = 2_000  # that members of a peer's shard have been due before this host looks at them
 _LOST_MS = 1_500  # an entry that pends for so long without its workflow in memory is taken up again
 _PAGE = 500  # pending entries of one stream in one look
 
@@ -74,8 +77,9 @@ class Sweeper:
 
     async def _sweep_shard(self, shard: int) -> None:
         host, keys = self._host, self._host.connection.keys
+        due_ms = host.now_ms() - (0 if falls_to(host, shard) else _PEERS_MS)
         due = await host.connection.call(
-            "ZRANGEBYSCORE", keys.deadlines(shard), "-inf", host.now_ms(), "LIMIT", 0, _MOST_DUE
+            "ZRANGEBYSCORE", keys.deadlines(shard), "-inf", due_ms, "LIMIT", 0, _MOST_DUE
         )
         live = f" {host.id} {' '.join(host.peers)} "
         look_ms = int(host.config.look_s * 1000)

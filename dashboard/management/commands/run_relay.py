@@ -39,16 +39,21 @@ class Command(BaseCommand):
             config = current()
         except SettingsError as error:
             raise CommandError(str(error), returncode=2) from None
-        connection_created.connect(_temporary_in_memory)
+        connection_created.connect(_for_much_writing)
         collect_seldom()
         uvloop.run(_run(Connection.of(config), f"{options['name']}@{socket.gethostname()}"))
 
 
-def _temporary_in_memory(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    """SQLite notes what each statement changes, so that it can be undone alone: small notes, best not in a file."""
+def _for_much_writing(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    """Have SQLite keep in memory what it notes to undo a single statement, and the pages of the indexes it changes.
+
+    Rows that end were written long before when much waits: with the 2 MB of pages that it keeps by default the relay
+    takes a sixth more time for each of 100,000.
+    """
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA temp_store=MEMORY")
+            cursor.execute("PRAGMA cache_size=-65536")  # KiB
 
 
 async def _run(connection: Connection, name: str) -> None:
