@@ -10,7 +10,7 @@ from bench.cells import Timing
 
 LEVELS = (1, 50, 200, 500, 2_000)
 COMPARED = (1, 200, 500)
-PEERS = ("celery", "restate", "dbos", "temporal", "taskiq")
+PEERS = ("celery", "flower", "restate", "dbos", "temporal", "taskiq")
 PEER_LEVELS = (50, 200, 500)
 PARTS = ("memory", "commands", "ganglion", "fsync", "waiting", "central", "recovery")
 CURVES = ("backlog", "in_flight", "history", "journal", "hosts", "agents")

@@ -371,7 +371,7 @@ class Execution(Mending):
         batch.event = "progressed" if batch.entries else ""
         if batch.entries:
             await checkpoint(host, self, batch)
-        for step, run in [] if machine.paused else list(machine.runs.items()):
+        for step, run in [] if machine.paused else list(machine.unsettled.items()):
             if run.state == "backoff":
                 machine.dirty[step] = run
             elif run.state == "queued" and (due_ms := await host.writer.expire(self, step, run)):

@@ -54,7 +54,8 @@ class Lost:
                 "agent queues were deleted; queueing their tasks again", action="queue_lost", types=sorted(lost)
             )
             for execution in list(self._host.executions.values()):
-                if any(run.state == "queued" and run.call.task_type in lost for run in execution.machine.runs.values()):
+                unsettled = execution.machine.unsettled.values()
+                if any(run.state == "queued" and run.call.task_type in lost for run in unsettled):
                     execution.deliver(None, queue_again=True)
 
     async def _entries_added(self, queue: str) -> int:

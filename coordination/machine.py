@@ -47,6 +47,7 @@ class Machine(TaskSteps):
         self._backoff = (backoff_s, backoff_max_s)
         self.new: dict[str, Call] = {}
         self.runs: dict[str, TaskRun] = {}
+        self.unsettled: dict[str, TaskRun] = {}  # those of them that are not done, which long workflows have few of
         self.timers: dict[str, int] = {}  # step -> due, of sleeps and of signals' limits
         self.now_ms = sys.maxsize  # an entry that was stamped later, by a clock that was set, counts as of now
         self.set_back: dict[int, int] = {}  # what ``journal.set_back`` tells of timers to be replayed
@@ -81,12 +82,12 @@ class Machine(TaskSteps):
 
     def recall(self) -> None:
         """Take every step that is under way for changed, because a write about it may be lost."""
-        self.dirty.update((step, run) for step, run in self.runs.items() if run.state not in ("done", "escalated"))
+        self.dirty.update((step, run) for step, run in self.unsettled.items() if run.state != "escalated")
 
     def clock_set(self, moved_ms: int) -> None:
         """Carry what is waited for over to a clock that was set, so that it takes as long as was meant."""
         self.timers = {step: due_ms + moved_ms for step, due_ms in self.timers.items()}
-        for run in self.runs.values():
+        for run in self.unsettled.values():
             run.due_ms += moved_ms
             run.since_ms += moved_ms
         self.recall()
@@ -114,14 +115,14 @@ class Machine(TaskSteps):
     @property
     def retrying(self) -> int:
         """Steps in backoff."""
-        return [run.state for run in self.runs.values()].count("backoff")
+        return [run.state for run in self.unsettled.values()].count("backoff")
 
     @property
     def parkable(self) -> bool:
         """Whether only people, signals, children and timers can move it on."""
         if self.done or (not self.paused and (self.new or self.dirty or self.reask)):
             return False
-        return self.paused or all(run.state in ("done", "escalated") for run in self.runs.values())
+        return self.paused or all(run.state == "escalated" for run in self.unsettled.values())
 
     def question(self, step: str) -> HumanCall | None:
         """The question that a step waits to have answered."""
@@ -204,7 +205,7 @@ class Machine(TaskSteps):
         elif entry.action == "fail":
             run = self.runs.get(entry.step)
             if run is not None:
-                run.state = "done"
+                self._end_run(entry.step, run)
             self.asked.pop(entry.step, None)
             self._finish(entry.step, error=StepFailed(f"{entry.actor} ended step {entry.step} as failed."))
         elif entry.step in self.runs:
@@ -312,7 +313,7 @@ class Machine(TaskSteps):
 
     def _resume(self, entry: j.Resumed | None, at_ms: int) -> None:
         self.paused = False
-        for run in self.runs.values():
+        for run in self.unsettled.values():
             if run.state == "queued":
                 run.since_ms = at_ms
         held, self._held = self._held, []
@@ -339,8 +340,7 @@ class Machine(TaskSteps):
         for step in list(self._program.waiting):
             run = self.runs.get(step)
             if run is not None:
-                run.state = "done"
-                self.dirty.pop(step, None)
+                self._end_run(step, run)
                 self.withdrawn.append(step)
             if step in self.new:
                 self._abandoned[step] = self.new.pop(step)

@@ -20,6 +20,7 @@ class TaskSteps:
     """The part of a machine that deals with tasks."""
 
     runs: dict[str, TaskRun]
+    unsettled: dict[str, TaskRun]
     dirty: dict[str, TaskRun]
     withdrawn: list[str]
     _coordinator: DistributedCoordinator
@@ -32,12 +33,18 @@ class TaskSteps:
     def _finish(self, step: str, value: object = None, error: BaseException | None = None) -> None:
         raise NotImplementedError
 
+    def _end_run(self, step: str, run: TaskRun) -> None:
+        """Nothing more comes of a task step."""
+        run.state = "done"
+        self.unsettled.pop(step, None)
+        self.dirty.pop(step, None)
+
     def _attempt(self, entry: j.Attempt, at_ms: int) -> None:
         run = self.runs.get(entry.step)
         if run is None:
             call = self._issued(entry.step, entry)
             assert isinstance(call, TaskCall)
-            run = self.runs[entry.step] = TaskRun(call)
+            run = self.runs[entry.step] = self.unsettled[entry.step] = TaskRun(call)
         elif entry.number == run.number:  # written twice, after a reply was lost
             return
         elif entry.payload is not None:
@@ -46,7 +53,7 @@ class TaskSteps:
         run.used += 1
         run.since_ms = at_ms
         if entry.step not in self._program.waiting and run.state != "done":
-            run.state = "done"  # cancelled while it was being written
+            self._end_run(entry.step, run)  # cancelled while it was being written
             self.withdrawn.append(entry.step)
         if run.state != "done":
             run.state = "queued"
@@ -67,8 +74,7 @@ class TaskSteps:
             )
             self._exhaust(step, run, "final_error")
             return
-        run.state = "done"
-        self.dirty.pop(step, None)
+        self._end_run(step, run)
         self._finish(step, value)
 
     def _exhaust(self, step: str, run: TaskRun, reason: str) -> None:
@@ -110,8 +116,7 @@ class TaskSteps:
             return
         if entry.action in ("supply", "skip"):
             if entry.action == "skip" and entry.value in (None, b"null"):
-                run.state = "done"
-                self.dirty.pop(entry.step, None)
+                self._end_run(entry.step, run)
                 self._finish(entry.step, None)
             else:
                 self._supply(entry.step, run, entry.value)

@@ -183,7 +183,7 @@ async def readd_all(host: Host, execution: Execution, claimed: set[str]) -> None
         claimed: Attempts that need it not, as ``Lease.claimed`` tells them.
     """
     batch = Batch(execution.workflow_id, 0)
-    for step, run in execution.machine.runs.items():
+    for step, run in execution.machine.unsettled.items():
         if run.state == "queued" and f"{step}:{run.generation}:{run.number}" not in claimed:
             batch.queue(step, run, host.registry.named(run.target, run.call.task_type) if run.target else "")
     await publish(host.connection, batch)

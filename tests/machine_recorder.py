@@ -39,6 +39,8 @@ class Recorder:
             self.machine = self.replayed()
         else:
             self.machine.apply(item)
+        runs = self.machine.runs
+        assert self.machine.unsettled == {step: run for step, run in runs.items() if run.state != "done"}
 
     def write_new(self) -> None:
         """Write everything that run() newly asks for."""

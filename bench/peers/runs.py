@@ -15,6 +15,7 @@ from bench.options import Options
 from bench.peers.celery.peer import CeleryPeer
 from bench.peers.dbos.peer import DbosPeer
 from bench.peers.environment import Environment, Unavailable, prepare
+from bench.peers.flower.peer import FlowerPeer
 from bench.peers.peer import Peer
 from bench.peers.restate.peer import RestatePeer
 from bench.peers.taskiq.peer import TaskiqPeer
@@ -22,7 +23,7 @@ from bench.peers.temporal.peer import TemporalPeer
 from bench.recovery import IN_FLIGHT, Recovery, crash
 from bench.stack import Private, Stack, StackFailed
 
-KINDS = {kind.name: kind for kind in (CeleryPeer, RestatePeer, DbosPeer, TemporalPeer, TaskiqPeer)}
+KINDS = {kind.name: kind for kind in (CeleryPeer, FlowerPeer, RestatePeer, DbosPeer, TemporalPeer, TaskiqPeer)}
 TARGETS = {(engine.name, 200): engine.target for kind in KINDS.values() for engine in kind.engines}
 OURS = "ganglion, in turns with the others"
 WARM_S = 2.0

@@ -13,6 +13,7 @@ from bench.peers.payloads import DOCUMENT, FINDING, work_blocking
 
 READY = "peer worker is ready"
 _SERVER = os.environ["BENCH_REDIS_URL"]
+_EVENTS = bool(os.environ.get("BENCH_CELERY_EVENTS"))
 
 app = Celery("bench", broker=_SERVER, backend=_SERVER)
 app.conf.update(
@@ -22,8 +23,8 @@ app.conf.update(
     result_expires=600,
     broker_connection_retry_on_startup=True,
     worker_hijack_root_logger=False,
-    task_send_sent_event=False,
-    worker_send_task_events=False,
+    task_send_sent_event=_EVENTS,
+    worker_send_task_events=_EVENTS,
 )
 if os.environ.get("BENCH_CELERY_RECOVERS"):
     app.conf.update(

@@ -1,0 +1,1 @@
+"""Celery canvas with the monitoring that its documentation recommends."""
