@@ -78,9 +78,7 @@ class Sweeper:
     async def _sweep_shard(self, shard: int) -> None:
         host, keys = self._host, self._host.connection.keys
         due_ms = host.now_ms() - (0 if falls_to(host, shard) else _PEERS_MS)
-        due = await host.connection.call(
-            "ZRANGEBYSCORE", keys.deadlines(shard), "-inf", due_ms, "LIMIT", 0, _MOST_DUE
-        )
+        due = await host.connection.call("ZRANGEBYSCORE", keys.deadlines(shard), "-inf", due_ms, "LIMIT", 0, _MOST_DUE)
         live = f" {host.id} {' '.join(host.peers)} "
         look_ms = int(host.config.look_s * 1000)
         for raw in due:
