@@ -1,4 +1,4 @@
-"""The console while the core works as hard as it can: what pages cost it, and how soon they show what happens."""
+"""The console beside much work: what its pages cost the core at its limit, and how soon they show what happens."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from bench.talk import Helper
 
 READERS, BROWSERS = 20, 2
 IN_FLIGHT = 200
+OFFERED_PER_S = 1_000  # workflows, while times of pages are taken
 PROBES_PER_S = 5
 LINK = re.compile(r"Log in once with: (\S+)")
 MOST_PAGE_MS, MOST_DOM_MS, MOST_LOSS = 100.0, 500.0, 0.10
@@ -43,12 +44,15 @@ class Shown:
 
     Attributes:
         pages: How many were open.
-        wf_per_s_without: Throughput of the core without any page.
+        wf_per_s_without: Throughput of the core at its limit without any page.
         wf_per_s_with: The same with all of them.
-        wf_per_s_with_browsers: With the real browsers beside them, which take the same cores.
-        page_p50_ms: A request for a page's live part, from sending it to its whole answer.
+        wf_per_s_paced: What the core did of the 1,000 workflows a second that it was given for the times of pages.
+        wf_per_s_with_browsers: The same with the real browsers beside them, which take the same cores.
+        page_p50_ms: A request for a page's live part, from sending it to its whole answer, with 1,000 workflows/s.
         page_p95_ms: The same.
-        dom_p50_ms: From submitting a workflow to its row in a real browser's page; None without a browser.
+        page_p95_full_ms: The same with the core at its limit, and no core free.
+        dom_p50_ms: From submitting a workflow to its row in a real browser's page, with 1,000 workflows/s; None
+            without a browser.
         dom_p95_ms: The same.
         probes: How many of these were seen.
         frames: Frames that the sockets got.
@@ -58,9 +62,11 @@ class Shown:
     pages: int
     wf_per_s_without: float
     wf_per_s_with: float
+    wf_per_s_paced: float
     wf_per_s_with_browsers: float | None
     page_p50_ms: float
     page_p95_ms: float
+    page_p95_full_ms: float
     dom_p50_ms: float | None
     dom_p95_ms: float | None
     probes: int
@@ -91,9 +97,10 @@ class Shown:
 
 
 def measure(timing: Timing, tell: Callable[[str, int], None]) -> tuple[Shown, list[str]]:
-    """Run the closed loop without pages and with them by turns, then once more beside real browsers."""
+    """Run the closed loop without pages and with them by turns, each time also paced, then beside real browsers."""
     once = Timing(timing.warm_s, timing.window_s, 1)
-    without, beside, page_ms, frames, left_out = list[Result](), list[Result](), list[float](), 0, list[str]()
+    without, beside, paced, left_out = list[Result](), list[Result](), list[Result](), list[str]()
+    page_ms, full_ms, frames = list[float](), list[float](), 0
     with Stack() as stack:
         url, cookie = _url(stack), sign_in(_link(stack))
         for _ in range(timing.repeats):
@@ -102,6 +109,9 @@ def measure(timing: Timing, tell: Callable[[str, int], None]) -> tuple[Shown, li
             tell(f"the core with {READERS} pages", 1)
             with Audience(url, cookie, READERS) as audience:
                 beside.append(_loop(stack, once))
+                full_ms += audience.took_ms
+                audience.forget()
+                paced.append(_loop(stack, once, OFFERED_PER_S))
                 page_ms += audience.took_ms
                 frames += sum(reader.frames for reader in audience.readers)
             tell(f"the core with {READERS} pages", 1)
@@ -114,14 +124,17 @@ def measure(timing: Timing, tell: Callable[[str, int], None]) -> tuple[Shown, li
             left_out.append(f"real browsers: {error}")
         tell("the core with browsers", 1)
     page_ms.sort()
+    full_ms.sort()
     delays.sort()
     shown = Shown(
         READERS,
         statistics.median(run.wf_per_s for run in without),
         statistics.median(run.wf_per_s for run in beside),
+        statistics.median(run.wf_per_s for run in paced),
         alongside.wf_per_s if alongside else None,
         round(percentile(page_ms, 0.5), 1),
         round(percentile(page_ms, 0.95), 1),
+        round(percentile(full_ms, 0.95), 1),
         round(percentile(delays, 0.5), 1) if delays else None,
         round(percentile(delays, 0.95), 1) if delays else None,
         len(delays),
@@ -131,14 +144,14 @@ def measure(timing: Timing, tell: Callable[[str, int], None]) -> tuple[Shown, li
     return shown, left_out
 
 
-def _loop(stack: Stack, timing: Timing) -> Result:
-    return measure_cell(stack, Cell("ganglion", IN_FLIGHT, ""), timing)
+def _loop(stack: Stack, timing: Timing, per_s: int = 0) -> Result:
+    return measure_cell(stack, Cell("ganglion", IN_FLIGHT, "", client=("--per-s", str(per_s))), timing)
 
 
 def _watched(stack: Stack, pages: list[Any], timing: Timing) -> tuple[Result, list[float]]:
-    """The closed loop and a few workflows a second that browsers wait for."""
+    """The paced loop, and a few workflows a second that browsers wait for."""
     with Helper(stack, "bench.driver") as driver, ThreadPoolExecutor(2) as aside:  # the browser has this thread
-        running = aside.submit(_loop, stack, timing)
+        running = aside.submit(_loop, stack, timing, OFFERED_PER_S)
         seconds = timing.warm_s + timing.window_s
         probing = aside.submit(driver.ask, "probe", per_second=PROBES_PER_S, seconds=seconds)
         while not (running.done() and probing.done()):

@@ -36,6 +36,7 @@ class Plan:
         window_s: Counted; longer where a workflow takes longer than half of it.
         most: Workflows after which the run ends however long it took.
         pids: Processes whose time is counted with that of what they start, the client's own beside them.
+        per_s: Workflows that begin each second at most; 0 where each end is followed by the next begin.
     """
 
     in_flight: int
@@ -43,11 +44,12 @@ class Plan:
     window_s: float
     most: int
     pids: list[int]
+    per_s: float = 0.0
 
     @classmethod
     def of(cls, chosen: argparse.Namespace) -> Plan:
         """As the options say that ``add_options`` adds."""
-        return cls(chosen.in_flight, chosen.warm, chosen.window, chosen.most, chosen.pids)
+        return cls(chosen.in_flight, chosen.warm, chosen.window, chosen.most, chosen.pids, chosen.per_s)
 
 
 def add_options(parser: argparse.ArgumentParser, patience_s: float) -> None:
@@ -56,6 +58,7 @@ def add_options(parser: argparse.ArgumentParser, patience_s: float) -> None:
     parser.add_argument("--warm", type=float, required=True)
     parser.add_argument("--window", type=float, required=True)
     parser.add_argument("--most", type=int, default=200_000)
+    parser.add_argument("--per-s", type=float, default=0.0)
     parser.add_argument("--patience", type=float, default=patience_s)
     parser.add_argument("--record", type=Path)
     parser.add_argument("--pids", type=int, nargs="*", default=[])
@@ -110,12 +113,15 @@ async def measure(execute: Execute, plan: Plan, settled: Callable[[], Awaitable[
         settled: Returns when the work behind is done.
     """
     clock = time.perf_counter
+    began = clock()
     ends: list[tuple[float, float]] = []  # (when, seconds)
     state = _State()
 
     async def one_after_another() -> None:
         while clock() < state.until and state.number < plan.most:
             state.number += 1
+            if plan.per_s:
+                await asyncio.sleep(began + state.number / plan.per_s - clock())
             start = clock()
             try:
                 await execute(state.number)
