@@ -48,22 +48,27 @@ def threaded(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
 
 
 class Rendering:
-    """One rendering that all readers of one kind share."""
+    """One rendering that all readers of one kind share, made anew a few times a second at most."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.begun = 0.0
+        self.next_at = 0.0
         self.fragments: dict[str, str] = {}
         self.settled = False  # nothing more changes by the clock
-        self.took_s = 0.0  # what the last one cost
 
-    async def since(self, moment: float, make: Callable[[], Awaitable[tuple[dict[str, str], bool]]]) -> dict[str, str]:
-        """The fragments as read at ``moment`` (monotonic seconds) or later."""
+    async def since(
+        self, moment: float, make: Callable[[], Awaitable[tuple[dict[str, str], bool]]], at_once: bool = False
+    ) -> dict[str, str]:
+        """The fragments as read at ``moment`` (monotonic seconds) or later; who asks meanwhile gets the same."""
         async with self.lock:
             if self.begun < moment:
+                await asyncio.sleep(0.0 if at_once else max(0.0, self.next_at - time.monotonic()))
                 begun = time.monotonic()
                 self.fragments, self.settled = await make()
-                self.begun, self.took_s = begun, time.monotonic() - begun
+                # a page that is slow to render is rendered more seldom, so that it never takes a whole core
+                took_s = time.monotonic() - begun
+                self.begun, self.next_at = begun, begun + took_s + max(FLUSH_S, min(5.0, 4 * took_s))
             return self.fragments
 
 
@@ -261,8 +266,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                     self.dirty.clear()
                     beat_at = time.monotonic()
                     await self._push()
-                    # a page that is slow to render is rendered more seldom, so that it never takes a whole core
-                    await asyncio.sleep(max(FLUSH_S, min(5.0, 4 * self.rendering.took_s)))
+                    if self.page is None:
+                        await asyncio.sleep(FLUSH_S)
                 elif time.monotonic() - beat_at >= HEARTBEAT_S:
                     beat_at = time.monotonic()
                     await self._frame(**await self._vital_signs())
@@ -283,12 +288,18 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             # a page and the visit's key are all that a rendering depends on
             self.rendering = _rendering((page, visit.key))
             try:
-                fragments = await self.rendering.since(self.changed_at, lambda: threaded(page.fragments)(visit))
+                fragments = await self.rendering.since(
+                    self.changed_at, lambda: threaded(page.fragments)(visit), at_once=not self.sent
+                )
             except (DatabaseError, GanglionError) as error:
                 log.warning("The live page %s was not read: %s", page.name, error)
                 away = unreadable if isinstance(error, DatabaseError) else redis_away
                 await self._frame(**{**await self._vital_signs(), **_said(away, self.language)})
                 return
+            if (self.page, self.visit.key) != (page, visit.key):
+                return  # another was opened meanwhile
+            if self.rendering.begun >= self.changed_at:
+                self.dirty.clear()
             for name, html in fragments.items():
                 if self.sent.get(name) != hash(html):
                     self.sent[name] = hash(html)

@@ -41,7 +41,7 @@ def test_a_killed_host_is_taken_over_live_and_no_finished_step_runs_again(
     takeover = lost.first
     expect(takeover).to_contain_text(re.compile(r"Silent for .* noticed\..* took \d+ workflows? up"))
     takeover.locator("summary").click()
-    rows = takeover.locator("tbody tr")
+    rows = takeover.locator("tbody tr", has_text="lab_review")  # the host held those of other tests, too
     assert rows.count() > 0
     for row in rows.all():
         expect(row.locator("td").nth(1)).to_have_text("Completed")
