@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import random
+import sys
 from typing import Any
 
 import pytest
@@ -139,6 +140,16 @@ def test_search_forgets_what_is_deleted() -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM dashboard_workflow_text")
             assert cursor.fetchone() == (4,)
+
+
+@pytest.mark.parametrize("text", ["wf", "wf-0003", "wf 0003", "0003 wf-0003", "nothing", "--"])
+def test_a_search_counts_the_same_with_and_without_other_filters(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored(5)
+    long_ago = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+    for cap in (1_000, 3):
+        monkeypatch.setattr(sys.modules["dashboard.queries.workflows"], "SEARCH_COUNT_CAP", cap)
+        counted = queries.count_workflows(WorkflowFilter(text=text))
+        assert counted == queries.count_workflows(WorkflowFilter(text=text, since=long_ago))
 
 
 def test_a_filter_survives_its_query_string() -> None:
