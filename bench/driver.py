@@ -92,13 +92,13 @@ class Driver:
         """
         feeder = asyncio.create_task(self._feed(keep), name="feeder")
         try:
-            over = self._queued - await self.live() + min(keep, hosts * current().host_at_work)
-            while self._queued - await self.live() < over:  # noqa: ASYNC110 - nothing tells
+            over = await self._ended() + min(keep, hosts * current().host_at_work)
+            while await self._ended() < over:  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.1)
             await asyncio.sleep(warm_s)
-            first, began, used = self._queued - await self.live(), time.perf_counter(), _used(pids)
+            first, began, used = await self._ended(), time.perf_counter(), _used(pids)
             await asyncio.sleep(window_s)
-            last, ended = self._queued - await self.live(), time.perf_counter()
+            last, ended = await self._ended(), time.perf_counter()
             spent = {pid: ms - used.get(pid, 0.0) for pid, ms in _used(pids).items()}
             behind = await self.behind()
         finally:
@@ -112,6 +112,9 @@ class Driver:
             "cpu_ms_per_wf": round(sum(spent.values()) / max(1, last - first), 3),
             "behind": behind,
         }
+
+    async def _ended(self) -> int:
+        return self._queued - await self.live()
 
     async def _feed(self, keep: int) -> None:
         while True:

@@ -140,9 +140,9 @@ class Host:
         """Workflows that still fit."""
         return max(0, self.config.host_capacity - len(self.executions) - len(self.starting))
 
-    def room_for_new(self) -> int:
-        """Workflows that may begin: as many as fit, while few are at work."""
-        return min(self.room(), max(0, self.config.host_at_work - self.at_work.count() - len(self.starting)))
+    def room_at_work(self) -> int:
+        """New workflows that may begin, where they fit."""
+        return max(0, self.config.host_at_work - self.at_work.count() - len(self.starting))
 
     def retry_s(self) -> float:
         """Delay before a call to a server that did not answer is tried again."""

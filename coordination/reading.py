@@ -68,7 +68,7 @@ class Reader:
             if room <= 0:
                 await asyncio.sleep(0.01)
                 continue
-            new = 0 if host.rescue.under_way else min(room, host.room_for_new())
+            new = 0 if host.rescue.under_way else min(room, host.room_at_work())
             wanted, block_ms = (streams, _BLOCK_MS) if new else (streams[: keys.shards], _PATIENCE_MS)
             count = max(1, min(_MOST_READ, (new or room) // len(wanted)))
             try:

@@ -63,7 +63,8 @@ class Rendering:
         """The fragments as read at ``moment`` (monotonic seconds) or later; who asks meanwhile gets the same."""
         async with self.lock:
             if self.begun < moment:
-                await asyncio.sleep(0.0 if at_once else max(0.0, self.next_at - time.monotonic()))
+                if not at_once:
+                    await asyncio.sleep(self.next_at - time.monotonic())
                 begun = time.monotonic()
                 self.fragments, self.settled = await make()
                 # a page that is slow to render is rendered more seldom, so that it never takes a whole core
@@ -266,8 +267,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                     self.dirty.clear()
                     beat_at = time.monotonic()
                     await self._push()
-                    if self.page is None:
-                        await asyncio.sleep(FLUSH_S)
+                    await asyncio.sleep(FLUSH_S)  # also where nothing was rendered, or nothing could be
                 elif time.monotonic() - beat_at >= HEARTBEAT_S:
                     beat_at = time.monotonic()
                     await self._frame(**await self._vital_signs())

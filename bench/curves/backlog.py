@@ -11,6 +11,7 @@ from bench.cells import Timing
 from bench.curves.curve import Curve, Figure, Point, Shape
 from bench.parts import Parts
 from bench.talk import Helper
+from coordination.config import Config
 
 HOSTS = 2
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -18,7 +19,7 @@ NOTE = (
     "Two hosts are held back until so many workflows are queued and mirrored; then as many are submitted as end."
     " All backlogs stand at the same time, each on a server of its own, and are worked off in turns."
     " p50 and p99 run from being taken up to the end; a new workflow waits for those before it first."
-    " A host takes up no new ones while 1,000 of its own are at work (GANGLION_HOST_AT_WORK)."
+    f" A host takes up no new ones while {Config().host_at_work:,} of its own are at work (GANGLION_HOST_AT_WORK)."
 )
 
 

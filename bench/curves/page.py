@@ -7,7 +7,7 @@ from html import escape
 from rich.console import Console
 from rich.table import Table
 
-from bench.console import Shown
+from bench.console import OFFERED_PER_S, Shown
 from bench.curves.curve import Curve
 from bench.lists import Listed
 from bench.memory import SETTING, Memory
@@ -48,11 +48,12 @@ def memory_rows(memory: Memory) -> list[list[str]]:
 
 def console_rows(shown: Shown) -> list[list[str]]:
     """The console under load."""
+    given = f"workflows/s of {OFFERED_PER_S:,} given"
     found = [
         ["workflows/s without pages", say(shown.wf_per_s_without), ""],
         [f"workflows/s with {shown.pages} pages", say(shown.wf_per_s_with), ""],
-        ["workflows/s of 1,000 given, with 20 pages", say(shown.wf_per_s_paced), ""],
-        ["workflows/s of 1,000 given, with real browsers among them", say(shown.wf_per_s_with_browsers), ""],
+        [f"{given}, with {shown.pages} pages", say(shown.wf_per_s_paced), ""],
+        [f"{given}, with real browsers among them", say(shown.wf_per_s_with_browsers), ""],
         ["a page's live part, p50 ms", say(shown.page_p50_ms), ""],
         ["a page's live part, p95 ms with the core at its limit", say(shown.page_p95_full_ms), ""],
         ["from an event to the page, p50 ms", say(shown.dom_p50_ms), ""],

@@ -9,6 +9,7 @@ import pytest
 
 import tests.core_app.workflows  # noqa: F401 - the client checks inputs against them
 from coordination import DistributedCoordinator, at_work
+from coordination import journal as j
 from coordination.at_work import AtWork
 from coordination.domain import WorkflowState
 from tests.core_app.agents import event, release, started
@@ -60,10 +61,11 @@ async def test_the_first_end_before_later_ones_begin(few: None, core: World) -> 
 async def test_what_only_waits_does_not_count(few: None, core: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(at_work, "LATELY_S", 60.0)
     await core.agents()
-    host = await core.host()
+    await core.host()
     waiting = [await core.client.submit("core_open") for _ in range(4)]
 
-    await until(lambda: len(host.executions) == 4 or not host.at_work.count())
+    for identity in waiting:
+        await core.entry(identity, j.SignalAwaited)
     assert await core.run("core_steps", 3) == 300
 
     for identity in waiting:

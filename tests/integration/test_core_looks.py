@@ -13,13 +13,12 @@ import tests.core_app.workflows  # noqa: F401 - the client checks inputs against
 from coordination import sweeper
 from coordination.connection import Connection
 from tests.core_harness import World, until
-from tests.integration.conftest import Tune
 
 MANY = 16
 
 
 @pytest.fixture
-async def parked(core: World, tune: Tune) -> list[str]:
+async def waiting(core: World) -> list[str]:
     """Workflows that wait for a signal in the memory of two hosts."""
     await core.agents()
     for name in ("one", "two"):
@@ -47,27 +46,27 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return found
 
 
-async def make_due(core: World, names: list[str], ago_ms: int) -> None:
+async def make_due(core: World, names: list[str]) -> None:
     keys, now_ms = core.connection.keys, core.hosts[0].now_ms()
     for name in names:
-        await core.connection.call("ZADD", keys.deadlines(keys.shard(name)), "XX", now_ms - ago_ms, name)
+        await core.connection.call("ZADD", keys.deadlines(keys.shard(name)), "XX", now_ms, name)
 
 
 async def test_each_is_looked_at_by_one_host(
-    core: World, parked: list[str], looks: Counter[str], monkeypatch: pytest.MonkeyPatch
+    core: World, waiting: list[str], looks: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeper, "_PEERS_MS", 60_000)
 
-    await make_due(core, parked, 0)
+    await make_due(core, waiting)
 
     await until(lambda: len(looks) == MANY)
     assert set(looks.values()) == {1}
 
 
 async def test_another_host_looks_when_the_first_does_not(
-    core: World, parked: list[str], looks: Counter[str], monkeypatch: pytest.MonkeyPatch
+    core: World, waiting: list[str], looks: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeper, "falls_to", lambda host, shard: False)
 
-    await make_due(core, parked, 0)
+    await make_due(core, waiting)
     await until(lambda: len(looks) == MANY)

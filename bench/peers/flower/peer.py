@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.peers.celery.peer import CeleryPeer
-from bench.peers.peer import Engine, listens, until
+from bench.peers.peer import Engine
 from bench.stack import free_port
 
 
@@ -15,7 +15,7 @@ class FlowerPeer(CeleryPeer):
     engines = (Engine("celery canvas with Flower"),)
     packages = ("celery", "flower", "kombu", "redis")
     settings = "as Celery, with events on and Flower beside it (tasks in memory, no page open)"
-    recovers = False  # as Celery alone
+    recovers = False  # no otherwise than Celery alone, whose workers are killed
 
     def start_servers(self) -> None:
         """The server of queues and results, and Flower."""
@@ -23,5 +23,4 @@ class FlowerPeer(CeleryPeer):
         self.addresses["BENCH_CELERY_EVENTS"] = "1"
         port = free_port()
         command = ["-m", "celery", "-A", "bench.peers.celery.app", "flower", "--address=127.0.0.1", f"--port={port}"]
-        self.run([self.environment.python, *command])
-        until(lambda: listens(port), self.title)
+        self.run([self.environment.python, *command], announces="Connected to")
