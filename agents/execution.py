@@ -60,8 +60,8 @@ class Executor:
         self._acknowledger = acknowledger
         self._outage = outage
 
-    def start(self, delivery: Delivery) -> None:
-        """Run a delivery in a slot of its own."""
+    def start(self, delivery: Delivery, claim: tasks.Claim | None = None) -> None:
+        """Run a delivery in a slot of its own; one that was claimed when it was read brings its claim."""
         if delivery.requires and not self._router.fits(delivery.task_type, delivery.requires):
             self._spawn(self._forward(delivery), f"forward {delivery.workflow_id}:{delivery.step}")
             return
@@ -71,7 +71,7 @@ class Executor:
         running = Running(delivery, self._handlers[delivery.task_type])
         self._ledger.begin(running)
         name = f"task {delivery.task_type} {delivery.workflow_id}:{delivery.step}"
-        running.job = asyncio.get_running_loop().create_task(self._execute(running), name=name)
+        running.job = asyncio.get_running_loop().create_task(self._execute(running, claim), name=name)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -90,11 +90,11 @@ class Executor:
             return
         self._ledger.known.discard((delivery.queue, delivery.entry_id))
 
-    async def _execute(self, running: Running) -> None:
+    async def _execute(self, running: Running, claim: tasks.Claim | None) -> None:
         delivery = running.delivery
-        instance = self._ledger.instance
+        instance = claim.instance if claim else self._ledger.instance
         try:
-            claim = await self._until_answered(lambda: self._claim(delivery, instance))
+            claim = claim or await self._until_answered(lambda: self._claim(delivery, instance, running.started_at))
             if claim is None:
                 self._leave(delivery)
                 return
@@ -142,11 +142,12 @@ class Executor:
         else:
             self._acknowledger.add(delivery)
 
-    async def _claim(self, delivery: Delivery, instance: str) -> tasks.Claim:
+    async def _claim(self, delivery: Delivery, instance: str, read_at: float) -> tasks.Claim:
         claim = await tasks.claim(self._connection, delivery, instance)
-        if claim.outcome != "held" or self._registry.knows(claim.holder):
+        if claim.outcome != "held":
             return claim
-        await self._registry.refresh()  # the holder may be newer than the last look
+        if self._registry.looked_at <= read_at or not self._registry.knows(claim.holder):
+            await self._registry.refresh()  # the holder may be newer than the last look, or dead since then
         if self._registry.knows(claim.holder):
             return claim
         return await tasks.claim(self._connection, delivery, instance, previous=claim.holder)

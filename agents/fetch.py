@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -16,12 +17,13 @@ from agents.execution import Executor
 from agents.handlers import Handler
 from agents.ledger import Ledger
 from agents.outage import Outage, backoff_s, heard
+from coordination import tasks
 from coordination.connection import Connection
 from coordination.errors import InvalidPayload, TryAgain
 from coordination.keys import AGENTS_GROUP, PRIORITIES
 from coordination.refusals import refusal
 from coordination.streams import ensure_groups, no_group
-from coordination.tasks import parse
+from coordination.tasks import Claim, parse
 
 BLOCK_MS = 400  # an idle worker looks up this often, so a pause and a stop take effect within it
 RESCAN_S = 10.0
@@ -38,7 +40,7 @@ class Fetcher:
     Entries that a lost reply left pending here are found again: after each failure, and every ten seconds.
 
     Redis:
-        ``fetch_tasks`` for what waits; one blocked ``XREADGROUP`` when nothing does.
+        ``fetch_tasks`` for what waits, which is claimed with it; one blocked ``XREADGROUP`` when nothing does.
     """
 
     def __init__(
@@ -91,7 +93,7 @@ class Fetcher:
                 tries = 0
         try:
             await self._start_or_give_back(await self._unseen())
-            await self._give_back(list(self._found))
+            await self._release(list(self._found))
         except (TryAgain, RedisError) as error:
             log.warning("unstarted tasks are left for others to take over", action="task.left", error=str(error))
         self._found.clear()
@@ -138,8 +140,8 @@ class Fetcher:
             if isinstance(reply, BaseException):
                 failure = reply
                 continue
-            for entry in reply:
-                self._start(entry)
+            for entry, claim in reply:
+                self._start(entry, claim)
             self._note(name, len(reply) >= quota)
         if failure is not None:
             raise failure
@@ -171,13 +173,21 @@ class Fetcher:
         else:
             self._hot.discard(task_type)
 
-    async def _ask(self, task_type: str, most: int) -> list[Entry]:
-        queues = self.queues(task_type)
-        reply = await self._connection.script("fetch_tasks", queues, [AGENTS_GROUP, self._ledger.instance, most])
-        entries = [(queues[index - 1], entry_id, fields) for index, found in reply[1:] for entry_id, fields in found]
+    async def _ask(self, task_type: str, most: int) -> list[tuple[Entry, Claim | None]]:
+        queues, instance = self.queues(task_type), self._ledger.instance
+        claimed = task_type if self._connection.one_server else ""
+        reply = await self._connection.script("fetch_tasks", queues, [AGENTS_GROUP, instance, most, claimed])
+        entries = [
+            (
+                (queues[index - 1], entry_id, fields),
+                Claim("claimed", claimed_ms, instance=instance) if claimed_ms else None,
+            )
+            for index, found in reply[1:]
+            for entry_id, fields, claimed_ms in found
+        ]
         if reply[0]:
-            for entry in entries:
-                self._start(entry)
+            for entry, claim in entries:
+                self._start(entry, claim)
             raise refusal(reply[0].decode()) or ResponseError(reply[0].decode())
         return entries
 
@@ -217,7 +227,7 @@ class Fetcher:
             return False
         return self._ledger.free() > 0 and self._ledger.free_for(self._handlers[task_type]) > 0
 
-    def _start(self, entry: Entry) -> None:
+    def _start(self, entry: Entry, claim: Claim | None = None) -> None:
         queue, entry_id, fields = entry
         self._ledger.known.add((queue, entry_id))
         try:
@@ -227,7 +237,7 @@ class Fetcher:
         except InvalidPayload as error:
             self._quarantine(entry, str(error))
             return
-        self._executor.start(delivery)
+        self._executor.start(delivery, claim)
 
     # --- what went wrong --------------------------------------------------------------------
 
@@ -289,6 +299,13 @@ class Fetcher:
             self._ledger.missed.set()
             return
         self._acknowledger.add_entry(queue, entry_id)
+
+    async def _release(self, entries: list[Entry]) -> None:
+        """Put entries back that may have been claimed when they were read: the answer that told of it was lost."""
+        for queue, entry_id, fields in entries:
+            with contextlib.suppress(InvalidPayload):  # whoever reads it next sets it aside
+                await tasks.release(self._connection, parse(queue, entry_id, fields), self._ledger.instance)
+                self._ledger.known.discard((queue, entry_id))
 
     async def _give_back(self, entries: list[Entry]) -> None:
         """Put entries that were not started back on their queues."""

@@ -87,7 +87,7 @@ class Reclaimer:
                 self._swept[orphan] = now
                 await self._sweep(orphan, buried_ms)
         self._swept = {orphan: at for orphan, at in self._swept.items() if now - at < GRACE_MS / 500}
-        if self._is_draining():
+        if self._is_draining() and not self._ledger.missed.is_set():  # else some of them may be claimed here
             for task_type in self._handlers:
                 await self._reroute(self._ledger.instance, task_type)
         if now - self._audited_at >= AUDIT_S:

@@ -127,7 +127,7 @@ class Brain:
             records += ["owner", NAME, "state", "running", "seq", "0"]
         writes = [call("HSET", workflow, *records)]
         for step, task_type, payload in steps:
-            entry = tasks.fields(workflow_id, step, 0, 1, task_type, payload, 30.0)
+            entry = tasks.fields(self._keys, workflow_id, step, 0, 1, task_type, payload, 30.0)
             writes.append(call("XADD", self._keys.agent_queue(task_type), "*", *entry))
         await asyncio.gather(*writes)
 

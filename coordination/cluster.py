@@ -18,9 +18,10 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, TryAgainError
 
 from coordination.config import Config
-from coordination.connection import Connection, whole
+from coordination.connection import Connection
 from coordination.errors import ServerUnavailable
 from coordination.keys import Keys
+from coordination.scripts import whole
 from coordination.wire import Command
 
 _TRIES = 5  # of one call while slots move
@@ -36,6 +37,8 @@ Part = tuple[int, tuple[Any, ...]]  # slot, streams and ids
 
 class ClusterConnection(Connection):
     """Access to a cluster in the manner of ``Connection``; one batch for each node and loop tick."""
+
+    one_server = False
 
     def __init__(self, config: Config) -> None:
         self.config = config

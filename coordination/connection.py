@@ -33,7 +33,6 @@ _LEAST_BEAT_S = 1.0
 _WHO = ("INFO", "server", "replication")
 _IDENTITY = (b"run_id", b"master_replid")  # a process, and the unbroken history of its writes
 _CONNECT_S = 5.0  # the login included: a server that stands still accepts sockets and says nothing
-_sources: dict[bytes, bytes] = {}  # of the scripts that were run, by digest
 
 
 class Connection:
@@ -43,9 +42,11 @@ class Connection:
         keys: Names keys under the configured prefix.
         config: The settings it was opened with.
         limit_s: How long a call may take when that is less than the usual; a blocking one is not meant.
+        one_server: Whether one server holds every key, so that a script may touch any of them.
     """
 
     limit_s = math.inf
+    one_server = True
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -146,7 +147,6 @@ class Connection:
         """Run a script of ``coordination/lua`` once; it is sent whole when the server does not know it."""
         script = scripts.get(name)
         assert len(keys) == script.keys, f"script {name} takes {script.keys} keys, got {len(keys)}"
-        _sources[script.sha] = script.source
         return self.call("EVALSHA", script.sha, script.keys, *keys, *args)
 
     async def scripts(self, name: str, calls: list[tuple[list[str], list[Any]]]) -> list[Any]:
@@ -316,7 +316,7 @@ class Connection:
 
     def _send_whole(self, command: Command, future: asyncio.Future[Any]) -> None:
         """Send a script again, whole, because the server does not know it; it has run nothing."""
-        self._send((whole(command), future))
+        self._send((scripts.whole(command), future))
 
     def _launch(self) -> None:
         self._scheduled = False
@@ -370,11 +370,6 @@ class Connection:
     def _unavailable(self, error: BaseException) -> ServerUnavailable:
         address, why = without_login(self.config.redis_url), str(error).rstrip(".") or "in time"
         return ServerUnavailable(f"Redis at {address} does not answer: {why}. Check REDIS_URL and the server.")
-
-
-def whole(command: Command) -> Command:
-    """A command that any server understands: a script that was run goes with its source."""
-    return ("EVAL", _sources[command[1]], *command[2:]) if command[0] == "EVALSHA" else command
 
 
 def beat_limit_s(config: Config, interval_s: float) -> float:

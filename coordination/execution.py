@@ -282,7 +282,7 @@ class Execution(Mending):
     async def _write(self) -> bool:
         """Write what run() newly asks for and what its steps need next. False: nothing to write."""
         machine, now_ms = self.machine, self._host.now_ms()
-        batch = Batch(self.workflow_id, now_ms)
+        batch = Batch(self._host.connection.keys, self.workflow_id, now_ms)
         for call in list(machine.new.values()):
             if batch.full:
                 batch.later += 1
@@ -364,7 +364,7 @@ class Execution(Mending):
         if 0 < self._deadline_ms() <= now_ms:
             await host.writer.cancel(self.workflow_id, DEADLINE, "Its deadline has passed.")
             self._reread = True
-        batch = Batch(self.workflow_id, now_ms)
+        batch = Batch(self._host.connection.keys, self.workflow_id, now_ms)
         fired = {item.entry.step for item in self._buffer.values() if isinstance(item.entry, j.TimerFired)}
         due = [step for step, due_ms in self._timers().items() if due_ms <= now_ms and step not in fired]
         batch.entries += [j.TimerFired(step) for step in due]

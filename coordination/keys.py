@@ -1,8 +1,8 @@
 """Every key that Ganglion uses in Redis, and nothing else names one.
 
 All keys of a shard carry its hash tag ``{s}`` and so share a slot: a script may touch them
-together. Queues carry their task type as hash tag; the registry and inboxes live elsewhere and
-are reached by steps that may be repeated.
+together. Queues carry their task type as hash tag; the registry and inboxes live elsewhere. On a
+cluster these are reached by calls of their own, which may be repeated.
 """
 
 from __future__ import annotations
@@ -120,7 +120,12 @@ class Keys:
 
     def inbox(self, incarnation: str) -> str:
         """Stream: wake-ups for a host or a waiting client; losing one costs only time."""
-        return f"{self.prefix}inbox:{incarnation}"
+        return self.inboxes + incarnation
+
+    @property
+    def inboxes(self) -> str:
+        """What stands before an incarnation in the key of its inbox."""
+        return f"{self.prefix}inbox:"
 
     @property
     def beats(self) -> str:

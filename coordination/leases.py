@@ -15,7 +15,7 @@ from coordination.connection import Connection
 from coordination.domain import ErrorInfo
 from coordination.errors import LostOwnership, WorkflowGone
 from coordination.scripts import FINISHED, GONE, HELD, STALE, UNREAD
-from coordination.streams import tell_end, wake
+from coordination.streams import inbox_arguments, tell_end, wake
 
 
 class Lease(msgspec.Struct, gc=False):
@@ -129,7 +129,8 @@ class Leases:
             "finish",
             [keys.workflow(workflow_id), keys.journal(workflow_id), keys.workflows(shard), keys.resumes(shard),
              keys.deadlines(shard), keys.events(shard), keys.seen(shard)],
-            [workflow_id, epoch, seq, entry.state, result, error, journal.encode(entry), *fields],
+            [workflow_id, epoch, seq, entry.state, result, error, journal.encode(entry),
+             *inbox_arguments(self._connection, result), *fields],
         )  # fmt: skip
         check(answer[0], workflow_id)
         if answer[0] == UNREAD:

@@ -142,6 +142,7 @@ class Registry:
         self.orphans: dict[tuple[str, str], int] = {}  # (instance, task type) -> server ms of its burial
         self.now_ms = 0
         self.refreshed_at = 0.0  # monotonic, 0: never
+        self.looked_at = 0.0  # when the last look that succeeded began
         self._counted_at = 0.0  # monotonic: the last look that counted
         self._registrations: dict[str, Registration] = {}
         self._statuses: dict[str, Status] = {}
@@ -157,7 +158,7 @@ class Registry:
 
     async def refresh(self) -> None:
         """Look once. A look that fails counts for nothing and raises what the connection raises."""
-        keys = self._connection.keys
+        keys, looked_at = self._connection.keys, time.monotonic()
         call = self._connection.call
         asked = [
             call("HGETALL", keys.agent_beats),
@@ -178,6 +179,7 @@ class Registry:
         await self._learn([instance for instance in beats if instance not in self._registrations])
         self.now_ms = int(replies[5][0]) * 1000 + int(replies[5][1]) // 1000
         self._count(beats)
+        self.looked_at = looked_at
         self._statuses = {key.decode(): _decode_status(value) for key, value in _pairs(replies[1])}
         paused, ramps = parse_pauses(replies[2], self.now_ms)
         self._paused = frozenset({*paused, *ramps})

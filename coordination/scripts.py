@@ -6,6 +6,7 @@ import functools
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -64,3 +65,13 @@ def get(name: str) -> Script:
         return all_scripts()[name]
     except KeyError:
         raise GanglionError(f"Script {name!r} is missing from {_FOLDER}: reinstall Ganglion.") from None
+
+
+def whole(command: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A command that any server understands: a script goes with its source."""
+    return ("EVAL", _sources()[command[1]], *command[2:]) if command[0] == "EVALSHA" else command
+
+
+@functools.cache
+def _sources() -> dict[bytes, bytes]:
+    return {script.sha: script.source for script in all_scripts().values()}

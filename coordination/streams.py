@@ -61,6 +61,17 @@ def _entry(connection: Connection, incarnation: str, workflow_id: str) -> list[o
     return ["XADD", connection.keys.inbox(incarnation), "MAXLEN", "~", INBOX_LENGTH, "*", "w", workflow_id]
 
 
+def inbox_arguments(connection: Connection, carried: bytes) -> list[Any]:
+    """What a script takes that may wake others itself: where their inboxes are, and how long these may grow.
+
+    Args:
+        connection: To the server.
+        carried: What the wake-up brings along; one that is too large is left to the caller, as all are on a cluster.
+    """
+    small = len(carried) <= INBOX_BYTES
+    return [connection.keys.inboxes, INBOX_LENGTH] if connection.one_server and small else ["", 0]
+
+
 def pace_s(came: int, held: int) -> float:
     """How long to let more come before the next read, which costs the server as much for one entry as for many.
 

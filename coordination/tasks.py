@@ -10,9 +10,9 @@ from coordination import journal
 from coordination.connection import Connection
 from coordination.domain import ErrorInfo
 from coordination.errors import InvalidPayload
-from coordination.keys import AGENTS_GROUP
+from coordination.keys import AGENTS_GROUP, Keys
 from coordination.scripts import DUPLICATE, FINISHED, GONE, HELD
-from coordination.streams import wake, wake_soon
+from coordination.streams import inbox_arguments, wake, wake_soon
 
 MOST_CLAIMS = 5  # deliveries of one attempt before it counts as poison
 
@@ -43,13 +43,15 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
 
     outcome: str  # claimed | duplicate | held | poison
     claimed_ms: int = 0
-    holder: str = ""
+    holder: str = ""  # who else holds it
+    instance: str = ""  # who claimed it when it was read
 
 
 _decode_requires = msgspec.json.Decoder(dict[str, str]).decode
 
 
 def fields(
+    keys: Keys,
     workflow_id: str,
     step: str,
     generation: int,
@@ -59,11 +61,9 @@ def fields(
     timeout_s: float,
     requires: dict[str, str] | None = None,
 ) -> list[Any]:
-    """The fields of a queue entry, for XADD."""
-    entry = [
-        "w", workflow_id, "s", step, "g", generation, "n", number, "y", task_type, "l", int(timeout_s * 1000),
-        "p", payload,
-    ]  # fmt: skip
+    """The fields of a queue entry, for XADD: few, because the server handles each of them several times."""
+    task = f"{generation}:{number}:{int(timeout_s * 1000)}:{step}:{task_type}"
+    entry = ["k", keys.workflow(workflow_id), "t", task, "p", payload]
     return [*entry, "r", msgspec.json.encode(requires)] if requires else entry
 
 
@@ -80,16 +80,17 @@ def parse(queue: str, entry_id: bytes, raw: list[bytes]) -> Delivery:
     """
     values = dict(zip(raw[::2], raw[1::2], strict=False))
     try:
+        generation, number, limit_ms, step, task_type = values[b"t"].decode().split(":", 4)
         return Delivery(
             queue=queue,
             entry_id=entry_id,
-            workflow_id=values[b"w"].decode(),
-            step=values[b"s"].decode(),
-            generation=int(values[b"g"]),
-            number=int(values[b"n"]),
-            task_type=values[b"y"].decode(),
+            workflow_id=values[b"k"].decode().rpartition(":")[2],
+            step=step,
+            generation=int(generation),
+            number=int(number),
+            task_type=task_type,
             payload=values[b"p"],
-            timeout_s=int(values[b"l"]) / 1000,
+            timeout_s=int(limit_ms) / 1000,
             requires=_decode_requires(values[b"r"]) if b"r" in values else {},
         )
     except (KeyError, ValueError, msgspec.MsgspecError) as error:
@@ -179,6 +180,7 @@ async def fail(
 async def _report(connection: Connection, delivery: Delivery, state: str, entry: journal.Entry) -> str:
     blob = journal.encode(entry)
     args = [delivery.workflow_id, delivery.step, delivery.generation, delivery.number, state, blob]
+    args += inbox_arguments(connection, blob)
     seen = connection.keys.seen(connection.keys.shard(delivery.workflow_id))
     answer = await connection.script("report_task", [*_shard_keys(connection, delivery.workflow_id), seen], args)
     if answer[0] == 1:

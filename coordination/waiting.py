@@ -27,7 +27,9 @@ class WaitKind(StrEnum):
     """What a step, or the whole workflow, waits for."""
 
     PAUSED = "paused"  # an operator: paused_by, paused_reason, since_ms
-    ADMISSION = "admission"  # a host with room: ahead workflows are in its stream before it, hosts live
+    ADMISSION = (
+        "admission"  # a host with room: ahead workflows stand in its stream before it; hosts live, full among them
+    )
     COORDINATOR = "coordinator"  # its owner beats no more: owner, silent_ms; "" when nobody holds it
     AGENT = "agent"  # an agent that runs it: agent, since_ms
     QUEUE = "queue"  # a free agent: queue facts, and how many agents are able
@@ -69,6 +71,7 @@ class WaitReason(msgspec.Struct, omit_defaults=True):
     owner: str = ""
     silent_ms: int = 0
     hosts: int = 0  # live coordinator hosts
+    full: int = 0  # of them: begin no new workflow, because enough of theirs are at work
     ahead: int = 0
 
 
@@ -111,12 +114,15 @@ async def _held(connection: Connection, snapshot: WorkflowSnapshot, hosts: dict[
     if parked is not None:
         return []  # it waits for its steps, and takes no host's memory meanwhile
     limit_ms = connection.config.suspicion_beats * connection.config.heartbeat_s * 1000
-    live = sum(host.beat_age_ms <= limit_ms for host in hosts.values())
+    beating = [host for host in hosts.values() if host.beat_age_ms <= limit_ms]
+    live = len(beating)
     if not owner:
         stream = keys.resumes(shard) if (entry or b"").startswith(b"r") else keys.workflows(shard)
         ahead = await _ahead(connection, stream, (entry or b"")[1:])
-        kind = WaitKind.COORDINATOR if snapshot.epoch else WaitKind.ADMISSION
-        return [WaitReason(kind, hosts=live, ahead=ahead)]
+        if snapshot.epoch:
+            return [WaitReason(WaitKind.COORDINATOR, hosts=live, ahead=ahead)]
+        full = sum(0 < host.at_work_most <= host.at_work for host in beating)
+        return [WaitReason(WaitKind.ADMISSION, hosts=live, full=full, ahead=ahead)]
     holder = hosts.get(owner)
     if holder is None:
         return [WaitReason(WaitKind.COORDINATOR, owner=owner, hosts=live)]

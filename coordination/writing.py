@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,7 +26,7 @@ from coordination.connection import Connection
 from coordination.domain import ErrorInfo
 from coordination.errors import UnknownWorkflowType, WorkflowCodeChanged
 from coordination.escalations import open_no_agent, open_question
-from coordination.keys import child_id
+from coordination.keys import Keys, child_id
 from coordination.leases import accept, check
 from coordination.scripts import DUPLICATE, REFUSED, UNREAD
 from coordination.submission import Submission, submit
@@ -46,20 +47,21 @@ class Batch:
     Attributes:
         entries: Journal entries, in order.
         fields: Field, value … for the workflow's hash.
-        queued: Queue entries to add once the journal has them: (key, fields).
+        queued: Queue entries to add once the journal has the attempts: (queue, fields).
         due_ms: The earliest new timer, 0 for none.
         event: Kind of the event to tell, "" for none.
         later: How many calls of the turn are left to later batches.
     """
 
-    __slots__ = ("_bytes", "due_ms", "entries", "event", "fields", "later", "now_ms", "queued", "workflow_id")
+    __slots__ = ("_bytes", "_keys", "due_ms", "entries", "event", "fields", "later", "now_ms", "queued", "workflow_id")
 
-    def __init__(self, workflow_id: str, now_ms: int) -> None:
+    def __init__(self, keys: Keys, workflow_id: str, now_ms: int) -> None:
+        self._keys = keys
         self.workflow_id = workflow_id
         self.now_ms = now_ms
         self.entries: list[j.AnyEntry] = []
         self.fields: list[Any] = []
-        self.queued: list[tuple[TaskCall, str, list[Any]]] = []
+        self.queued: list[tuple[str, list[Any]]] = []
         self.due_ms = 0
         self.event = ""
         self.later = 0
@@ -70,9 +72,9 @@ class Batch:
         """Whether what else is to be written belongs into another batch."""
         return len(self.entries) >= MOST_ENTRIES or self._bytes >= MOST_BYTES
 
-    def weigh(self, payload: bytes) -> None:
-        """Count a payload that the batch carries."""
-        self._bytes += len(payload)
+    def weigh(self, payload: bytes, times: int = 1) -> None:
+        """Count a payload that the batch carries so many times."""
+        self._bytes += times * len(payload)
 
     def task(self, step: str, generation: int, call: TaskCall, target: str) -> None:
         """The first attempt at a task."""
@@ -109,28 +111,29 @@ class Batch:
         requires: dict[str, str] | None,
         target: str,
     ) -> None:
-        self.weigh(payload)
+        self.weigh(payload, 2)  # in the journal, and in the queue
         entry = tasks.fields(
-            self.workflow_id, step, generation, number, call.task_type, payload, call.timeout_s, requires
+            self._keys, self.workflow_id, step, generation, number, call.task_type, payload, call.timeout_s, requires
         )
-        self.queued.append((call, target, entry))
+        instance, shared = self._keys.instance_queue, self._keys.agent_queue
+        queue = instance(call.task_type, target) if target else shared(call.task_type, call.priority)
+        self.queued.append((queue, entry))
+
+    def queue_arguments(self) -> Iterator[Any]:
+        """The queue entries as the arguments of a script that adds them itself."""
+        for queue, entry in self.queued:
+            yield queue
+            yield len(entry)
+            yield from entry
 
     def due(self, due_ms: int) -> None:
         """Note a timer."""
         self.due_ms = min(self.due_ms or due_ms, due_ms)
 
 
-async def publish(connection: Connection, batch: Batch) -> None:
-    """Add the batch's tasks to their queues; repeating this is harmless."""
-    keys, sent = connection.keys, []
-    for call, target, entry in batch.queued:
-        instance, shared = keys.instance_queue, keys.agent_queue
-        queue = instance(call.task_type, target) if target else shared(call.task_type, call.priority)
-        sent.append(connection.call("XADD", queue, "*", *entry))
-    if len(sent) == 1:
-        await sent[0]
-    elif sent:
-        await asyncio.gather(*sent)
+async def publish(connection: Connection, batch: Batch, after: int = 0) -> None:
+    """Add the batch's tasks, those after so many of them, to their queues; repeating this is harmless."""
+    await asyncio.gather(*[connection.call("XADD", queue, "*", *entry) for queue, entry in batch.queued[after:]])
 
 
 async def checkpoint(host: Host, execution: Execution, batch: Batch) -> bool:
@@ -145,14 +148,14 @@ async def checkpoint(host: Host, execution: Execution, batch: Batch) -> bool:
     fields = list(batch.fields)
     if told != execution.told:
         fields += ["steps_total", told[0], "steps_done", told[1], "retrying", told[2]]
-    shard = keys.shard(workflow_id)
+    shard, queued_with = keys.shard(workflow_id), batch.queue_arguments() if host.connection.one_server else ()
     answer = await host.connection.script(
         "checkpoint",
         [keys.workflow(workflow_id), keys.journal(workflow_id), keys.deadlines(shard), keys.events(shard),
          keys.seen(shard)],
         [workflow_id, execution.epoch, batch.due_ms, batch.event, host.config.journal_entries - batch.later,
-         execution.checkpoints, execution.seq, len(fields) // 2, *fields,
-         *[j.encode(entry) for entry in batch.entries]],
+         execution.checkpoints, execution.seq, len(fields) // 2, len(batch.entries), *fields,
+         *[j.encode(entry) for entry in batch.entries], *queued_with],
     )  # fmt: skip
     check(answer[0], workflow_id)
     if answer[0] == UNREAD:
@@ -165,12 +168,13 @@ async def checkpoint(host: Host, execution: Execution, batch: Batch) -> bool:
             f"The journal of {workflow_id} is full ({host.config.journal_entries:,} entries). "
             "Split the work into child workflows, or raise GANGLION_JOURNAL_ENTRIES."
         )
-    first, now_ms = answer
+    first, now_ms, queued = answer
     execution.told = told
     execution.checkpoints += 1
     for offset, entry in enumerate(batch.entries):
         execution.written(first + offset, now_ms, entry)
-    await publish(host.connection, batch)
+    if queued < len(batch.queued):
+        await publish(host.connection, batch, queued)
     return True
 
 
@@ -182,7 +186,7 @@ async def readd_all(host: Host, execution: Execution, claimed: set[str]) -> None
         execution: The workflow.
         claimed: Attempts that need it not, as ``Lease.claimed`` tells them.
     """
-    batch = Batch(execution.workflow_id, 0)
+    batch = Batch(host.connection.keys, execution.workflow_id, 0)
     for step, run in execution.machine.unsettled.items():
         if run.state == "queued" and f"{step}:{run.generation}:{run.number}" not in claimed:
             batch.queue(step, run, host.registry.named(run.target, run.call.task_type) if run.target else "")
@@ -328,7 +332,7 @@ class Writer:
         queue = connection.keys.agent_queue(task_type, run.call.priority)
         oldest = await connection.call("XRANGE", queue, "-", "+", "COUNT", 1)
         if not oldest or int(oldest[0][0].partition(b"-")[0]) > queued_ms + _LATE_MS:
-            batch = Batch(execution.workflow_id, 0)
+            batch = Batch(connection.keys, execution.workflow_id, 0)
             batch.queue(step, run)
             await publish(connection, batch)
 

@@ -10,6 +10,7 @@ from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from dashboard import language
 from dashboard.wording import number, stamp
 
 
@@ -27,6 +28,33 @@ def sparkline(values: Sequence[float], tone: str = "", label: str = "", width: i
     points = [f"{i * step:.1f} {height - 2 - (value / top) * (height - 5):.1f}" for i, value in enumerate(values)]
     line = "M" + "L".join(points)
     return f'{head}<path class="area" d="{line}L{width} {height}L0 {height}Z"/><path class="line" d="{line}"/></svg>'
+
+
+@language.remembered
+def ticks(done: int, total: int, state: str = "running", retrying: int = 0) -> SafeString:
+    """Progress as one tick a step; many steps share the same width."""
+    total = max(int(total), int(done), 1)
+    shown = min(total, 12)
+    full = round(int(done) / total * shown)
+    tones = {
+        "failed": "t-failed",
+        "needs_human": "t-human",
+        "waiting": "t-waiting",
+        "cancelled": "t-idle",
+        "queued": "t-todo",
+    }
+    attention = "t-waiting" if retrying else tones.get(state, "t-running")
+    kinds = ["t-done"] * full + [attention] * (1 if full < shown else 0)
+    kinds += ["t-todo"] * (shown - len(kinds))
+    bars = format_html_join(
+        "", '<rect class="{}" x="{}" width="5" height="10" rx="1"/>', ((k, i * 7) for i, k in enumerate(kinds))
+    )
+    return format_html(
+        '<svg class="ticks" role="img" aria-label="{}" width="{}" height="10">{}</svg>',
+        _("%(done)s of %(total)s steps done") % {"done": done, "total": total},
+        shown * 7 - 2,
+        bars,
+    )
 
 
 def _level(value: float) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
+import msgspec
 from asgiref.sync import sync_to_async
 from channels.auth import get_user
 from channels.db import DatabaseSyncToAsync
@@ -34,7 +35,7 @@ from dashboard.views.frame import connected
 
 log = logging.getLogger(__name__)
 
-FLUSH_S = 0.25
+FLUSH_S = 0.15
 HEARTBEAT_S = 2.0
 AUTHORISE_S = 10.0
 REJOIN_S = 5.0
@@ -315,7 +316,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def _frame(self, **fields: Any) -> None:
         self.seq += 1
-        await self.send(json.dumps({"seq": self.seq, "at": int(time.time() * 1000), **fields}))
+        frame = {"seq": self.seq, "at": int(time.time() * 1000), **fields}
+        await self.send(msgspec.json.encode(frame).decode())
 
 
 class _Signs(NamedTuple):

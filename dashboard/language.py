@@ -8,9 +8,10 @@ Programs are always spoken to in English: the API, the command line, logs and th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -21,6 +22,24 @@ from django.utils import translation
 FOR_PROGRAMS = ("/api/", "/metrics", "/healthz", "/readyz")
 IN_SESSION = "language"
 _YEAR_S = 31_536_000
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def remembered(function: Callable[P, T]) -> Callable[P, T]:
+    """Keep what small words and drawings were made last in each language: the rows of lists say the same ones again."""
+
+    @functools.lru_cache(maxsize=4_096)
+    def made(_language: str | None, *args: P.args, **kwargs: P.kwargs) -> T:
+        return function(*args, **kwargs)
+
+    @functools.wraps(function)
+    def found(*args: P.args, **kwargs: P.kwargs) -> T:
+        return made(translation.get_language(), *args, **kwargs)  # type: ignore[arg-type]
+
+    return found
 
 
 def known(language: object) -> bool:

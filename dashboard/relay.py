@@ -35,7 +35,7 @@ READ_COUNT = 1_000  # events of each stream in one read; the more the relay is b
 BLOCK_MS = 1_000
 PACE_S = 0.05  # between reads when little happens, so that a burst of events becomes one change
 BUSY = 10  # workflows in one read that are many; each then changes once or twice in the history, not with each step
-BUSY_PACE_S = 0.15  # when much happens and somebody looks
+BUSY_PACE_S = 0.3  # when much happens and somebody looks
 UNSEEN_PACE_S = 0.5  # when much happens and no page is open
 UNSEEN_SHARE_S, UNSEEN_MOST_S = 0.001, 2.0  # and longer for each workflow that changed, up to this
 RECLAIM_S = 5.0
@@ -134,7 +134,7 @@ class Relay:
 
     def _groups(self) -> list[list[str]]:
         """Streams that one read may name together: all of them, but on a cluster each alone."""
-        if self.connection.config.redis_url.startswith("redis+cluster://"):
+        if not self.connection.one_server:
             return [[stream] for stream in self.streams]
         return [self.streams]
 

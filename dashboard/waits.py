@@ -140,6 +140,8 @@ def _unowned(one: WaitReason, begin: str) -> str:
     said = {"begin": begin, "count": number(one.ahead)}
     if not one.hosts:
         return _("%(begin)s, and none is alive: start one with manage.py run_coordinator") % said
+    if one.full >= one.hosts:
+        said["begin"] = begin = _("Waits for its turn: every coordinator host has as many workflows at work as it may")
     if one.ahead >= 1_000:
         return _("%(begin)s, %(count)s or more before it in the line") % said
     return _("%(begin)s, %(count)s before it in the line") % said if one.ahead else begin

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from django.utils.dates import MONTHS_3
 from django.utils.formats import number_format
-from django.utils.translation import get_language, gettext, ngettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_noop as _
 
+from dashboard.language import remembered
 from dashboard.names import NAMES as _NAMES
 
 
@@ -80,13 +80,9 @@ def states() -> list[str]:
     return list(_LOOKS)
 
 
+@remembered
 def look(state: str) -> Look:
     """The look of any state; one that is not known is shown as it is called."""
-    return _look(state, get_language())
-
-
-@functools.lru_cache(maxsize=1_000)
-def _look(state: str, language: str | None) -> Look:
     found = _LOOKS.get(state)
     if found is None:
         return Look(state.replace("_", " ").capitalize() or "–", "idle", "circle-dot")
@@ -160,11 +156,11 @@ def stamp(moment: dt.datetime, clock: str) -> str:
         clock: What follows the day, as ``strftime`` writes it.
     """
     there = moment.astimezone(dt.UTC)
-    return f"{_day(there.day, there.month, get_language())} {there:{clock}} UTC"
+    return f"{_day(there.day, there.month)} {there:{clock}} UTC"
 
 
-@functools.lru_cache(maxsize=1_000)
-def _day(day: int, month: int, language: str | None) -> str:
+@remembered
+def _day(day: int, month: int) -> str:
     return gettext("%(day)s %(month)s") % {"day": f"{day:02d}", "month": str(MONTHS_3[month]).capitalize()}
 
 

@@ -66,7 +66,9 @@ async def add(
         await connection.call(
             "HSET", connection.keys.workflow(workflow_id), "state", "running", "owner", "", "seq", 0, "t:0", record
         )
-    entry = tasks.fields(workflow_id, "0", 0, number, task_type, msgspec.json.encode(payload), timeout_s, requires)
+    keys = connection.keys
+    sent = msgspec.json.encode(payload)
+    entry = tasks.fields(keys, workflow_id, "0", 0, number, task_type, sent, timeout_s, requires)
     queue = queue or connection.keys.agent_queue(task_type, priority)
     if group:
         await ensure_group(connection, queue, "agents")

@@ -88,6 +88,7 @@ class Bench:
         most: int = 100,
         known: int | None = None,
         seen: int = 0,
+        along: Any = (),
     ) -> Any:
         """checkpoint, by a writer that knows of all checkpoints before it, or of so many"""
         k = self.keys
@@ -95,7 +96,8 @@ class Bench:
             known = int(await self.connection.call("HGET", k.workflow(identity), "checkpoints") or 0)
         return await self.script(
             "checkpoint", [k.workflow(identity), k.journal(identity), k.deadlines(0), k.events(0), k.seen(0)],
-            [identity, epoch, due_ms, "", most, known, seen, len(fields) // 2, *fields, *entries],
+            [identity, epoch, due_ms, "", most, known, seen, len(fields) // 2, len(entries), *fields, *entries,
+             *along],
         )  # fmt: skip
 
     async def park(self, identity: str, epoch: int, seq: int, due_ms: int = 9_000_000_000_000) -> Any:
@@ -114,14 +116,16 @@ class Bench:
             [identity, epoch, delay_ms],
         )  # fmt: skip
 
-    async def finish(self, identity: str, epoch: int, seq: int, state: str = "completed") -> Any:
+    async def finish(
+        self, identity: str, epoch: int, seq: int, state: str = "completed", along: Any = ("", 0), result: bytes = b"1"
+    ) -> Any:
         """finish"""
         k = self.keys
         return await self.script(
             "finish",
             [k.workflow(identity), k.journal(identity), k.workflows(0), k.resumes(0), k.deadlines(0), k.events(0),
              k.seen(0)],
-            [identity, epoch, seq, state, b"1", b"", j.encode(j.Finished(state)), "steps_total", 0],
+            [identity, epoch, seq, state, result, b"", j.encode(j.Finished(state)), *along, "steps_total", 0],
         )  # fmt: skip
 
     async def accept(self, identity: str, dedupe: str = "", blob: bytes = ENTRY) -> Any:
@@ -224,7 +228,7 @@ class Bench:
         )
 
     async def report_task(
-        self, identity: str, state: str, number: int = 1, generation: int = 0, step: str = "1"
+        self, identity: str, state: str, number: int = 1, generation: int = 0, step: str = "1", along: Any = ("", 0)
     ) -> Any:
         """report_task"""
         entry: j.AnyEntry = j.Settled(step, generation, number, "a", 0, b"1")
@@ -232,7 +236,7 @@ class Bench:
             entry = j.Erred(step, generation, number, "a", 0, ErrorInfo("Oops", "It failed."))
         return await self.script(
             "report_task", [*self._shard(identity), self.keys.seen(0)],
-            [identity, step, generation, number, state, j.encode(entry)],
+            [identity, step, generation, number, state, j.encode(entry), *along],
         )  # fmt: skip
 
     async def renew_task(self, identity: str, agent: str, number: int = 1, step: str = "1") -> Any:

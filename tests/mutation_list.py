@@ -115,9 +115,9 @@ MUTATIONS = [
     ),
     Mutation(
         10, "a task is taken only from a holder that the registry does not know", "agents/execution.py",
-        'if claim.outcome != "held" or self._registry.knows(claim.holder):\n            return claim\n        await',
+        'if claim.outcome != "held":\n            return claim\n',
         'if claim.outcome != "held":\n            return claim\n'
-        "        return await tasks.claim(self._connection, delivery, instance, previous=claim.holder)\n        await",
+        "        return await tasks.claim(self._connection, delivery, instance, previous=claim.holder)\n",
     ),
     Mutation(
         11, "silence is counted in beats, not in time", "coordination/watchdog.py",
@@ -224,6 +224,7 @@ MUTATIONS = [
 ]  # fmt: skip
 
 FLOWS, TASKS = "tests/lua/test_workflow_scripts.py", "tests/lua/test_task_scripts.py"
+ONE = "tests/lua/test_one_server.py"
 
 INVARIANTS = [
     Mutation(
@@ -273,6 +274,11 @@ INVARIANTS = [
     Mutation(
         7, "agents that a task has ended are counted", f"{LUA}/claim_task-3.lua", "if tonumber(claims) > most then",
         "if false then", (f"{TASKS}::test_a_task_that_ends_its_agents_is_poison_and_says_so",),
+    ),
+    Mutation(
+        7, "what was claimed before is left to the script that counts", f"{LUA}/fetch_tasks-4.lua",
+        "held[1] ~= attempt .. ':q:0:0:0:'", "string.sub(held[1] or '', 1, #attempt) ~= attempt",
+        (f"{ONE}::test_an_attempt_that_was_claimed_before_is_left_to_the_script_that_counts",),
     ),
     Mutation(
         8, "what is acknowledged leaves its stream, and nothing else does", f"{LUA}/acknowledge-1.lua",

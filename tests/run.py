@@ -272,7 +272,7 @@ def further(run: Run) -> list[Stage]:
         name = " with ".join(filter(None, (f"Python {version}" if version else "", words)))
         kinds = ["unit", "lua", "integration"] if version else ["lua", "integration"]
         prefix = on(python, *arguments) if arguments else []
-        without = ("once", "sql") if "cluster" in arguments else ("once",)
+        without = ("once", "sql", "one_server") if "cluster" in arguments else ("once",)
         stages.append(Stage(name, [*prefix, *pytest(kinds, python, _BESIDE, without=without)]))
     return stages
 

@@ -10,7 +10,7 @@ import base64
 import datetime as dt
 import heapq
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -26,7 +26,7 @@ from coordination.domain import Reason, WorkflowState
 from dashboard.models import Escalation, Workflow
 
 COUNT_CAP = 10_000
-SEARCH_COUNT_CAP = 1_000
+SEARCH_COUNT_CAP = 500
 SEARCH_CAP = 2_000  # the newest matches that a search looks at on SQLite
 
 SORTS: dict[str, tuple[str, ...]] = {
@@ -274,8 +274,8 @@ def workflows(wanted: WorkflowFilter, *, cursor: str = "", limit: int = 50, coun
             rows = rows.filter(**{f"{columns[0]}__isnull": False})
         if place:
             rows = _after(rows, columns, place[1], up)
-        ordered = rows.order_by(*(column if up else f"-{column}" for column in columns))[: limit + 1]
-        found.append(iter(ordered))
+        ordered = rows.order_by(*(column if up else f"-{column}" for column in columns))
+        found.append(iter(_first(ordered, columns, up, limit + 1) if wanted.text else ordered[: limit + 1]))
     merged = heapq.merge(*found, key=lambda row: [getattr(row, c) for c in columns], reverse=not up)
     taken = list(islice(merged, limit + 1))
     more, taken = len(taken) > limit, taken[:limit]
@@ -291,6 +291,19 @@ def workflows(wanted: WorkflowFilter, *, cursor: str = "", limit: int = 50, coun
         total=total,
         capped=capped,
     )
+
+
+def _first(rows: QuerySet[Workflow], columns: tuple[str, ...], up: bool, limit: int) -> Iterable[Workflow]:
+    """The first rows of an ordered search.
+
+    Asked for a page, PostgreSQL walks through the order and tests each row, which takes long when fewer match than it
+    thinks. Asked for many it gathers what is rare and walks through what is frequent, and stops after a page then, too.
+    """
+    if connection.vendor != "postgresql" or rows.query.is_empty():
+        return rows[:limit]
+    sql, values = rows[: max(limit, SEARCH_COUNT_CAP + 1)].query.sql_with_params()
+    order = ", ".join(f"{column} {'ASC' if up else 'DESC'}" for column in columns)
+    return Workflow.objects.raw(f"SELECT * FROM ({sql}) AS found ORDER BY {order} LIMIT {limit}", values)
 
 
 def matching(wanted: WorkflowFilter, limit: int) -> list[Workflow]:

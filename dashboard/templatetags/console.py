@@ -15,14 +15,15 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
-from dashboard import wording
-from dashboard.charts import sparkline as draw_sparkline
+from dashboard import charts, language, wording
 from dashboard.retelling import retold as retell
 
 register = template.Library()
+register.simple_tag(charts.ticks)
 
 
 @register.simple_tag
+@language.remembered
 def icon(name: str, label: str = "") -> SafeString:
     """A drawing of the sprite; decorative unless it is given a label."""
     href = f"{staticfiles_storage.url('vendor/icons/icons.svg')}#{name}"
@@ -38,6 +39,7 @@ def chip(tone: str, icon_name: str, words: Any) -> SafeString:
 
 
 @register.simple_tag
+@language.remembered
 def state_chip(state: Any, words: str = "") -> SafeString:
     """The chip of a workflow's, step's, attempt's, escalation's, agent's or decision's state."""
     look = wording.look(str(state))
@@ -110,6 +112,7 @@ def _moment(value: Any) -> dt.datetime | None:
     return None
 
 
+@language.remembered
 def _time(value: Any, mode: str, shown: str) -> SafeString:
     moment = _moment(value)
     if moment is None:
@@ -340,36 +343,9 @@ def bulk_bar(counts: dict[str, int], total: int) -> SafeString:
 
 
 @register.simple_tag
-def ticks(done: int, total: int, state: str = "running", retrying: int = 0) -> SafeString:
-    """Progress as one tick a step; many steps share the same width."""
-    total = max(int(total), int(done), 1)
-    shown = min(total, 12)
-    full = round(int(done) / total * shown)
-    tones = {
-        "failed": "t-failed",
-        "needs_human": "t-human",
-        "waiting": "t-waiting",
-        "cancelled": "t-idle",
-        "queued": "t-todo",
-    }
-    attention = "t-waiting" if retrying else tones.get(state, "t-running")
-    kinds = ["t-done"] * full + [attention] * (1 if full < shown else 0)
-    kinds += ["t-todo"] * (shown - len(kinds))
-    bars = format_html_join(
-        "", '<rect class="{}" x="{}" width="5" height="10" rx="1"/>', ((k, i * 7) for i, k in enumerate(kinds))
-    )
-    return format_html(
-        '<svg class="ticks" role="img" aria-label="{}" width="{}" height="10">{}</svg>',
-        _("%(done)s of %(total)s steps done") % {"done": done, "total": total},
-        shown * 7 - 2,
-        bars,
-    )
-
-
-@register.simple_tag
 def sparkline(values: Any, tone: str = "", label: str = "") -> SafeString:
     """A line of the values' course, described by its label."""
-    return mark_safe(draw_sparkline([float(v or 0) for v in values], tone, label))  # noqa: S308 - numbers and escaped words
+    return mark_safe(charts.sparkline([float(v or 0) for v in values], tone, label))  # noqa: S308 - numbers and escaped words
 
 
 @register.simple_tag

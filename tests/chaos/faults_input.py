@@ -24,10 +24,10 @@ _LOOK_S = 10.0
 _JUNK: list[list[Any]] = [
     ["x", "y"],
     ["w", "nobody"],
-    ["w", b"\xff\xfe\x00", "s", b"\xff", "g", "one", "n", "", "y", "chaos_work", "l", "-", "p", "{"],
-    ["w", "nobody", "s", "1", "g", 1, "n", 1, "y", "another_type", "l", 1000, "p", "{}"],
-    ["w", "nobody", "s", "1", "g", 1, "n", 1, "y", "chaos_work", "l", 1000, "p", b'{"type":"Work","value":', "r", "{"],
-    ["w", "nobody", "s", "1", "g", 1, "n", 1, "y", "chaos_work", "l", 1000, "p", b"\x00" * 100_000],
+    ["k", b"\xff\xfe\x00", "t", b"one::-:\xff:chaos_work", "p", "{"],
+    ["k", "workflow:{0}:nobody", "t", "1:1:1000:1:another_type", "p", "{}"],
+    ["k", "workflow:{0}:nobody", "t", "1:1:1000:1:chaos_work", "p", b'{"type":"Work","value":', "r", "{"],
+    ["k", "workflow:{0}:nobody", "t", "1:1:1000:1:chaos_work", "p", b"\x00" * 100_000],
 ]
 _JUNK_WORKFLOWS: list[list[Any]] = [["x", "y"], ["w", "nobody"], ["w", b"\xff\xfe\x00"], ["w", ""], ["w", "a" * 10_000]]
 

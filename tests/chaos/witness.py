@@ -26,7 +26,7 @@ def _last_entry(name: str, args: list[Any], answer: Any) -> int:
     """Number of the last journal entry that a script wrote, 0 for none."""
     first = answer[0] if isinstance(answer, list) else 0
     if name == "checkpoint" and first > 0:
-        return int(first + len(args) - 8 - 2 * int(args[7]) - 1)
+        return int(first + args[8] - 1)
     if name == "escalate" and first > 0:
         return int(first)
     if name == "finish" and first == 1:

@@ -12,6 +12,7 @@ import pytest
 from agents import AgentWorker
 from agents.handlers import Handler
 from agents.task import Task
+from coordination import tasks
 from coordination.config import Config
 from coordination.connection import Connection
 from tests.agent_tasks import add, new_type, nothing_left, outcome, outcome_now, serving, until
@@ -85,10 +86,12 @@ async def test_a_result_of_a_superseded_attempt_still_settles_its_step_once(
     "fields",
     [
         ["nothing", "known"],
-        ["w", "w1", "s", "0", "g", "zero", "n", "1", "y", "TYPE", "l", "100", "p", "1"],
-        ["w", "w1", "s", "0", "g", "0", "n", "1", "y", "another_type", "l", "100", "p", "1"],
-        ["w", "w1", "s", "0", "g", "0", "n", "1", "y", "TYPE", "l", "100", "p", "1", "r", "not json"],
-        ["w", b"\xff\xfe", "s", "0", "g", "0", "n", "1", "y", "TYPE", "l", "100", "p", "1"],
+        ["k", "workflow:{0}:w1", "t", "zero:1:100:0:TYPE", "p", "1"],
+        ["k", "workflow:{0}:w1", "t", "0:1:100:0:another_type", "p", "1"],
+        ["k", "workflow:{0}:w1", "t", "0:1:100:0:TYPE", "p", "1", "r", "not json"],
+        ["k", "workflow:{0}:w1", "t", "0:1:100:TYPE", "p", "1"],
+        ["k", b"\xff\xfe", "t", "0:1:100:0:TYPE", "p", "1"],
+        ["k", "workflow:{0}:w1", "t", "0:1:100:0:TYPE"],
         ["huge", "x" * 4_000_000],
     ],
 )
@@ -98,7 +101,9 @@ async def test_poison_is_set_aside_and_its_neighbours_run(
     counting = Counting()
     before = await add(connection, counting.name, 1)
     queue = connection.keys.agent_queue(counting.name)
-    poison = await connection.call("XADD", queue, "*", *[counting.name if f == "TYPE" else f for f in fields])
+    poison = await connection.call(
+        "XADD", queue, "*", *[f.replace("TYPE", counting.name) if isinstance(f, str) else f for f in fields]
+    )
     after = await add(connection, counting.name, 2)
     async with serving(AgentWorker(config=config, handlers=[counting.handler])):
         await until(lambda: nothing_left(connection, counting.name))
@@ -116,8 +121,8 @@ async def test_a_payload_that_is_no_json_fails_its_task(config: Config, connecti
     queue = connection.keys.agent_queue(counting.name)
     await connection.call("DEL", queue)
     await connection.call("XGROUP", "CREATE", queue, "agents", "0", "MKSTREAM")
-    values = {"w": workflow, "s": "0", "g": 0, "n": 1, "y": counting.name, "l": 1000, "p": b"\xffnot json"}
-    await connection.call("XADD", queue, "*", *[part for pair in values.items() for part in pair])
+    entry = tasks.fields(connection.keys, workflow, "0", 0, 1, counting.name, b"\xffnot json", 1.0)
+    await connection.call("XADD", queue, "*", *entry)
     async with serving(AgentWorker(config=config, handlers=[counting.handler])):
         error = (await outcome(connection, workflow)).error
     assert (error.kind, error.retryable) == ("InvalidInput", False)

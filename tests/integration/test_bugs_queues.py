@@ -19,7 +19,7 @@ from coordination import scripts, sweeper
 from coordination.config import Config
 from coordination.connection import Connection
 from coordination.journal import SignalAwaited
-from coordination.keys import AGENTS_GROUP, COORDINATORS_GROUP
+from coordination.keys import AGENTS_GROUP, COORDINATORS_GROUP, PRIORITIES
 from coordination.scripts import GONE, STALE
 from tests.agent_tasks import add, beaten, new_type, nothing_left, outcome, outcome_now, record, serving, until
 from tests.core_harness import World
@@ -84,6 +84,50 @@ async def test_bug_07_own_pending_entries_are_seen_after_a_lost_reply(config: Co
         worker.ledger.missed.set()  # what every failed call does
         assert (await outcome(connection, workflow)).value == 1
         assert (await record(connection, workflow))[3] == "1"
+
+
+async def _fetched(connection: Connection, worker: AgentWorker, task_type: str) -> None:
+    """What an agent is given by an answer that it never gets."""
+    keys = connection.keys
+    queues = [keys.instance_queue(task_type, worker.instance), *(keys.agent_queue(task_type, p) for p in PRIORITIES)]
+    claimed = task_type if connection.one_server else ""
+    answer = await connection.script("fetch_tasks", queues, ["agents", worker.instance, 1, claimed])
+    assert len(answer) == 2
+
+
+async def test_bug_07_a_claim_whose_answer_was_lost_is_run_once(config: Config, connection: Connection) -> None:
+    counting = Counting()
+    async with serving(AgentWorker(config=config, handlers=[counting.handler])) as worker:
+        await connection.call("HSET", connection.keys.paused, counting.name, "{}")
+        async with asyncio.timeout(5):
+            await beaten(connection, worker, 2)
+        workflow = await add(connection, counting.name, 1)
+        await _fetched(connection, worker, counting.name)
+        await connection.call("HDEL", connection.keys.paused, counting.name)
+        worker.ledger.missed.set()
+        assert (await outcome(connection, workflow)).value == 1
+        assert (await record(connection, workflow))[3] == "1"
+    assert counting.runs == [workflow]
+
+
+async def test_bug_07_a_claim_whose_answer_was_lost_is_given_back_at_the_end(
+    config: Config, connection: Connection
+) -> None:
+    counting = Counting(held=True)
+    async with serving(AgentWorker(config=config, handlers=[counting.handler], concurrency=1)) as worker:
+        first = await add(connection, counting.name, 1)
+        await until(lambda: counting.runs == [first])
+        second = await add(connection, counting.name, 2)
+        await _fetched(connection, worker, counting.name)
+        worker.ledger.missed.set()
+        await until(lambda: len(worker.ledger.known) == 2)
+        worker.stop()
+        await until(lambda: connection.call("XLEN", connection.keys.agent_queue(counting.name)))
+        counting.go.set()
+    assert (await record(connection, second))[2:4] == ["q", "0"]
+    async with serving(AgentWorker(config=config, handlers=[counting.handler])):
+        assert (await outcome(connection, second)).value == 2
+    assert counting.runs == [first, second]
 
 
 @pytest.mark.usefixtures("hasty")
@@ -221,9 +265,9 @@ async def test_bug_13_a_consumer_that_holds_something_is_not_deleted(bench: Benc
 async def test_bug_14_what_is_not_acknowledged_is_never_trimmed(bench: Bench) -> None:
     """Only the bounded streams that nobody owns entries of are capped: inboxes, host events, the quarantine."""
     capped = {
-        path.stem.rpartition("-")[0] for path in LUA.glob("*.lua") if re.search("MAXLEN|MINID|XTRIM", path.read_text())
+        path.stem.split("-")[0] for path in LUA.glob("*.lua") if re.search("MAXLEN|MINID|XTRIM", path.read_text())
     }
-    assert capped == {"declare_dead"}
+    assert capped == {"declare_dead", "_wake"}
     identities = [bench.new_id() for _ in range(300)]
     await asyncio.gather(*(bench.submit(identity) for identity in identities))
     read: list[str] = []

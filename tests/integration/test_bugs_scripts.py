@@ -70,7 +70,9 @@ def restore(bench: Bench) -> Awaitable[Any]:
 CALLS: dict[str, Callable[[Bench, str], Awaitable[Any]]] = {
     "submit": lambda bench, _: bench.submit(bench.new_id(), most=1000, deadline_ms=5, waiter="c"),
     "claim_workflow": lambda bench, flow: bench.claim(flow, "h2", previous="h1"),
-    "checkpoint": lambda bench, flow: bench.checkpoint(flow, 1, [ENTRY], ["t:2", "0:1:q:0:0:0:"], due_ms=5),
+    "checkpoint": lambda bench, flow: bench.checkpoint(
+        flow, 1, [ENTRY], ["t:2", "0:1:q:0:0:0:"], due_ms=5, along=[near(bench, "queue"), 2, "k", "v"]
+    ),
     "park": lambda bench, flow: bench.park(flow, 1, 3),
     "release_workflow": lambda bench, flow: bench.release(flow, 1, 5),
     "finish": lambda bench, flow: bench.finish(flow, 1, 3),
@@ -99,7 +101,7 @@ CALLS: dict[str, Callable[[Bench, str], Awaitable[Any]]] = {
     "register_agent": lambda bench, _: agents(bench, "register_agent", "b", "{}", "{}", "b|kind"),
     "beat_agent": lambda bench, _: agents(bench, "beat_agent", "a", "{}", "a|kind"),
     "bury_agent": lambda bench, _: agents(bench, "bury_agent", "a", "", "kind"),
-    "fetch_tasks": lambda bench, _: queue(bench, "fetch_tasks", "g", "a", 5),
+    "fetch_tasks": lambda bench, _: queue(bench, "fetch_tasks", "g", "a", 5, ""),
     "acknowledge": lambda bench, _: queue(bench, "acknowledge", "g", *QUEUED),
     "move_tasks": lambda bench, _: queue(bench, "move_tasks", "g", "a", *QUEUED),
     "requeue": lambda bench, _: queue(bench, "requeue", "g", QUEUED[0]),
@@ -189,7 +191,7 @@ async def test_bug_18_payloads_are_bytes_to_every_script(bench: Bench) -> None:
     await bench.script(
         "report_task",
         [k.workflow(identity), k.journal(identity), k.events(0), k.seen(0)],
-        [identity, "1", 0, 1, "s", settled],
+        [identity, "1", 0, 1, "s", settled, "", 0],
     )
     await bench.accept(identity, "g:s1", signalled)
     kept = [item.entry for item in await bench.entries(identity)][-2:]

@@ -12,6 +12,7 @@ from coordination import DistributedCoordinator, at_work
 from coordination import journal as j
 from coordination.at_work import AtWork
 from coordination.domain import WorkflowState
+from dashboard.waits import Wait, sentences
 from tests.core_app.agents import event, release, started
 from tests.core_harness import World, until
 from tests.integration.conftest import Tune
@@ -51,6 +52,15 @@ async def test_the_first_end_before_later_ones_begin(few: None, core: World) -> 
     await asyncio.sleep(0.3)  # six reads of a host that would take more
     assert await begun(core, names) == names[:2]
     assert (host.at_work.count(), host.describe().at_work, host.describe().at_work_most) == (2, 2, 2)
+
+    async def told() -> list[Wait] | None:
+        [reason] = await core.client.inspect.why(names[5])
+        return sentences(names[5], [reason], {}) if (reason.hosts, reason.full) == (1, 1) else None
+
+    [wait] = await until(told)
+    assert str(wait.words).startswith(
+        "Waits for its turn: every coordinator host has as many workflows at work as it may"
+    )
 
     for name in names:
         event(release, name).set()

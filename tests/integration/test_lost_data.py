@@ -157,7 +157,7 @@ async def test_nothing_is_written_after_an_entry_that_the_server_does_not_have(c
     lost = j.Settled("1", 0, 1, "agent", 0, b"1")
     await wake(core.connection, host.id, identity, seq + 1, host.now_ms(), j.encode(lost))
     await asyncio.sleep(0.3)
-    assert [type(entry) for entry in await core.journal(identity)][:1] == [j.Attempt]
+    assert [type(entry) for entry in await core.journal(identity)].count(j.Attempt) == 1
     await core.agents()
     assert await core.client.result(identity, timeout_s=10) == 3
 

@@ -29,7 +29,7 @@ async def test_whoever_drops_a_settled_delivery_or_reports_it_again_wakes_the_ow
         delivery = tasks.parse(
             "queue",
             b"1-0",
-            [str(part).encode() for part in tasks.fields("w1", "1", 0, 1, "t", b"1", 5.0)[:-1]] + [b"1"],
+            [str(part).encode() for part in tasks.fields(keys, "w1", "1", 0, 1, "t", b"1", 5.0)[:-1]] + [b"1"],
         )
         assert (await tasks.claim(connection, delivery, "other-agent")).outcome == "duplicate"
         [(_, fields)] = await connection.call("XRANGE", keys.inbox("host-1"), "-", "+")

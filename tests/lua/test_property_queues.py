@@ -82,7 +82,7 @@ class Queues(ServerMachine):
     @rule(agent=agents, most=st.integers(0, 5))
     def fetch(self, agent: str, most: int) -> None:
         """From the first queue to the last, never more than asked for, never what another has."""
-        answer = self.script("fetch_tasks", self.streams, [AGENTS_GROUP, agent, most])
+        answer = self.script("fetch_tasks", self.streams, [AGENTS_GROUP, agent, most, ""])
         expected: list[tuple[int, str]] = []
         for place, entries in enumerate(self.model, 1):
             for entry in entries:
@@ -90,7 +90,7 @@ class Queues(ServerMachine):
                     entry.agent = agent
                     expected.append((place, entry.task))
         assert answer[0] == b""
-        assert [(place, fields[1].decode()) for place, found in answer[1:] for _, fields in found] == expected
+        assert [(place, fields[1].decode()) for place, found in answer[1:] for _, fields, _ in found] == expected
         self.compare()
 
     @rule(place=places, chosen=indexes)
