@@ -18,7 +18,7 @@ import hiredis
 from hiredis import pack_command
 from redis.asyncio.connection import Connection as Link
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse, NoScriptError, RedisError
+from redis.exceptions import InvalidResponse, NoScriptError
 
 from coordination.refusals import DEMOTED, refusal
 
@@ -101,12 +101,13 @@ class Wire(asyncio.Protocol):
             while (reply := next_reply()) is not _MORE:
                 if not pending:
                     raise InvalidResponse("The server sent a reply that nobody asked for.")
-                command, future = pending.popleft()
+                command, future = pending[0]
                 if isinstance(reply, Exception):
                     self._refused(reply, command, future)
                 elif not future.done():
                     future.set_result(reply)
-        except RedisError as error:  # what came is no reply
+                pending.popleft()
+        except Exception as error:  # what came is no reply; whoever waits for one hears of it, whatever went wrong
             self._break(RedisConnectionError(str(error)))
             self._transport.abort()
             return
@@ -127,7 +128,6 @@ class Wire(asyncio.Protocol):
 
     def _refused(self, reply: Exception, command: Command, future: asyncio.Future[Any]) -> None:
         if isinstance(reply, RedisConnectionError):  # the server lets nobody in
-            self._pending.appendleft((command, future))
             raise reply
         if future.done():
             return

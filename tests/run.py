@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import glob
 import itertools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +34,9 @@ SHORT_FAULTS = (
     "web_kill", "jobs_kill", "connections_cut", "replies_dropped", "loop_blocked", "run_exits", "huge", "duplicates",
 )  # fmt: skip
 _ALONE, _BESIDE = 4, 2  # workers of a stage that runs alone, and of those that run side by side
+_STAGE_S, _RUN_S = 1_200.0, 3_600.0  # what a stage, and all of them, may take; with --long, ten times as much
+_LEAST_S = 60.0  # what a command gets in any case
+_UNSTEADY = 20  # failures that may come from a busy machine; more of them are a defect and get no second try
 
 
 @dataclasses.dataclass
@@ -64,10 +69,12 @@ class Stage:
 class Run:
     """Collects what the stages show."""
 
-    def __init__(self, extra: list[str]) -> None:
+    def __init__(self, extra: list[str], long: bool = False) -> None:
         self.total = Counts()
         self.lines: list[str] = []
         self._extra = extra
+        self._stage_s = _STAGE_S * (10 if long else 1)
+        self._until = time.monotonic() + _RUN_S * (10 if long else 1)
         self._lock = threading.Lock()
         BUILD.mkdir(exist_ok=True)
         self._environ = {**os.environ, "PYTHONPATH": str(ROOT), "GANGLION_HOME": str(BUILD / "test-home")}
@@ -79,7 +86,8 @@ class Run:
         if log is None:
             _headline(stage)
         began = time.monotonic()
-        counts = self._pytest(stage, log) if stage.is_pytest else self._check(stage, log)
+        until = min(began + self._stage_s, self._until)
+        counts = self._pytest(stage, log, until) if stage.is_pytest else self._check(stage, log, until)
         with self._lock:
             if log is not None:
                 _headline(stage)
@@ -107,22 +115,33 @@ class Run:
             for done in [pool.submit(lane, stages) for stages in lanes]:
                 done.result()
 
-    def _check(self, stage: Stage, log: IO[str] | None) -> Counts:
-        code = subprocess.run(
-            stage.command, cwd=ROOT, env=self._environ, check=False, preexec_fn=end_with_parent,
-            stdout=log, stderr=subprocess.STDOUT if log else None,
-        ).returncode  # fmt: skip
-        return Counts(failed=1) if code else Counts(passed=1)
+    def _check(self, stage: Stage, log: IO[str] | None, until: float) -> Counts:
+        return Counts(failed=1) if self._command(stage.command, log, until) else Counts(passed=1)
 
-    def _pytest(self, stage: Stage, log: IO[str] | None) -> Counts:
+    def _command(self, command: list[str], log: IO[str] | None, until: float) -> int:
+        """Run a command to its end, or until its time is up; then it shows where it stands, and fails."""
+        limit_s = max(_LEAST_S, until - time.monotonic())
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=self._environ, preexec_fn=end_with_parent,
+            stdout=log, stderr=subprocess.STDOUT if log else None,
+        )  # fmt: skip
+        try:
+            return process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            with self._lock:
+                self.lines.append(f"ended after {limit_s:.0f} s: {' '.join(command)}")
+            _end(process)
+            return process.wait() or 1
+
+    def _pytest(self, stage: Stage, log: IO[str] | None, until: float) -> Counts:
         """Run a stage's tests; those that fail get a second try alone, and the summary names what needed it."""
         slug = re.sub(r"\W+", "-", stage.name)
         report = BUILD / "reports" / f"{slug}.xml"
         common = [*stage.command, *self._extra, "-q", "-o", f"cache_dir={BUILD / 'cache' / slug}"]
-        counts = self._once([*common, f"--junitxml={report}"], report, log)
-        if counts.failed and report.exists():
+        counts = self._once([*common, f"--junitxml={report}"], report, log, until)
+        if 0 < counts.failed <= _UNSTEADY and report.exists() and time.monotonic() < until:
             again = BUILD / "reports" / f"{slug}-again.xml"
-            second = self._once([*common, "-n", "0", "--last-failed", f"--junitxml={again}"], again, log)
+            second = self._once([*common, "-n", "0", "--last-failed", f"--junitxml={again}"], again, log, until)
             unsteady = counts.failed - second.failed
             if second.passed and unsteady > 0:
                 with self._lock:
@@ -131,11 +150,9 @@ class Run:
                 counts.passed, counts.failed = counts.passed + unsteady, second.failed
         return counts
 
-    def _once(self, command: list[str], report: Path, log: IO[str] | None) -> Counts:
+    def _once(self, command: list[str], report: Path, log: IO[str] | None, until: float) -> Counts:
         report.unlink(missing_ok=True)
-        code = subprocess.run(
-            command, cwd=ROOT, env=self._environ, stdout=log, stderr=subprocess.STDOUT if log else None, check=False
-        ).returncode
+        code = self._command(command, log, until)
         if code == NO_TESTS and self._extra:
             return Counts()
         if not report.exists():
@@ -148,6 +165,39 @@ class Run:
         if code and not counts.failed:
             counts.failed = 1
         return counts
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a stage that hangs, and all that it started.
+
+    pytest's workers print the stacks of their threads when they are aborted. pytest itself, once interrupted, names the
+    tests that they were at and writes its report.
+    """
+    below = _descendants(process.pid)
+    _signal(below, signal.SIGABRT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(5.0)
+    below += _descendants(process.pid)
+    _signal([process.pid], signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(10.0)
+    _signal([process.pid, *below], signal.SIGKILL)
+
+
+def _signal(pids: list[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _descendants(pid: int) -> list[int]:
+    """Whom a process started, and whom those did."""
+    answer = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
+    pairs = [tuple(map(int, line.split())) for line in answer.stdout.splitlines()]
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in pairs if parent == each]
+    return found[1:]
 
 
 def _failures(report: Path) -> list[str]:
@@ -292,7 +342,7 @@ def main() -> int:
     wrong = [kind for kind in chosen.kinds if kind not in KINDS]
     if wrong:
         parser.error(f"{wrong[0]!r} is none of {', '.join(KINDS)}")
-    run = Run(["-k", chosen.k] if chosen.k else [])
+    run = Run(["-k", chosen.k] if chosen.k else [], chosen.long)
     kinds = chosen.kinds or [
         k
         for k in KINDS

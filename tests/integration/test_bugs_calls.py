@@ -201,6 +201,17 @@ async def test_bug_23_a_script_that_the_server_does_not_know_is_loaded(bench: Be
 
 
 @pytest.mark.once
+async def test_a_script_that_nobody_knows_leaves_no_caller_waiting(line: Line) -> None:
+    """Its source is looked for in vain while replies are taken in; those behind it hear of that, and the next go on."""
+    call, behind = line.connection.call("EVALSHA", b"0" * 40, 0), line.connection.call("PING")
+    for future in (call, behind):
+        with pytest.raises(OutcomeUnknown):
+            async with asyncio.timeout(5):
+                await future
+    assert await line.connection.call("PING") == b"PONG"
+
+
+@pytest.mark.once
 async def test_bug_23_a_server_that_was_demoted_is_left_at_the_next_call(config: Config) -> None:
     """An address that moves to the new primary, as a name or a virtual address does."""
     with servers.folder() as folder:

@@ -37,15 +37,13 @@ class ClockSleeps(DistributedCoordinator):
 
 def set_clocks(monkeypatch: pytest.MonkeyPatch, moved_s: int) -> None:
     """Set the clock that scripts read, and that of this process."""
-    honest, wall = scripts.get, time.time
-
-    def moved(name: str) -> scripts.Script:
-        script = honest(name)
+    wall, moved = time.time, {}
+    for name, script in scripts.all_scripts().items():
         source = script.source.replace(b"clock[1] * 1000", b"(clock[1] + %d) * 1000" % moved_s)
         sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
-        return msgspec.structs.replace(script, source=source, sha=sha)
-
-    monkeypatch.setattr(scripts, "get", moved)
+        moved[name] = msgspec.structs.replace(script, source=source, sha=sha)
+    monkeypatch.setattr(scripts, "get", moved.__getitem__)
+    monkeypatch.setattr(scripts, "_sources", lambda: {script.sha: script.source for script in moved.values()})
     monkeypatch.setattr(time, "time", lambda: wall() + moved_s)
 
 
