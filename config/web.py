@@ -10,6 +10,7 @@ import uvicorn
 
 from config.environment import SQL_WAIT
 from coordination.readiness import announce
+from dashboard.frames import Protocol
 
 
 class Server(uvicorn.Server):
@@ -35,7 +36,7 @@ def main() -> None:
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=5,
-        ws="websockets-sansio",
+        ws=Protocol,
         ws_max_size=1_048_576,
         server_header=False,
     )

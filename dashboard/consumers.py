@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
-import msgspec
 from asgiref.sync import sync_to_async
 from channels.auth import get_user
 from channels.db import DatabaseSyncToAsync
@@ -28,7 +27,7 @@ from django.urls import Resolver404, resolve, reverse
 from django.utils import translation
 
 from coordination.errors import GanglionError
-from dashboard import approvals, language, live, pages, presence, queries
+from dashboard import approvals, frames, language, live, pages, presence, queries
 from dashboard.freshness import Late, late, redis_away, unreadable
 from dashboard.relay_status import RelayLag
 from dashboard.views.frame import connected
@@ -284,7 +283,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def _push(self) -> None:
         page, visit = self.page, self.visit
-        content = ""
+        changed: tuple[tuple[str, str], ...] = ()
         if page is not None:
             # a page and the visit's key are all that a rendering depends on
             self.rendering = _rendering((page, visit.key))
@@ -301,12 +300,9 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 return  # another was opened meanwhile
             if self.rendering.begun >= self.changed_at:
                 self.dirty.clear()
-            for name, html in fragments.items():
-                if self.sent.get(name) != hash(html):
-                    self.sent[name] = hash(html)
-                    content += f'<hx-partial hx-target="#{name}" hx-swap="innerMorph">{html}</hx-partial>'
-        signs = await self._vital_signs()
-        await self._frame(**signs, **({"content": content} if content else {}))
+            changed = tuple((name, html) for name, html in fragments.items() if self.sent.get(name) != hash(html))
+            self.sent.update((name, hash(html)) for name, html in changed)
+        await self._frame(changed, **await self._vital_signs())
 
     async def _vital_signs(self) -> dict[str, Any]:
         """What waits, and what the top bar warns of."""
@@ -314,10 +310,10 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         waiting = approvals.count_for(self.user, signs.askers) if self.approves else 0
         return {"count": signs.opened, "approvals": waiting, **_said(signs.late, self.language)}
 
-    async def _frame(self, **fields: Any) -> None:
+    async def _frame(self, changed: tuple[tuple[str, str], ...] = (), **fields: Any) -> None:
+        """Send what counts for this reader, and after it what all readers of the page get."""
         self.seq += 1
-        frame = {"seq": self.seq, "at": int(time.time() * 1000), **fields}
-        await self.send(msgspec.json.encode(frame).decode())
+        await self.send(frames.text({"seq": self.seq, "at": int(time.time() * 1000), **fields}, changed))
 
 
 class _Signs(NamedTuple):
