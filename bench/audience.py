@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import re
 import threading
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 import httpx
+import msgspec
 import websockets
 
 PAGES = {"/": "ov-recent", "/workflows/": "wf-list", "/escalations/": "esc-list", "/audit/": "au-list"}
@@ -19,6 +19,14 @@ FETCH_S = 5.0  # each reader asks for something this often
 OPEN_S = 20.0
 _PARTIAL = re.compile(r'<hx-partial hx-target="#([\w-]+)"[^>]*>(.*?)</hx-partial>', re.DOTALL)
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+
+
+class _Frame(msgspec.Struct):
+    seq: int
+    content: str = ""
+
+
+_decode = msgspec.json.Decoder(_Frame).decode
 
 
 class Reader:
@@ -35,11 +43,11 @@ class Reader:
             address, additional_headers={"Cookie": cookie}, origin=websockets.Origin(url), max_size=None
         ) as socket:
             async for text in socket:
-                frame = json.loads(text)
-                self.gaps += frame["seq"] != self.seq + 1
-                self.seq = frame["seq"]
+                frame = _decode(text)
+                self.gaps += frame.seq != self.seq + 1
+                self.seq = frame.seq
                 self.frames += 1
-                for name, html in _PARTIAL.findall(frame.get("content", "")):
+                for name, html in _PARTIAL.findall(frame.content):
                     self.shown[name] = html
 
 
