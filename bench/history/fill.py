@@ -75,7 +75,8 @@ def _sqlite(connection: Any, count: int, now: dt.datetime) -> None:
             raw.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", values)
             raw.execute("COMMIT")
         cursor.execute(
-            f"INSERT INTO dashboard_workflow_text(id, summary) SELECT id, summary FROM {WORKFLOWS} ORDER BY created_at"
+            "INSERT INTO dashboard_workflow_text(id, summary, created_at)"
+            f" SELECT id, summary, created_at FROM {WORKFLOWS} ORDER BY created_at"
         )
         for _, _, sql in aside:
             cursor.execute(sql)

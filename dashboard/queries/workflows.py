@@ -163,7 +163,7 @@ def _words(text: str) -> list[list[str]]:
 
 
 _SQLITE_SEARCH = (
-    "SELECT id FROM dashboard_workflow_text WHERE dashboard_workflow_text MATCH %s ORDER BY rowid DESC LIMIT"
+    "SELECT {} FROM dashboard_workflow_text WHERE dashboard_workflow_text MATCH %s ORDER BY rowid DESC LIMIT {}"
 )
 
 
@@ -177,11 +177,28 @@ def _search(rows: QuerySet[Workflow], text: str) -> QuerySet[Workflow]:
         return rows.none()
     if connection.vendor == "sqlite":
         match = _sqlite_match(words)
-        sql = f"dashboard_workflow.id IN ({_SQLITE_SEARCH} {SEARCH_CAP})"
+        sql = f"dashboard_workflow.id IN ({_SQLITE_SEARCH.format('id', SEARCH_CAP)})"
     else:
         match = " & ".join("(" + " <-> ".join([*parts[:-1], f"{parts[-1]}:*"]) + ")" for parts in words)
         sql = "dashboard_workflow.words @@ to_tsquery('simple', %s)"
     return rows.filter(RawSQL(sql, (match,), output_field=BooleanField()))
+
+
+def _sqlite_found(text: str, after: list[Any], up: bool, limit: int) -> QuerySet[Workflow]:
+    """The first matches in the order of submission, by what stands beside their words.
+
+    Rows of the newest matches lie all over the table; only those of one page are read.
+    """
+    words = _words(text)
+    if not words:
+        return Workflow.objects.none()
+    where = f"WHERE (created_at, id) {'>' if up else '<'} (%s, %s)" if after else ""
+    order = "ASC" if up else "DESC"
+    sql = (
+        f"dashboard_workflow.id IN (SELECT id FROM ({_SQLITE_SEARCH.format('id, created_at', SEARCH_CAP)}) {where}"
+        f" ORDER BY created_at {order}, id {order} LIMIT {limit})"
+    )
+    return Workflow.objects.filter(RawSQL(sql, (_sqlite_match(words), *after), output_field=BooleanField()))
 
 
 def _where(rows: QuerySet[Workflow], condition: str) -> QuerySet[Workflow]:
@@ -274,6 +291,8 @@ def workflows(wanted: WorkflowFilter, *, cursor: str = "", limit: int = 50, coun
             rows = rows.filter(**{f"{columns[0]}__isnull": False})
         if place:
             rows = _after(rows, columns, place[1], up)
+        if wanted.is_search and wanted.sort == "created" and connection.vendor == "sqlite":
+            rows = _sqlite_found(wanted.text, place[1] if place else [], up, limit + 1)
         ordered = rows.order_by(*(column if up else f"-{column}" for column in columns))
         found.append(iter(_first(ordered, columns, up, limit + 1) if wanted.text else ordered[: limit + 1]))
     merged = heapq.merge(*found, key=lambda row: [getattr(row, c) for c in columns], reverse=not up)
@@ -317,7 +336,7 @@ def count_workflows(wanted: WorkflowFilter) -> tuple[int, bool]:
     total, cap = 0, SEARCH_COUNT_CAP if wanted.text else COUNT_CAP
     if connection.vendor == "sqlite" and wanted.is_search and (words := _words(wanted.text)):
         with connection.cursor() as cursor:  # the words alone tell: their rows lie all over the table
-            cursor.execute(f"SELECT count(*) FROM ({_SQLITE_SEARCH} {cap + 1})", [_sqlite_match(words)])
+            cursor.execute(f"SELECT count(*) FROM ({_SQLITE_SEARCH.format(1, cap + 1)})", [_sqlite_match(words)])
             total = cursor.fetchone()[0]
         return min(total, cap), total > cap
     # PostgreSQL reads a search from its newest end, and stops early, where it otherwise gathers every match first

@@ -152,6 +152,22 @@ def test_a_search_counts_the_same_with_and_without_other_filters(text: str, monk
         assert counted == queries.count_workflows(WorkflowFilter(text=text, since=long_ago))
 
 
+@pytest.mark.parametrize("asked", [{}, {"state": "failed"}, {"state": "failed,running"}, {"sort": "created"}])
+def test_pages_of_a_search_hold_every_match_in_order(asked: dict[str, str]) -> None:
+    """Rows came into the history in another order than they were submitted in, as after an outage."""
+    stored()
+    wanted = WorkflowFilter.from_params({"q": "rome", **asked})
+    some = Workflow.objects.filter(
+        summary__icontains="rome", **({"state__in": wanted.states} if asked.get("state") else {})
+    )
+    ordered = (
+        some.order_by("created_at", "id") if asked.get("sort") == "created" else some.order_by("-created_at", "-id")
+    )
+    every = [row.id for row in ordered]
+    assert len(every) > 6
+    assert walk(wanted, 3) == every
+
+
 def test_a_filter_survives_its_query_string() -> None:
     params = {
         "state": "failed,running",
