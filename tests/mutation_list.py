@@ -80,10 +80,10 @@ MUTATIONS = [
     ),
     Mutation(
         4, "a cancelled call keeps its place among the replies", "coordination/wire.py",
-        "command, future = pending.popleft()",
+        "command, future = pending[0]",
         "command, future = next((sent for sent in pending if not sent[1].cancelled()), pending[0])\n"
-        "                while pending.popleft()[1] is not future:\n"
-        "                    pass",
+        "                while pending[0][1] is not future:\n"
+        "                    pending.popleft()",
     ),
     Mutation(
         4, "a wire whose reply is outstanding is closed", "coordination/connection.py",

@@ -61,6 +61,8 @@ def test_ten_items_are_cleared_by_keyboard_alone(page: Page, stack: Stack) -> No
         keys.press("Control+Enter")
         expect(page.locator(f"#repair[data-escalation='{shown}']:not(:has(#draft-note))")).to_have_count(0)
         if number == 4:  # undo the fifth, and do it again
+            expect(page.locator("#undo-bar")).to_be_visible()
+            expect(page.locator("#live-state")).to_have_attribute("data-live", "live")
             keys.press("u")
             expect(page.locator(".notices").first).to_contain_text("Nothing was sent")
             keys.press("Control+Enter")

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
@@ -225,3 +226,18 @@ def test_the_page_of_a_parent_lists_its_children(client: Client, config: Config)
     listed = page.partition(">Children<")[2]
     assert 'id="wf-wf-0001"' in listed and 'id="wf-wf-0002"' in listed
     assert "child of" in client.get("/workflows/wf-0001/").content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_an_earlier_version_has_indexed_is_found_after_its_migration() -> None:
+    call_command("migrate", "dashboard", "0009", verbosity=0)
+    try:
+        stored(40)
+    finally:
+        call_command("migrate", "dashboard", verbosity=0)
+    assert walk(WorkflowFilter(text="wf"), 7) == walk(WorkflowFilter(), 7)
+    late = WorkflowSnapshot(
+        id="wf-late", type="alpha", version=1, state=WorkflowState.QUEUED, created_ms=BEGIN_MS + 90_000
+    )
+    mirror.workflows([late])
+    assert [row.id for row in queries.workflows(WorkflowFilter(text="wf"), limit=1).rows] == ["wf-late"]
