@@ -226,6 +226,16 @@ def test_a_later_attempt_may_start_when_something_explains_it(
     assert (report.broken, report.repeat_runs) == ([], repeated)
 
 
+@pytest.mark.parametrize(("start_ms", "found"), [(300, False), (5_000, True)])
+def test_an_agent_may_start_what_it_claimed_before_the_runs_own_twin_settled_it(
+    tmp_path: Path, start_ms: int, found: bool
+) -> None:
+    run = Run(tmp_path)
+    run.entries[3] = j.Settled("1", 0, 1, "twin", _NOW, b"7")
+    run.notes[:2] = [f"start w:1:0 1 10 {start_ms}", f"effect w:1:0 1 10 {start_ms}"]
+    assert any("after it was settled" in line for line in run.check().broken) is found
+
+
 def test_a_seed_makes_the_same_workflows_in_any_order() -> None:
     there = [plans.make(7, number) for number in range(50)]
     back = [plans.make(7, number) for number in reversed(range(50))]
