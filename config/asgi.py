@@ -2,16 +2,17 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-pages = get_asgi_application()
+django.setup(set_prefix=False)
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
 from config.body_limit import BodyLimit  # noqa: E402
 from config.origin import SameOrigin  # noqa: E402
+from config.page_handler import PageHandler  # noqa: E402
 from coordination import catalog  # noqa: E402
 from coordination.config import current  # noqa: E402
 from dashboard.urls import websocket_urlpatterns  # noqa: E402
@@ -23,7 +24,7 @@ LARGEST_BODY = 2 * current().document_bytes + current().payload_bytes + 1_048_57
 
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(pages, LARGEST_BODY),
+        "http": BodyLimit(PageHandler(), LARGEST_BODY),
         "websocket": SameOrigin(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

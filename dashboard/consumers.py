@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
-from asgiref.sync import sync_to_async
 from channels.auth import get_user
 from channels.db import DatabaseSyncToAsync
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -179,12 +178,9 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self, page: pages.LivePage | None, visit: pages.Visit
     ) -> tuple[pages.LivePage | None, pages.Visit]:
         """The page with its reader as they are now; refuses who may not see it."""
-        user = await get_user(self.scope)
-        session_key = self.scope["session"].session_key
-        alive = session_key and await sync_to_async(self.scope["session"].exists)(session_key)
-        if not user.is_authenticated or not user.is_active or not alive:
+        user, verbs = await threaded(_reader)(self.scope)
+        if user is None:
             raise _Refused(SIGNED_OUT)
-        verbs = await threaded(pages.verbs_of)(user)
         if (page.verb if page else "view") not in verbs:
             raise _Refused(FORBIDDEN)
         self.authorised_at, self.user = time.monotonic(), user
@@ -314,6 +310,15 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Send what counts for this reader, and after it what all readers of the page get."""
         self.seq += 1
         await self.send(frames.text({"seq": self.seq, "at": int(time.time() * 1000), **fields}, changed))
+
+
+def _reader(scope: dict[str, Any]) -> tuple[Any, frozenset[str]]:
+    """Whose session it is, as they are now, and what they may do; nobody once it has ended."""
+    user = get_user.func(scope)
+    session = scope["session"]
+    if not user.is_authenticated or not user.is_active or not session.exists(session.session_key):
+        return None, frozenset()
+    return user, pages.verbs_of(user)
 
 
 class _Signs(NamedTuple):
