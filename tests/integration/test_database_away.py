@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,22 @@ def test_a_locked_sqlite_is_said_and_waited_for(own_redis: RedisServer, tmp_path
             other.execute("ROLLBACK")
         assert call("POST", "/api/workflows", json=WORKFLOW).status_code == 201
         assert "Traceback" not in web.log, web.log[-3000:]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what is open")
+def test_no_connection_outlives_its_request(own_redis: RedisServer, tmp_path: Path) -> None:
+    """Requests share a few threads that stay; what each has opened is closed with it."""
+    web = WebProcess(tmp_path, REDIS_URL=own_redis.url, GANGLION_EXTRA_APPS="tests.core_app")
+    with ExitStack() as stack:
+        stack.callback(web.start(pages=True).stop)
+        call = _calls(web)
+        assert web.process is not None
+        folder = Path(f"/proc/{web.process.pid}/fd")
+        for _ in range(3):
+            with ThreadPoolExecutor(8) as callers:
+                answers = [callers.submit(call, "GET", path) for path in ["/api/workflows", "/api/nothing"] * 8]
+            assert {answer.result().status_code for answer in answers} == {200, 404}
+            wait_until(lambda: not [1 for fd in folder.iterdir() if "ganglion.sqlite3" in os.path.realpath(fd)], 5)
 
 
 def test_a_restarted_postgresql_is_ridden_out_by_web_relay_and_jobs(own_redis: RedisServer, tmp_path: Path) -> None:
