@@ -6,6 +6,7 @@ change waits for its turn among the threads that render pages. A database connec
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,7 +17,7 @@ from django.db import close_old_connections, reset_queries
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-_THREADS = 32  # so many requests may wait for a database or a server at the same time
+_THREADS = 96  # a third more than callers of the API may wait at the same time
 
 
 class PageHandler(ASGIHandler):
@@ -38,11 +39,17 @@ class PageHandler(ASGIHandler):
         await self.handle(scope, receive, send)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        """The response, made in one of the threads."""
-        return await self._in_thread(request)
+        """The response, made in one of the threads; if its client goes away, the thread comes to its end first."""
+        answer = asyncio.ensure_future(self._in_thread(request))
+        try:
+            return await asyncio.shield(answer)
+        except asyncio.CancelledError:  # what is cancelled takes the request's body along
+            await asyncio.wait([answer])
+            raise
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
         try:
             return self.get_response(request)
         finally:
+            reset_queries()
             close_old_connections()

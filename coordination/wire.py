@@ -15,12 +15,15 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import hiredis
+import structlog
 from hiredis import pack_command
 from redis.asyncio.connection import Connection as Link
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse, NoScriptError
+from redis.exceptions import InvalidResponse, NoScriptError, RedisError
 
 from coordination.refusals import DEMOTED, refusal
+
+log = structlog.get_logger(__name__)
 
 _MORE = object()
 
@@ -107,7 +110,9 @@ class Wire(asyncio.Protocol):
                 elif not future.done():
                     future.set_result(reply)
                 pending.popleft()
-        except Exception as error:  # what came is no reply; whoever waits for one hears of it, whatever went wrong
+        except Exception as error:
+            if not isinstance(error, RedisError):  # else what came is no reply
+                log.exception("a reply cannot be dealt with", action="reply.broken")
             self._break(RedisConnectionError(str(error)))
             self._transport.abort()
             return

@@ -20,7 +20,7 @@ from websockets.frames import Frame, Opcode
 
 _SHARED = ',"content":'  # from here to its end, a frame is the same for all readers of a page
 _RENDERINGS = 32  # that are remembered, a few of each page that is open
-_WINDOW_BITS, _MEMORY = 12, 5  # of zlib; small, because each socket has its own
+_WINDOW_BITS, _MEMORY = 12, 5  # of zlib; small, because each socket has one for what it gets
 _FLUSHED = b"\0\0\xff\xff"  # ends what was flushed; left away from a whole message
 
 
@@ -47,7 +47,8 @@ class Protocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.conn.available_extensions = [_Negotiation()]
+        if self.config.ws_per_message_deflate:
+            self.conn.available_extensions = [_Negotiation()]
 
 
 class _Negotiation(ServerPerMessageDeflateFactory):

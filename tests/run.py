@@ -28,13 +28,14 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 KINDS = ("style", "unit", "lua", "integration", "faults", "browser")
 VERSIONS = ("3.11", "3.12", "3.13")
+_PYTEST, _WORKER = "-m pytest", "exec(eval(sys.stdin.readline()))"  # in the commands of pytest and of its workers
 NO_TESTS = 5  # pytest's exit code when nothing matched
 SHORT_FAULTS = (
     "host_kill", "host_zombie", "host_term", "agent_kill", "agent_stop", "relay_kill", "server_kill", "server_stop",
     "web_kill", "jobs_kill", "connections_cut", "replies_dropped", "loop_blocked", "run_exits", "huge", "duplicates",
 )  # fmt: skip
 _ALONE, _BESIDE = 4, 2  # workers of a stage that runs alone, and of those that run side by side
-_STAGE_S, _RUN_S = 1_200.0, 3_600.0  # what a stage, and all of them, may take; with --long, ten times as much
+_STAGE_S, _RUN_S = 2_700.0, 4_800.0  # what a stage, and all of them, may take; with --long, ten times as much
 _LEAST_S = 60.0  # what a command gets in any case
 _UNSTEADY = 20  # failures that may come from a busy machine; more of them are a defect and get no second try
 
@@ -129,7 +130,7 @@ class Run:
             return process.wait(limit_s)
         except subprocess.TimeoutExpired:
             with self._lock:
-                self.lines.append(f"ended after {limit_s:.0f} s: {' '.join(command)}")
+                self.lines.append(f"ended after {limit_s:.0f} s, its own time or that of all: {' '.join(command)}")
             _end(process)
             return process.wait() or 1
 
@@ -173,30 +174,29 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     pytest's workers print the stacks of their threads when they are aborted. pytest itself, once interrupted, names the
     tests that they were at and writes its report.
     """
-    below = _descendants(process.pid)
-    _signal(below, signal.SIGABRT)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(5.0)
-    below += _descendants(process.pid)
-    _signal([process.pid], signal.SIGINT)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(10.0)
-    _signal([process.pid, *below], signal.SIGKILL)
+    for words, number, pause_s in (
+        (_WORKER, signal.SIGABRT, 10.0),
+        (_PYTEST, signal.SIGINT, 60.0),
+        ("", signal.SIGKILL, 0.0),
+    ):
+        for pid, command in [*_descendants(process.pid), (process.pid, " ".join(process.args))]:
+            if words in command and process.poll() is None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(pause_s)
 
 
-def _signal(pids: list[int], number: int) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-
-
-def _descendants(pid: int) -> list[int]:
-    """Whom a process started, and whom those did."""
-    answer = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
-    pairs = [tuple(map(int, line.split())) for line in answer.stdout.splitlines()]
-    found = [pid]
-    for each in found:
-        found += [child for child, parent in pairs if parent == each]
+def _descendants(pid: int) -> list[tuple[int, str]]:
+    """Whom a process started, and whom those did, each with its command; nobody where that cannot be asked."""
+    try:
+        answer = subprocess.run(["ps", "-Aww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    rows = [line.split(maxsplit=2) for line in answer.stdout.splitlines()]
+    found = [(pid, "")]
+    for parent, _ in found:
+        found += [(int(row[0]), row[2]) for row in rows if len(row) > 2 and int(row[1]) == parent]
     return found[1:]
 
 
@@ -305,12 +305,19 @@ def further_interpreters(run: Run) -> list[tuple[str, str]]:
             f'root="{ROOT}"; program=bin/test; . "$root/bin/environment.sh";'
             f' make_environment "{folder}" requirements-dev.txt "{program}"'
         )
-        if subprocess.run(["bash", "-c", make], cwd=ROOT, check=False).returncode:
+        if _fails(["bash", "-c", make]):
             run.total.failed += 1
             run.lines.append(f"FAIL Python {version}: its environment could not be made")
             continue
         found.append((version, str(folder / "bin" / "python")))
     return found
+
+
+def _fails(command: list[str]) -> bool:
+    try:
+        return subprocess.run(command, cwd=ROOT, check=False, timeout=_STAGE_S).returncode != 0
+    except subprocess.TimeoutExpired:
+        return True
 
 
 def further(run: Run) -> list[Stage]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from typing import Any
 
 import msgspec
@@ -23,6 +24,8 @@ from dashboard.redaction import redact
 
 router = Router(tags=["workflows"])
 LONGEST_WAIT_S = 30.0
+MOST_WAITS = 64  # callers that wait for results at the same time; each holds one of the process's threads
+_waits = threading.BoundedSemaphore(MOST_WAITS)
 
 
 class ListQuery(Schema):
@@ -130,14 +133,17 @@ def _columns(row: Workflow) -> dict[str, Any]:
     summary="Wait for a workflow's result",
 )
 def get_result(request: HttpRequest, workflow_id: str, wait_s: float = 0.0) -> Any:
-    """The result, waiting for up to 30 s; 202 while there is none.
+    """The result, waiting for up to 30 s; 202 while there is none, at once where too many wait already.
 
     Operators (by role, and by scope of their token) get it with the secrets it may hold, and the audit log says so.
     """
     client = core.sync()
     snapshot = client.inspect.snapshot(workflow_id)
-    if snapshot is not None and not snapshot.state.is_final and wait_s > 0:
-        snapshot = _wait(client, workflow_id, min(wait_s, LONGEST_WAIT_S))
+    if snapshot is not None and not snapshot.state.is_final and wait_s > 0 and _waits.acquire(blocking=False):
+        try:
+            snapshot = _wait(client, workflow_id, min(wait_s, LONGEST_WAIT_S))
+        finally:
+            _waits.release()
     if snapshot is None:
         return _from_history(workflow_id)
     if not snapshot.state.is_final:

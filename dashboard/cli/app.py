@@ -141,11 +141,14 @@ def _wait(api: Api, workflow_id: str, timeout_s: float | None) -> int:
     until = None if timeout_s is None else time.monotonic() + timeout_s
     while True:
         left_s = WAIT_S if until is None else max(0.0, min(WAIT_S, until - time.monotonic()))
+        asked_at = time.monotonic()
         status, answer = api.ask(f"/workflows/{segment(workflow_id)}/result", wait_s=left_s)
         if status != 202:
             break
         if until is not None and time.monotonic() >= until:
             raise CommandFailed.from_answer(status, {"message": answer["message"]})
+        if time.monotonic() - asked_at < 1.0:  # too many others wait there
+            time.sleep(1.0)
     if answer["state"] != "completed":
         why = (answer.get("error") or {}).get("message", "")
         raise CommandFailed(

@@ -203,4 +203,4 @@ def _clock(clock: Clock | None) -> SafeString:
 
 
 def _joined(parts: Sequence[SafeString]) -> SafeString:
-    return format_html("{}" * len(parts), *parts) if parts else SafeString()
+    return format_html("{}" * len(parts), *parts) if parts else format_html("{}", "")

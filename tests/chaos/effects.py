@@ -88,7 +88,11 @@ def _twice(evidence: Evidence, excuses: Excuses) -> list[str]:
 
 
 def _late(evidence: Evidence, excuses: Excuses) -> list[str]:
-    """Starts for a task that was settled; the twin settles without a claim, so an agent may hold one just then."""
+    """Starts for a task that was settled.
+
+    The run's own twin settles without a claim, so an agent may hold one just then. When it claimed is not known, so
+    whatever starts soon after the twin is excused; what only agents settle is not.
+    """
     rows = evidence.ask(
         "SELECT s.key, s.pid, s.at_ms, t.at_ms FROM started s JOIN settled t ON t.key = s.key"
         " WHERE s.at_ms > t.at_ms + CASE t.agent WHEN 'twin' THEN ? ELSE ? END",

@@ -201,7 +201,9 @@ async def test_bug_23_a_script_that_the_server_does_not_know_is_loaded(bench: Be
 
 
 @pytest.mark.once
-async def test_a_script_that_nobody_knows_leaves_no_caller_waiting(line: Line) -> None:
+async def test_a_script_that_nobody_knows_leaves_no_caller_waiting(
+    line: Line, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Its source is looked for in vain while replies are taken in; those behind it hear of that, and the next go on."""
     call, behind = line.connection.call("EVALSHA", b"0" * 40, 0), line.connection.call("PING")
     for future in (call, behind):
@@ -209,6 +211,7 @@ async def test_a_script_that_nobody_knows_leaves_no_caller_waiting(line: Line) -
             async with asyncio.timeout(5):
                 await future
     assert await line.connection.call("PING") == b"PONG"
+    assert "a reply cannot be dealt with" in "".join(capsys.readouterr())
 
 
 @pytest.mark.once
