@@ -29,6 +29,17 @@ async def cluster(config: Config, url: str) -> AsyncIterator[ClusterConnection]:
         yield opened
 
 
+async def in_an_empty_slot(cluster: ClusterConnection, name: str) -> str:
+    """A key whose slot holds nothing, so that it may be given to another node."""
+    await cluster.call("PING")
+    for number in range(100):
+        key = f"{cluster.keys.prefix}{name}{number}"
+        slot = slot_of(key)
+        if not await cluster._node(cluster._owners[slot]).call("CLUSTER", "COUNTKEYSINSLOT", slot):
+            return key
+    raise AssertionError("no slot is empty")
+
+
 async def test_calls_reach_the_node_of_their_key(cluster: ClusterConnection) -> None:
     names = [f"{cluster.keys.prefix}{number}" for number in range(60)]
     await asyncio.gather(*(cluster.call("SET", name, name) for name in names))
@@ -46,9 +57,8 @@ async def test_a_wrong_picture_of_the_slots_is_put_right(cluster: ClusterConnect
 
 
 async def test_a_slot_that_is_moving_answers_at_its_new_node(cluster: ClusterConnection) -> None:
-    key = f"{cluster.keys.prefix}moves"
+    key = await in_an_empty_slot(cluster, "moves")
     slot = slot_of(key)
-    await cluster.call("PING")
     source = cluster._node(cluster._owners[slot])
     target = cluster._node(next(owner for owner in cluster._owners if owner != cluster._owners[slot]))
     ids = [await node.call("CLUSTER", "MYID") for node in (source, target)]
@@ -63,9 +73,8 @@ async def test_a_slot_that_is_moving_answers_at_its_new_node(cluster: ClusterCon
 
 @pytest.mark.once
 async def test_a_script_that_the_new_node_of_a_moving_slot_does_not_know(cluster: ClusterConnection) -> None:
-    key = f"{cluster.keys.prefix}script"
+    key = await in_an_empty_slot(cluster, "script")
     slot = slot_of(key)
-    await cluster.call("PING")
     source = cluster._node(cluster._owners[slot])
     target = cluster._node(next(owner for owner in cluster._owners if owner != cluster._owners[slot]))
     ids = [await node.call("CLUSTER", "MYID") for node in (source, target)]
