@@ -290,9 +290,10 @@ def escalation(escalation_id: str) -> EscalationDetail | None:
     if row is None:
         return None
     others = Escalation.objects.filter(state="open", fingerprint=row.fingerprint).exclude(pk=row.pk)
-    under_way = Decision.objects.filter(state__in=("submitted", "pending"), escalation__state="open")
+    # what has been accepted is over, and stays open here until the history has caught up
+    decided = Decision.objects.filter(state__in=("submitted", "pending", "accepted"), escalation__state="open")
     queue = Escalation.objects.filter(state="open").exclude(pk=row.pk).order_by("opened_at", "id")
-    queue = queue.exclude(pk__in=under_way.values("escalation_id"))
+    queue = queue.exclude(pk__in=decided.values("escalation_id"))
     later = queue.filter(opened_at__gte=row.opened_at).values_list("pk", flat=True).first()
     decisions = list(row.decisions.order_by("-created_at")[:50])
     for decision in decisions:  # the outbox holds a payload as it was, until Redis has answered

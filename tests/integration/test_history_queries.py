@@ -14,10 +14,11 @@ from django.db import connection
 from django.test import Client
 
 from coordination.config import Config
-from coordination.domain import WorkflowSnapshot, WorkflowState
+from coordination.domain import EscalationSnapshot, EscalationState, Reason, WorkflowSnapshot, WorkflowState
 from dashboard import accounts, mirror, queries
-from dashboard.models import Escalation, Workflow
+from dashboard.models import Decision, Escalation, Workflow
 from dashboard.queries import WorkflowFilter
+from dashboard.rows import escalation_values
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sql]
 
@@ -241,3 +242,21 @@ def test_what_an_earlier_version_has_indexed_is_found_after_its_migration() -> N
     )
     mirror.workflows([late])
     assert [row.id for row in queries.workflows(WorkflowFilter(text="wf"), limit=1).rows] == ["wf-late"]
+
+
+@pytest.mark.parametrize(
+    ("state", "next_one"), [("submitted", "e-2"), ("pending", "e-2"), ("accepted", "e-2"), ("undone", "e-1")]
+)
+def test_what_was_just_decided_is_not_the_next_to_look_at(state: str, next_one: str) -> None:
+    """However far the history is behind Redis, where it is over."""
+    now = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+    for number in range(3):
+        snapshot = EscalationSnapshot(
+            id=f"e-{number}", workflow_id="wf", workflow_type="alpha", step="1", task_type="pack",
+            reason=Reason.FINAL_ERROR, state=EscalationState.OPEN, opened_ms=BEGIN_MS + number,
+        )  # fmt: skip
+        Escalation.objects.create(**{**escalation_values(snapshot, now), "fingerprint": "f"})
+    Decision.objects.create(escalation_id="e-1", version=1, action="retry", actor="ann", state=state, due_at=now)
+    found = queries.escalation("e-0")
+    assert found is not None
+    assert found.next_id == next_one
