@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,9 @@ def config(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     coordination_config.current.cache_clear()
     yield coordination_config.current()
     coordination_config.current.cache_clear()
+    for thread in threading.enumerate():  # a decision of this test that would be sent minutes later, within another
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
 
 
 @pytest.fixture
