@@ -17,7 +17,7 @@ from django.db import close_old_connections, reset_queries
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-_THREADS = 96  # a third more than callers of the API may wait at the same time
+_THREADS = 96  # half as many again as callers of the API may wait (MOST_WAITS), so that pages have some left
 
 
 class PageHandler(ASGIHandler):

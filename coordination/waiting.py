@@ -27,9 +27,7 @@ class WaitKind(StrEnum):
     """What a step, or the whole workflow, waits for."""
 
     PAUSED = "paused"  # an operator: paused_by, paused_reason, since_ms
-    ADMISSION = (
-        "admission"  # a host with room: ahead workflows stand in its stream before it; hosts live, full among them
-    )
+    ADMISSION = "admission"  # a host with room: ahead workflows stand before it in its stream; hosts live, full of them
     COORDINATOR = "coordinator"  # its owner beats no more: owner, silent_ms; "" when nobody holds it
     AGENT = "agent"  # an agent that runs it: agent, since_ms
     QUEUE = "queue"  # a free agent: queue facts, and how many agents are able

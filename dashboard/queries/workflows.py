@@ -289,10 +289,10 @@ def workflows(wanted: WorkflowFilter, *, cursor: str = "", limit: int = 50, coun
     for rows in _branches(wanted):
         if wanted.sort in ("finished", "duration"):
             rows = rows.filter(**{f"{columns[0]}__isnull": False})
-        if place:
-            rows = _after(rows, columns, place[1], up)
         if wanted.is_search and wanted.sort == "created" and connection.vendor == "sqlite":
             rows = _sqlite_found(wanted.text, place[1] if place else [], up, limit + 1)
+        elif place:
+            rows = _after(rows, columns, place[1], up)
         ordered = rows.order_by(*(column if up else f"-{column}" for column in columns))
         found.append(iter(_first(ordered, columns, up, limit + 1) if wanted.text else ordered[: limit + 1]))
     merged = heapq.merge(*found, key=lambda row: [getattr(row, c) for c in columns], reverse=not up)

@@ -5,8 +5,8 @@ Open pages render them most often, so they are made here: a template takes three
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from django import template
 from django.urls import reverse
@@ -115,7 +115,7 @@ def escalation_rows(context: template.Context) -> SafeString:
     """One table row for each escalation of the page, as its filter and its reader want them."""
     wanted: EscalationFilter = context["filter"]
     hidden: Collection[str] = context.get("hidden") or ()
-    clocks = _Clocks(context["clocks"])
+    clock_of = functools.cache(lambda cause: _clock(context["clocks"].get(cause)))  # rows of one cause share it
     waiting = wanted.state == "open"
     pages = reverse("escalation", args=["-"]).removesuffix("-/")
     flows = reverse("workflow", args=["-"]).removesuffix("-/")
@@ -129,7 +129,7 @@ def escalation_rows(context: template.Context) -> SafeString:
             yield format_html('<td class="tight col-optional col-roomy muted">{}</td>', wording.named(row.reason))
         yield format_html('<td class="num tight">{}</td>', age(row.opened_at) if _waits(row) else when(row.opened_at))
         if "clock" not in hidden and waiting:
-            shown = clocks[row.fingerprint] if _waits(row) else ""
+            shown = clock_of(row.fingerprint) if _waits(row) else ""
             yield format_html('<td class="tight col-optional">{}</td>', shown)
 
     found = []
@@ -171,21 +171,10 @@ def _whose(row: Escalation, idle_types: Collection[str]) -> SafeString:
     return state_chip(row.outcome or row.state)
 
 
-class _Clocks(dict[str, SafeString]):
-    """The clock of each cause as its rows show it, made once for all of them."""
-
-    def __init__(self, clocks: Mapping[str, Clock]) -> None:
-        self._clocks = clocks
-
-    def __missing__(self, fingerprint: str) -> SafeString:
-        made = self[fingerprint] = _clock(self._clocks.get(fingerprint))
-        return made
-
-
 def _clock(clock: Clock | None) -> SafeString:
     if clock is None:
         return format_html('<span class="muted">{}</span>', "–")
-    parts: list[Any] = []
+    parts: list[SafeString] = []
     if clock.due_at is None:
         parts.append(format_html('<span class="muted">{}</span>', "–"))
     elif clock.late:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,6 @@ read = list[bytes]()
 
 def slow(request: HttpRequest) -> HttpResponse:
     """Reads its body after its client has gone."""
-    import time
-
     time.sleep(0.3)
     read.append(request.body)
     return HttpResponse(b"late")
