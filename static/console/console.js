@@ -68,7 +68,8 @@
 
   /* --- the live connection -------------------------------------------------------- */
   const state = document.getElementById("live-state");
-  let lastHeard = 0, lastSeq = 0, socket = null, closed = false, note = "", said = null;
+  const SILENT_MS = 15000; // the server says something every two seconds
+  let lastHeard = 0, lastSeq = 0, opened = 0, socket = null, closed = false, note = "", said = null;
   const banner = document.querySelector("[data-late]");
 
   function showBanner(title, words) {
@@ -97,6 +98,13 @@
     state.title = text;
   }
 
+  // A connection that carries nothing, as after a change of network, can stay open for minutes: here it counts as
+  // closed, and htmx opens another.
+  function renew() {
+    if (!socket || closed || Date.now() - Math.max(lastHeard, opened) < SILENT_MS) return;
+    socket.dispatchEvent(new CloseEvent("close", { code: 1006 }));
+  }
+
   const here = () => ({ path: location.pathname + location.search, language: spoken });
   function say(message) {
     if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
@@ -105,7 +113,7 @@
   document.addEventListener("ganglion:say", (event) => say(event.detail));
   document.addEventListener("htmx:ws:after:connection", (event) => {
     socket = event.detail.connection.socket;
-    closed = false; lastSeq = 0;
+    closed = false; lastSeq = 0; opened = Date.now();
     say(here());
     showLive();
   });
@@ -267,6 +275,6 @@
     row.scrollLeft += tab.getBoundingClientRect().right + 24 - row.getBoundingClientRect().right;
   }
   tellAll(document);
-  setInterval(() => { tellAll(document); showLive(); if (steady && !(steady.isConnected && isHeld(steady))) showNew(); }, 1000);
+  setInterval(() => { tellAll(document); renew(); showLive(); if (steady && !(steady.isConnected && isHeld(steady))) showNew(); }, 1000);
   showLive();
 })();

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests import servers
 from tests.browser.console import reviewed
+from tests.chaos.proxy import Proxy
 from tests.stack import Stack
 
 
@@ -71,12 +74,31 @@ def test_a_lost_connection_is_said_and_caught_up(page: Page, context: BrowserCon
     expect(state).to_have_attribute("data-live", "live")
     context.set_offline(True)
     page.evaluate("document.getElementById('live')._htmx.ws.connection.socket.close()")
-    expect(state).to_have_attribute("data-live", "reconnecting", timeout=10_000)
+    # a browser that is offline may hear nothing of the socket's end; the page gives it up by itself
+    expect(state).to_have_attribute("data-live", "reconnecting", timeout=25_000)
     context.set_offline(False)
     other = context.new_page()
     workflow = reviewed(other, stack, "Mutual non-disclosure agreement")
     expect(state).to_have_attribute("data-live", "live", timeout=15_000)
     expect(page.locator(f"#wf-{workflow}")).to_contain_text("Completed", timeout=15_000)
+
+
+def test_a_connection_that_carries_nothing_any_more_is_replaced(page: Page, stack: Stack) -> None:
+    with servers.folder() as folder:
+        proxy = Proxy(folder / "p.sock", stack.port)
+        proxy.start()
+        try:
+            page.goto(f"http://127.0.0.1:{proxy.port}/workflows/")
+            state = page.locator("#live-state")
+            expect(state).to_have_attribute("data-live", "live")
+            proxy.half_open(random.Random(1), share=1.0)
+            expect(state).to_have_attribute("data-live", "stale", timeout=10_000)
+            with page.expect_websocket(timeout=25_000):
+                pass
+            assert proxy.dead, "the former connection had ended by itself"
+            expect(state).to_have_attribute("data-live", "live", timeout=15_000)
+        finally:
+            proxy.stop()
 
 
 def test_an_open_fold_stays_open_while_the_page_changes(page: Page, stack: Stack) -> None:

@@ -17,11 +17,11 @@ _RESET = struct.pack("ii", 1, 0)  # linger for no time: the end of a connection 
 
 
 class Proxy:
-    """Carries bytes to a server's Unix socket, in a thread of its own, as honestly as it is told to.
+    """Carries bytes to a server, in a thread of its own, as honestly as it is told to.
 
     Args:
         path: Where it listens, beside a port of loopback.
-        server: The server's socket.
+        server: The server's socket, or its port of loopback.
 
     Attributes:
         port: The port of loopback where it listens too.
@@ -36,7 +36,7 @@ class Proxy:
         swallowed: Chunks that it threw away.
     """
 
-    def __init__(self, path: Path, server: Path) -> None:
+    def __init__(self, path: Path, server: Path | int) -> None:
         self._path = path
         self._server = server
         self._listener = embedded.listen(0)
@@ -115,7 +115,11 @@ class Proxy:
             return
         self._writers.add(writer)
         try:
-            server_reader, server_writer = await asyncio.open_unix_connection(str(self._server))
+            if isinstance(self._server, int):
+                opening = asyncio.open_connection("127.0.0.1", self._server)
+            else:
+                opening = asyncio.open_unix_connection(self._server)
+            server_reader, server_writer = await opening
         except OSError:
             writer.transport.abort()
             self._writers.discard(writer)
