@@ -142,10 +142,13 @@
   const pill = document.createElement("button");
   pill.type = "button"; pill.className = "button new-rows"; pill.hidden = true; pill.setAttribute("aria-live", "polite");
   document.body.append(pill);
+  let moved = window.scrollY > 0; // measuring makes a browser lay out the page anew, so nothing is where nobody scrolled
+  document.addEventListener("scroll", (event) => { moved = event.target !== document || window.scrollY > 0; }, { capture: true, passive: true });
+  function isScrolled(body) {
+    return moved && body.getBoundingClientRect().top < (document.querySelector(".topbar")?.offsetHeight || 0);
+  }
   function isHeld(body) {
-    const top = document.querySelector(".topbar")?.offsetHeight || 0;
-    if (body.getBoundingClientRect().top < top) return true; // scrolled
-    return body.matches(":hover, :focus-within") || body.querySelector("[data-cursor], :checked") !== null;
+    return isScrolled(body) || body.matches(":hover, :focus-within") || body.querySelector("[data-cursor], :checked") !== null;
   }
   function keepSteady(body, next) {
     const rows = [...next.children];
@@ -178,7 +181,6 @@
       if (name === "checked" && element.localName === "input") return false;
       return true;
     },
-    htmx_after_swap() { tellAll(document); return true; },
   });
   document.addEventListener("htmx:after:swap", () => tellAll(document));
   new MutationObserver((changes) => {
@@ -259,11 +261,17 @@
   });
 
   /* --- what scrolls can be scrolled by the keyboard --------------------------------------------- */
-  function reach() {
-    for (const element of document.querySelectorAll(".table-wrap, pre.code")) {
-      const scrolls = element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1;
-      if (scrolls) element.tabIndex = 0; else if (element.classList.contains("table-wrap")) element.removeAttribute("tabindex");
-    }
+  const scrolls = (box) => box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1;
+  let reaching = 0;
+  function reach() { // with the next picture, for which everything is laid out in any case
+    reaching ||= requestAnimationFrame(() => {
+      reaching = 0;
+      const boxes = [...document.querySelectorAll(".table-wrap, pre.code")];
+      for (const [box, far] of boxes.map((box) => [box, scrolls(box)])) {
+        if (far && box.tabIndex !== 0) box.tabIndex = 0;
+        else if (!far && box.matches(".table-wrap[tabindex]")) box.removeAttribute("tabindex");
+      }
+    });
   }
   document.addEventListener("htmx:after:swap", reach);
   window.addEventListener("resize", reach);

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
+BESIDE = r"[^{},]*[+~]\s*(?=[*:,{])[^{,]*(?=[{,])"  # a selector for anything that stands beside something
 
 
 def vendor() -> ModuleType:
@@ -48,3 +49,11 @@ def test_no_template_carries_script_or_style_of_its_own() -> None:
         if re.search(r"\sstyle=|\son\w+=[\"']|<style|<script(?![^>]*\ssrc=)|\|\s*safe\b", text):
             found.append(path.name)
     assert found == []
+
+
+def test_no_rule_is_for_whatever_stands_beside_something() -> None:
+    found = []
+    for path in (ROOT / "static").rglob("*.css"):
+        sheet = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+        found += [f"{path.name}: {rule.strip()}" for rule in re.findall(BESIDE, sheet)]
+    assert found == [], "a browser styles all that follows whatever is inserted anew"
