@@ -40,6 +40,7 @@ from coordination.submission import Submission, submit
 
 _BLOCK_MS = 2_000
 _LOOK_S = 1.0  # a client that waits looks for itself this often, should a wake-up be lost
+_LOOKS_PER_S = 200  # at most, however many workflows a client waits for
 _MEMORY_S = 1.0  # how long an answer about the server's memory holds
 
 
@@ -263,7 +264,9 @@ class Client:
                 if snapshot is not None and snapshot.state.is_final:
                     return _value(snapshot, returns)
                 fresh = False
-                left_s = _LOOK_S if timeout_s is None else min(_LOOK_S, timeout_s - (time.monotonic() - started))
+                left_s = max(_LOOK_S, len(self._waiting) / _LOOKS_PER_S)
+                if timeout_s is not None:
+                    left_s = min(left_s, timeout_s - (time.monotonic() - started))
                 if left_s <= 0:
                     raise ResultPending(f"Workflow {workflow_id} has not ended within {timeout_s:g} s.")
                 with contextlib.suppress(TimeoutError):
@@ -273,15 +276,20 @@ class Client:
             self._waiting.pop(workflow_id, None)
 
     async def _listen(self) -> None:
-        inbox, last = self.connection.keys.inbox(self._id), b"0"
+        inbox, last, was_away = self.connection.keys.inbox(self._id), b"0", False
         while True:
             try:
                 answer = await self.connection.blocking(
                     "XREAD", "COUNT", 1000, "BLOCK", _BLOCK_MS, "STREAMS", inbox, last
                 )
             except ServerUnavailable:
+                was_away = True
                 await asyncio.sleep(0.2)
                 continue
+            if was_away:  # what was told meanwhile may be lost: everybody looks
+                was_away = False
+                for waiting in self._waiting.values():
+                    waiting.told.set()
             for _, entries in answer or []:
                 for _, fields in entries:
                     end = self._waiting.get(fields[1].decode())

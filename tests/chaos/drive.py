@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from coordination import async_client, catalog
+from coordination import catalog
 from coordination.async_client import Client, WorkflowFailed
 from coordination.domain import EscalationSnapshot, Reason
 from coordination.errors import BadRequest, DecisionConflict, GanglionError, TryAgain
@@ -73,8 +73,6 @@ class Driver:
     async def run(self) -> None:
         """Drive until ``stopping`` is set, or all are submitted, and every accepted workflow has ended."""
         catalog.discover()
-        # a wake-up tells of nearly every end; thousands of waiting calls must not look for themselves each second
-        async_client._LOOK_S = max(1.0, self._in_flight / 200)
         answering = asyncio.create_task(self._answer(), name="answer")
         try:
             async with asyncio.TaskGroup() as group:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import msgspec
 import pytest
 
-from coordination import DistributedCoordinator
+from coordination import DistributedCoordinator, async_client
 from coordination.client import Client, SyncClient
 from coordination.domain import WorkflowSnapshot
 from coordination.errors import (
@@ -23,7 +24,7 @@ from coordination.errors import (
 from coordination.streams import INBOX_BYTES
 from tests import servers
 from tests.core_app.agents import Document
-from tests.core_harness import World, world
+from tests.core_harness import World, until, world
 from tests.integration.conftest import Tune
 
 
@@ -189,6 +190,54 @@ async def test_waiting_for_a_result_ends_in_time(core: World) -> None:
     await core.host()
     assert await asyncio.gather(*(core.client.result(identity, timeout_s=5) for _ in range(20))) == ["done"] * 20
     assert await core.client.result(identity, returns=str) == "done"
+
+
+async def looks(core: World, names: list[str], monkeypatch: pytest.MonkeyPatch) -> float:
+    """How often a client looks at each of many workflows while it waits for a second."""
+    looked: list[str] = []
+    get = core.client.get
+
+    async def noted(workflow_id: str) -> WorkflowSnapshot:
+        looked.append(workflow_id)
+        return await get(workflow_id)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(core.client, "get", noted)
+        waiting = [asyncio.create_task(core.client.result(name, timeout_s=60)) for name in names]
+        await asyncio.sleep(1)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    return len(looked) / len(names)
+
+
+async def test_who_waits_for_many_workflows_looks_seldom(core: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [await core.client.submit("core_bare") for _ in range(40)]
+    monkeypatch.setattr(async_client, "_LOOK_S", 0.2)
+    assert await looks(core, names, monkeypatch) > 2
+    monkeypatch.setattr(async_client, "_LOOKS_PER_S", 4)
+    assert await looks(core, names, monkeypatch) == 1, "the first look of each, and the next after ten seconds"
+
+
+@pytest.mark.one_server
+async def test_who_waits_looks_at_once_after_its_connection_was_lost(
+    core: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(async_client, "_LOOK_S", 60.0)
+    identity = await core.client.submit("core_bare")
+    waiting = asyncio.create_task(core.client.result(identity, timeout_s=60))
+    key = core.connection.keys.workflow(identity)
+    await until(lambda: core.connection.call("HGET", key, "waiters"))
+    await core.connection.call("HDEL", key, "waiters")  # as if the news of its end were lost
+    await core.host()
+    await until(lambda: core.connection.call("HGET", key, "finished"))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+
+    with contextlib.suppress(ServerUnavailable):
+        await core.connection.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")
+
+    assert await asyncio.wait_for(waiting, 10) == "done"
 
 
 async def test_a_small_result_comes_with_the_news_of_the_end(core: World, monkeypatch: pytest.MonkeyPatch) -> None:
