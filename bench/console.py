@@ -20,6 +20,7 @@ from bench.talk import Helper
 READERS, BROWSERS = 20, 2
 IN_FLIGHT = 200
 OFFERED_PER_S = 1_000  # workflows, while times of pages are taken
+OFFERED_SHARE = 0.6  # at most, of what the core did without pages: on a slower machine 1,000 may be more than it can do
 PROBES_PER_S = 5
 LINK = re.compile(r"Log in once with: (\S+)")
 MOST_PAGE_MS, MOST_DOM_MS, MOST_LOSS = 100.0, 500.0, 0.10
@@ -46,12 +47,14 @@ class Shown:
         pages: How many were open.
         wf_per_s_without: Throughput of the core at its limit without any page.
         wf_per_s_with: The same with all of them.
-        wf_per_s_paced: What the core did of the 1,000 workflows a second that it was given for the times of pages.
+        offered_per_s: The workflows a second that it was given for the times of pages: 1,000, or three fifths of what
+            it did without any page when that is less.
+        wf_per_s_paced: What the core did of these.
         wf_per_s_with_browsers: The same with the real browsers beside them, which take the same cores.
-        page_p50_ms: A request for a page's live part, from sending it to its whole answer, with 1,000 workflows/s.
+        page_p50_ms: A request for a page's live part, from sending it to its whole answer, with ``offered_per_s``.
         page_p95_ms: The same.
         page_p95_full_ms: The same with the core at its limit, and no core free.
-        dom_p50_ms: From submitting a workflow to its row in a real browser's page, with 1,000 workflows/s; None
+        dom_p50_ms: From submitting a workflow to its row in a real browser's page, with ``offered_per_s``; None
             without a browser.
         dom_p95_ms: The same.
         probes: How many of these were seen.
@@ -62,6 +65,7 @@ class Shown:
     pages: int
     wf_per_s_without: float
     wf_per_s_with: float
+    offered_per_s: int
     wf_per_s_paced: float
     wf_per_s_with_browsers: float | None
     page_p50_ms: float
@@ -81,12 +85,14 @@ class Shown:
     @property
     def verdicts(self) -> list[tuple[str, bool]]:
         """Each target in words, and whether it holds."""
+        given = f"with {self.offered_per_s:,} workflows/s: "
+        words = f"{given}pages p95 {self.page_p95_ms:,.0f} ms, at most {MOST_PAGE_MS:g}"
         found = [
-            (f"pages p95 {self.page_p95_ms:,.0f} ms, at most {MOST_PAGE_MS:g}", self.page_p95_ms <= MOST_PAGE_MS),
+            (words, self.page_p95_ms <= MOST_PAGE_MS),
             (f"throughput lost {self.loss:.1%}, at most {MOST_LOSS:.0%}", self.loss <= MOST_LOSS),
         ]
         if self.dom_p95_ms is not None:
-            words = f"from an event to the page p95 {self.dom_p95_ms:,.0f} ms, at most {MOST_DOM_MS:g}"
+            words = f"{given}from an event to the page p95 {self.dom_p95_ms:,.0f} ms, at most {MOST_DOM_MS:g}"
             found.append((words, self.dom_p95_ms <= MOST_DOM_MS))
         return found
 
@@ -106,12 +112,13 @@ def measure(timing: Timing, tell: Callable[[str, int], None]) -> tuple[Shown, li
         for _ in range(timing.repeats):
             tell("the core without pages", 0)
             without.append(_loop(stack, once))
+            per_s = min(OFFERED_PER_S, round(OFFERED_SHARE * without[0].wf_per_s))
             tell(f"the core with {READERS} pages", 1)
             with Audience(url, cookie, READERS) as audience:
                 beside.append(_loop(stack, once))
                 full_ms += audience.took_ms
                 audience.forget()
-                paced.append(_loop(stack, once, OFFERED_PER_S))
+                paced.append(_loop(stack, once, per_s))
                 page_ms += audience.took_ms
                 frames += sum(reader.frames for reader in audience.readers)
             tell(f"the core with {READERS} pages", 1)
@@ -119,7 +126,7 @@ def measure(timing: Timing, tell: Callable[[str, int], None]) -> tuple[Shown, li
         try:
             with Audience(url, cookie, READERS - BROWSERS), _browsers(url, cookie) as pages:
                 tell("the core with browsers", 0)
-                alongside, delays = _watched(stack, pages, once)
+                alongside, delays = _watched(stack, pages, once, per_s)
         except (ImportError, FileNotFoundError) as error:
             left_out.append(f"real browsers: {error}")
         tell("the core with browsers", 1)
@@ -130,6 +137,7 @@ def measure(timing: Timing, tell: Callable[[str, int], None]) -> tuple[Shown, li
         READERS,
         statistics.median(run.wf_per_s for run in without),
         statistics.median(run.wf_per_s for run in beside),
+        per_s,
         statistics.median(run.wf_per_s for run in paced),
         alongside.wf_per_s if alongside else None,
         round(percentile(page_ms, 0.5), 1),
@@ -148,10 +156,10 @@ def _loop(stack: Stack, timing: Timing, per_s: int = 0) -> Result:
     return measure_cell(stack, Cell("ganglion", IN_FLIGHT, "", client=("--per-s", str(per_s))), timing)
 
 
-def _watched(stack: Stack, pages: list[Any], timing: Timing) -> tuple[Result, list[float]]:
+def _watched(stack: Stack, pages: list[Any], timing: Timing, per_s: int) -> tuple[Result, list[float]]:
     """The paced loop, and a few workflows a second that browsers wait for."""
     with Helper(stack, "bench.driver") as driver, ThreadPoolExecutor(2) as aside:  # the browser has this thread
-        running = aside.submit(_loop, stack, timing, OFFERED_PER_S)
+        running = aside.submit(_loop, stack, timing, per_s)
         seconds = timing.warm_s + timing.window_s
         probing = aside.submit(driver.ask, "probe", per_second=PROBES_PER_S, seconds=seconds)
         while not (running.done() and probing.done()):

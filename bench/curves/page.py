@@ -7,7 +7,7 @@ from html import escape
 from rich.console import Console
 from rich.table import Table
 
-from bench.console import OFFERED_PER_S, Shown
+from bench.console import Shown
 from bench.curves.curve import Curve
 from bench.lists import Listed
 from bench.memory import SETTING, Memory
@@ -48,7 +48,7 @@ def memory_rows(memory: Memory) -> list[list[str]]:
 
 def console_rows(shown: Shown) -> list[list[str]]:
     """The console under load."""
-    given = f"workflows/s of {OFFERED_PER_S:,} given"
+    given = f"workflows/s of {shown.offered_per_s:,} given"
     found = [
         ["workflows/s without pages", say(shown.wf_per_s_without), ""],
         [f"workflows/s with {shown.pages} pages", say(shown.wf_per_s_with), ""],

@@ -75,7 +75,7 @@ def test_memory_is_held_against_what_it_may_be() -> None:
 
 
 def test_what_pages_cost_is_a_share_of_the_throughput_without_them() -> None:
-    shown = Shown(20, 1000.0, 880.0, 870.0, None, 10.0, 99.0, 199.0, None, None, 0, 5, 0.1)
+    shown = Shown(20, 1000.0, 880.0, 600, 870.0, None, 10.0, 99.0, 199.0, None, None, 0, 5, 0.1)
     assert shown.loss == pytest.approx(0.12)
     assert [holds for _, holds in shown.verdicts] == [True, False]
 
