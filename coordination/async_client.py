@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import random
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
@@ -40,7 +41,7 @@ from coordination.submission import Submission, submit
 
 _BLOCK_MS = 2_000
 _LOOK_S = 1.0  # a client that waits looks for itself this often, should a wake-up be lost
-_LOOKS_PER_S = 200  # at most, however many workflows a client waits for
+_LOOKS_PER_S, _MOST_LOOK_S = 200, 30.0  # about so many looks at most, and this long between two at a workflow
 _MEMORY_S = 1.0  # how long an answer about the server's memory holds
 
 
@@ -63,14 +64,16 @@ class _End:
 
     Attributes:
         told: Set by the wake-up.
+        waiters: Calls that wait for it.
         result: JSON, when the workflow completed and its result is small enough to come with the wake-up.
     """
 
-    __slots__ = ("result", "told")
+    __slots__ = ("result", "told", "waiters")
 
     def __init__(self) -> None:
         self.told = asyncio.Event()
         self.result: bytes | None = None
+        self.waiters = 0
 
 
 class Client:
@@ -215,9 +218,9 @@ class Client:
             WorkflowCancelled: It was cancelled.
             WorkflowNotFound: Redis does not hold it.
         """
-        end = self._expect(workflow_id)
-        await self.connection.script("wait_for", [self.connection.keys.workflow(workflow_id)], [self._id])
-        return await self._outcome(workflow_id, end, timeout_s, returns)
+        with self._expecting(workflow_id) as end:
+            await self.connection.script("wait_for", [self.connection.keys.workflow(workflow_id)], [self._id])
+            return await self._outcome(workflow_id, end, timeout_s, returns)
 
     async def execute(
         self,
@@ -230,60 +233,67 @@ class Client:
     ) -> Any:
         """Submit and wait for the result; takes the options of ``submit`` and raises what both raise."""
         identity = _identity(workflow_type, options.get("key"), options.pop("workflow_id", None))
-        end = self._expect(identity)
-        accepted = await self._submit(
-            workflow_type,
-            input,
-            options.get("key"),
-            identity,
-            options.get("deadline_s"),
-            options.get("labels"),
-            options.get("durability"),
-            self._id,
-        )
-        if accepted and returns is None:
-            returns = catalog.newest(workflow_type).result_type
-        return await self._outcome(identity, end, timeout_s, returns, accepted)
+        with self._expecting(identity) as end:
+            accepted = await self._submit(
+                workflow_type,
+                input,
+                options.get("key"),
+                identity,
+                options.get("deadline_s"),
+                options.get("labels"),
+                options.get("durability"),
+                self._id,
+            )
+            if accepted and returns is None:
+                returns = catalog.newest(workflow_type).result_type
+            return await self._outcome(identity, end, timeout_s, returns, accepted)
 
-    def _expect(self, workflow_id: str) -> _End:
+    @contextlib.contextmanager
+    def _expecting(self, workflow_id: str) -> Iterator[_End]:
+        """Listen for a workflow's end as long as the block lasts."""
         if self._listener is None or self._listener.done():
             self._listener = asyncio.create_task(self._listen(), name="client-inbox")
-        return self._waiting.setdefault(workflow_id, _End())
+        end = self._waiting.setdefault(workflow_id, _End())
+        end.waiters += 1
+        try:
+            yield end
+        finally:
+            end.waiters -= 1
+            if not end.waiters:
+                del self._waiting[workflow_id]
 
     async def _outcome(
         self, workflow_id: str, end: _End, timeout_s: float | None, returns: Any, accepted: bool = False
     ) -> Any:
         """What a workflow ended with; its type is known when this client's submission was accepted."""
         fresh, started = accepted, time.monotonic()
-        try:
-            while True:
-                if accepted and end.result is not None:
-                    return msgspec.convert(msgspec.json.decode(end.result), type=returns)
-                end.told.clear()
-                snapshot = None if fresh else await self.get(workflow_id)
-                if snapshot is not None and snapshot.state.is_final:
-                    return _value(snapshot, returns)
-                fresh = False
-                left_s = max(_LOOK_S, len(self._waiting) / _LOOKS_PER_S)
-                if timeout_s is not None:
-                    left_s = min(left_s, timeout_s - (time.monotonic() - started))
-                if left_s <= 0:
-                    raise ResultPending(f"Workflow {workflow_id} has not ended within {timeout_s:g} s.")
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(left_s):
-                        await end.told.wait()
-        finally:
-            self._waiting.pop(workflow_id, None)
+        while True:
+            if accepted and end.result is not None:
+                return msgspec.convert(msgspec.json.decode(end.result), type=returns)
+            end.told.clear()
+            snapshot = None if fresh else await self.get(workflow_id)
+            if snapshot is not None and snapshot.state.is_final:
+                return _value(snapshot, returns)
+            fresh = False
+            left_s = min(max(_LOOK_S, len(self._waiting) / _LOOKS_PER_S), _MOST_LOOK_S) * random.uniform(0.75, 1.25)
+            if timeout_s is not None:
+                left_s = min(left_s, timeout_s - (time.monotonic() - started))
+            if left_s <= 0:
+                raise ResultPending(f"Workflow {workflow_id} has not ended within {timeout_s:g} s.")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await end.told.wait()
 
     async def _listen(self) -> None:
         inbox, last, was_away = self.connection.keys.inbox(self._id), b"0", False
         while True:
             try:
+                block_ms = 1 if was_away else _BLOCK_MS
                 answer = await self.connection.blocking(
-                    "XREAD", "COUNT", 1000, "BLOCK", _BLOCK_MS, "STREAMS", inbox, last
+                    "XREAD", "COUNT", 1000, "BLOCK", block_ms, "STREAMS", inbox, last
                 )
             except ServerUnavailable:
-                was_away = True
+                was_away, last = True, b"0"
                 await asyncio.sleep(0.2)
                 continue
             if was_away:  # what was told meanwhile may be lost: everybody looks

@@ -68,8 +68,9 @@
 
   /* --- the live connection -------------------------------------------------------- */
   const state = document.getElementById("live-state");
-  const SILENT_MS = 15000; // the server says something every two seconds
-  let lastHeard = 0, lastSeq = 0, opened = 0, socket = null, closed = false, note = "", said = null;
+  const SILENT_MS = 15000, MOST_SILENT_MS = 120000; // the server says something every two seconds
+  let link = null, triedAt = 0, patience = SILENT_MS;
+  let lastHeard = 0, lastSeq = 0, socket = null, closed = false, note = "", said = null;
   const banner = document.querySelector("[data-late]");
 
   function showBanner(title, words) {
@@ -98,12 +99,16 @@
     state.title = text;
   }
 
-  // A connection that carries nothing, as after a change of network, can stay open for minutes: here it counts as
-  // closed, and htmx opens another.
+  // A connection that carries nothing, as after a change of network, can stay open for minutes, and so can one that is
+  // not answered: then htmx opens another. Each has longer than the one before, in case it is the server that is slow.
   function renew() {
-    if (!socket || closed || Date.now() - Math.max(lastHeard, opened) < SILENT_MS) return;
-    socket.dispatchEvent(new CloseEvent("close", { code: 1006 }));
+    const late = link?.socket;
+    if (!late || Math.abs(Date.now() - Math.max(lastHeard, triedAt)) < patience || late.readyState === WebSocket.CLOSED) return;
+    patience = Math.min(2 * patience, MOST_SILENT_MS);
+    late.dispatchEvent(new CloseEvent("close", { code: 1006 }));
+    late.addEventListener("close", (event) => event.stopImmediatePropagation(), { capture: true, once: true });
   }
+  document.addEventListener("htmx:ws:before:connection", (event) => { link = event.detail.connection; triedAt = Date.now(); });
 
   const here = () => ({ path: location.pathname + location.search, language: spoken });
   function say(message) {
@@ -113,7 +118,7 @@
   document.addEventListener("ganglion:say", (event) => say(event.detail));
   document.addEventListener("htmx:ws:after:connection", (event) => {
     socket = event.detail.connection.socket;
-    closed = false; lastSeq = 0; opened = Date.now();
+    closed = false; lastSeq = 0; triedAt = Date.now();
     say(here());
     showLive();
   });
@@ -123,7 +128,7 @@
     try { frame = JSON.parse(event.detail.message.data); } catch { return; }
     if (lastSeq && frame.seq > lastSeq + 1) say({ resync: true });
     lastSeq = frame.seq;
-    lastHeard = Date.now(); closed = false;
+    lastHeard = Date.now(); patience = SILENT_MS; closed = false;
     if (frame.at) skew = frame.at - Date.now();
     if (frame.note !== undefined) {
       note = frame.note;

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterator
 
-from playwright.sync_api import BrowserContext, Page, expect
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests import servers
 from tests.browser.console import reviewed
@@ -68,37 +70,60 @@ def test_an_answer_is_seen_by_others_at_once(page: Page, context: BrowserContext
     expect(page.locator("#esc-status")).to_contain_text("The step succeeded", timeout=30_000)
 
 
-def test_a_lost_connection_is_said_and_caught_up(page: Page, context: BrowserContext, stack: Stack) -> None:
-    page.goto(f"{stack.url}/workflows/")
+@pytest.fixture
+def proxy(stack: Stack) -> Iterator[Proxy]:
+    """A network between the browser and the console that can fall silent."""
+    with servers.folder() as folder:
+        running = Proxy(folder / "p.sock", stack.port)
+        running.start()
+        yield running
+        running.stop()
+
+
+def opened(page: Page, proxy: Proxy) -> Locator:
+    """The list of workflows through the proxy; returns what says whether it is live."""
+    page.goto(f"http://127.0.0.1:{proxy.port}/workflows/")
     state = page.locator("#live-state")
     expect(state).to_have_attribute("data-live", "live")
-    context.set_offline(True)
-    page.evaluate("document.getElementById('live')._htmx.ws.connection.socket.close()")
-    # a browser that is offline may hear nothing of the socket's end; the page gives it up by itself
+    return state
+
+
+def test_a_lost_connection_is_said_and_caught_up(
+    page: Page, context: BrowserContext, stack: Stack, proxy: Proxy
+) -> None:
+    state = opened(page, proxy)
+    proxy.silent = True
+    page.evaluate("document.getElementById('live')._htmx.ws.connection.socket.close()")  # nobody answers
     expect(state).to_have_attribute("data-live", "reconnecting", timeout=25_000)
-    context.set_offline(False)
     other = context.new_page()
     workflow = reviewed(other, stack, "Mutual non-disclosure agreement")
+    proxy.silent = False
     expect(state).to_have_attribute("data-live", "live", timeout=15_000)
     expect(page.locator(f"#wf-{workflow}")).to_contain_text("Completed", timeout=15_000)
 
 
-def test_a_connection_that_carries_nothing_any_more_is_replaced(page: Page, stack: Stack) -> None:
-    with servers.folder() as folder:
-        proxy = Proxy(folder / "p.sock", stack.port)
-        proxy.start()
-        try:
-            page.goto(f"http://127.0.0.1:{proxy.port}/workflows/")
-            state = page.locator("#live-state")
-            expect(state).to_have_attribute("data-live", "live")
-            proxy.half_open(random.Random(1), share=1.0)
-            expect(state).to_have_attribute("data-live", "stale", timeout=10_000)
-            with page.expect_websocket(timeout=25_000):
-                pass
-            assert proxy.dead, "the former connection had ended by itself"
-            expect(state).to_have_attribute("data-live", "live", timeout=15_000)
-        finally:
-            proxy.stop()
+def test_a_connection_that_carries_nothing_any_more_is_replaced(page: Page, proxy: Proxy) -> None:
+    state = opened(page, proxy)
+    page.evaluate("former = document.getElementById('live')._htmx.ws.connection.socket")
+    proxy.half_open(random.Random(1), share=1.0)
+    expect(state).to_have_attribute("data-live", "stale", timeout=10_000)
+    with page.expect_websocket(timeout=15_000):
+        pass
+    assert page.evaluate("former.readyState !== WebSocket.CLOSED"), "the former connection ended by itself"
+    expect(state).to_have_attribute("data-live", "live", timeout=15_000)
+
+
+def test_a_connection_that_is_not_answered_is_tried_again(page: Page, proxy: Proxy) -> None:
+    state = opened(page, proxy)
+    proxy.silent = True  # new connections are taken, and nothing is carried
+    proxy.cut()
+    expect(state).to_have_attribute("data-live", "reconnecting", timeout=5_000)
+    with page.expect_websocket(timeout=5_000):
+        pass
+    with page.expect_websocket(timeout=25_000):
+        pass
+    proxy.silent = False
+    expect(state).to_have_attribute("data-live", "live", timeout=15_000)
 
 
 def test_an_open_fold_stays_open_while_the_page_changes(page: Page, stack: Stack) -> None:

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.repairs import api, broken, let_claims_expire, result_of, rules
-from tests.stack import ROOT, Stack
+from tests.stack import ROOT, Stack, wait_until
 
 pytestmark = pytest.mark.once
 PICTURES = ROOT / "build" / "screenshots" / "keyboard"
@@ -26,6 +26,7 @@ def test_ten_items_are_cleared_by_keyboard_alone(page: Page, stack: Stack) -> No
     for left in api(stack, "/escalations?limit=500")["items"]:  # of other tests
         with contextlib.suppress(HTTPError):  # those that are about to be sent stand in nobody's way
             api(stack, f"/escalations/{left['id']}/resolve", {"action": "fail"})
+    wait_until(lambda: waiting(stack) == 0, 60)  # else the list still shows some of them
     rules(page, stack, undo_s=8)
     orders = broken(stack, *(f"broken cup {number}" for number in range(10)))
     keys = page.keyboard
@@ -69,7 +70,7 @@ def test_ten_items_are_cleared_by_keyboard_alone(page: Page, stack: Stack) -> No
             expect(page.locator(f"#repair[data-escalation='{shown}']")).to_have_count(0)
     for workflow, _ in orders:
         assert str(result_of(stack, workflow)).startswith("shipped cup ")
-    assert waiting(stack) == 0
+    wait_until(lambda: waiting(stack) == 0, 20)
     page.goto(f"{stack.url}/escalations/")
     picture(11)
     rules(page, stack, undo_s=1)

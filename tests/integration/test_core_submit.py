@@ -237,7 +237,20 @@ async def test_who_waits_looks_at_once_after_its_connection_was_lost(
     with contextlib.suppress(ServerUnavailable):
         await core.connection.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")
 
-    assert await asyncio.wait_for(waiting, 10) == "done"
+    assert await asyncio.wait_for(waiting, 1.5) == "done"
+
+
+async def test_one_who_gives_up_leaves_the_news_to_the_others(core: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(async_client, "_LOOK_S", 60.0)
+    identity = await core.client.submit("core_bare")
+    waiting = asyncio.create_task(core.client.result(identity, timeout_s=60))
+    with pytest.raises(ResultPending):
+        await core.client.result(identity, timeout_s=0.1)
+    with pytest.raises(WorkflowNotFound):
+        await core.client.result("w0")
+    await core.host()
+    assert await asyncio.wait_for(waiting, 5) == "done"
+    assert core.client._waiting == {}
 
 
 async def test_a_small_result_comes_with_the_news_of_the_end(core: World, monkeypatch: pytest.MonkeyPatch) -> None:
