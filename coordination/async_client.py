@@ -63,7 +63,7 @@ class _End:
     """A workflow's end, once it is told of.
 
     Attributes:
-        told: Set by the wake-up.
+        told: Set by the next news. Who waits takes it before looking, so that no news is lost in between.
         waiters: Calls that wait for it.
         result: JSON, when the workflow completed and its result is small enough to come with the wake-up.
     """
@@ -74,6 +74,11 @@ class _End:
         self.told = asyncio.Event()
         self.result: bytes | None = None
         self.waiters = 0
+
+    def tell(self) -> None:
+        """Wake all who wait."""
+        self.told.set()
+        self.told = asyncio.Event()
 
 
 class Client:
@@ -218,9 +223,9 @@ class Client:
             WorkflowCancelled: It was cancelled.
             WorkflowNotFound: Redis does not hold it.
         """
-        with self._expecting(workflow_id) as end:
+        with self._expecting(workflow_id) as (end, told):
             await self.connection.script("wait_for", [self.connection.keys.workflow(workflow_id)], [self._id])
-            return await self._outcome(workflow_id, end, timeout_s, returns)
+            return await self._outcome(workflow_id, end, told, timeout_s, returns)
 
     async def execute(
         self,
@@ -233,7 +238,7 @@ class Client:
     ) -> Any:
         """Submit and wait for the result; takes the options of ``submit`` and raises what both raise."""
         identity = _identity(workflow_type, options.get("key"), options.pop("workflow_id", None))
-        with self._expecting(identity) as end:
+        with self._expecting(identity) as (end, told):
             accepted = await self._submit(
                 workflow_type,
                 input,
@@ -246,31 +251,36 @@ class Client:
             )
             if accepted and returns is None:
                 returns = catalog.newest(workflow_type).result_type
-            return await self._outcome(identity, end, timeout_s, returns, accepted)
+            return await self._outcome(identity, end, told, timeout_s, returns, accepted)
 
     @contextlib.contextmanager
-    def _expecting(self, workflow_id: str) -> Iterator[_End]:
-        """Listen for a workflow's end as long as the block lasts."""
+    def _expecting(self, workflow_id: str) -> Iterator[tuple[_End, asyncio.Event]]:
+        """Listen for a workflow's end as long as the block lasts; the event is set by the first news in it."""
         if self._listener is None or self._listener.done():
             self._listener = asyncio.create_task(self._listen(), name="client-inbox")
         end = self._waiting.setdefault(workflow_id, _End())
         end.waiters += 1
         try:
-            yield end
+            yield end, end.told
         finally:
             end.waiters -= 1
             if not end.waiters:
                 del self._waiting[workflow_id]
 
     async def _outcome(
-        self, workflow_id: str, end: _End, timeout_s: float | None, returns: Any, accepted: bool = False
+        self,
+        workflow_id: str,
+        end: _End,
+        told: asyncio.Event,
+        timeout_s: float | None,
+        returns: Any,
+        accepted: bool = False,
     ) -> Any:
         """What a workflow ended with; its type is known when this client's submission was accepted."""
         fresh, started = accepted, time.monotonic()
         while True:
             if accepted and end.result is not None:
                 return msgspec.convert(msgspec.json.decode(end.result), type=returns)
-            end.told.clear()
             snapshot = None if fresh else await self.get(workflow_id)
             if snapshot is not None and snapshot.state.is_final:
                 return _value(snapshot, returns)
@@ -282,7 +292,8 @@ class Client:
                 raise ResultPending(f"Workflow {workflow_id} has not ended within {timeout_s:g} s.")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left_s):
-                    await end.told.wait()
+                    await told.wait()
+            told = end.told
 
     async def _listen(self) -> None:
         inbox, last, was_away = self.connection.keys.inbox(self._id), b"0", False
@@ -299,13 +310,13 @@ class Client:
             if was_away:  # what was told meanwhile may be lost: everybody looks
                 was_away = False
                 for waiting in self._waiting.values():
-                    waiting.told.set()
+                    waiting.tell()
             for _, entries in answer or []:
                 for _, fields in entries:
                     end = self._waiting.get(fields[1].decode())
                     if end is not None:
                         end.result = fields[3] if len(fields) > 2 else None
-                        end.told.set()
+                        end.tell()
                 last = entries[-1][0]
                 with contextlib.suppress(ServerUnavailable):
                     await self.connection.call("XTRIM", inbox, "MINID", last)

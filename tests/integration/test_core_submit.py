@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
 import msgspec
 import pytest
@@ -238,6 +239,24 @@ async def test_who_waits_looks_at_once_after_its_connection_was_lost(
         await core.connection.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")
 
     assert await asyncio.wait_for(waiting, 1.5) == "done"
+
+
+async def test_news_that_come_before_the_submission_is_confirmed_are_heard(
+    core: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(async_client, "_LOOK_S", 60.0)
+    await core.host()
+    submit = core.client._submit
+
+    async def confirmed_late(*arguments: Any) -> bool:
+        accepted = await submit(*arguments)
+        await until(lambda: core.connection.call("HGET", core.connection.keys.workflow(arguments[3]), "finished"))
+        await asyncio.sleep(0.3)
+        return accepted
+
+    monkeypatch.setattr(core.client, "_submit", confirmed_late)
+    for size in (10, 20_000):  # the larger one does not come with the news
+        assert len(await asyncio.wait_for(core.client.execute("core_large", size), 10)) == size
 
 
 async def test_one_who_gives_up_leaves_the_news_to_the_others(core: World, monkeypatch: pytest.MonkeyPatch) -> None:
