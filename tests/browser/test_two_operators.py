@@ -76,7 +76,8 @@ def test_the_other_one_approves(page: Page, second: BrowserContext, stack: Stack
         expect(page.locator("#needs-approval")).to_contain_text("You asked for this")
         expect(page.get_by_role("button", name="Approve")).to_have_count(0)
         expect(approver.locator(badge)).to_have_text(f"{before + 1} wait for your approval")  # without a reload
-        expect(approver.locator(".toast", has_text="Needs approval: Supply the result")).to_be_visible(timeout=20_000)
+        told = re.compile(r"Needs approval: Supply the result|\d+ new notices")  # more than two are told as one
+        expect(approver.locator(".toast", has_text=told).first).to_be_visible(timeout=20_000)
         expect(page.locator(badge)).not_to_have_attribute("data-n", str(before + 1))  # it is one's own
         expect(page.locator(".toast", has_text="Needs approval")).to_have_count(0)
         approver.goto(f"{stack.url}/approvals/")
