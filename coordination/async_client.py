@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import random
 import secrets
 import time
@@ -60,25 +61,18 @@ class WorkflowFailed(GanglionError):
 
 
 class _End:
-    """A workflow's end, once it is told of.
+    """A workflow's end, once one call that waits for it is told of it.
 
     Attributes:
-        told: Set by the next news. Who waits takes it before looking, so that no news is lost in between.
-        waiters: Calls that wait for it.
+        told: Set by the wake-up.
         result: JSON, when the workflow completed and its result is small enough to come with the wake-up.
     """
 
-    __slots__ = ("result", "told", "waiters")
+    __slots__ = ("result", "told")
 
     def __init__(self) -> None:
         self.told = asyncio.Event()
         self.result: bytes | None = None
-        self.waiters = 0
-
-    def tell(self) -> None:
-        """Wake all who wait."""
-        self.told.set()
-        self.told = asyncio.Event()
 
 
 class Client:
@@ -95,7 +89,7 @@ class Client:
         self.inspect = Inspector(connection)
         self.commands = Commands(connection)
         self._id = f"client-{secrets.token_hex(6)}"
-        self._waiting: dict[str, _End] = {}
+        self._waiting: dict[str, list[_End]] = {}
         self._listener: asyncio.Task[None] | None = None
         self._memory_until = 0.0
 
@@ -223,9 +217,9 @@ class Client:
             WorkflowCancelled: It was cancelled.
             WorkflowNotFound: Redis does not hold it.
         """
-        with self._expecting(workflow_id) as (end, told):
+        with self._expecting(workflow_id) as end:
             await self.connection.script("wait_for", [self.connection.keys.workflow(workflow_id)], [self._id])
-            return await self._outcome(workflow_id, end, told, timeout_s, returns)
+            return await self._outcome(workflow_id, end, timeout_s, returns)
 
     async def execute(
         self,
@@ -238,7 +232,7 @@ class Client:
     ) -> Any:
         """Submit and wait for the result; takes the options of ``submit`` and raises what both raise."""
         identity = _identity(workflow_type, options.get("key"), options.pop("workflow_id", None))
-        with self._expecting(identity) as (end, told):
+        with self._expecting(identity) as end:
             accepted = await self._submit(
                 workflow_type,
                 input,
@@ -251,30 +245,25 @@ class Client:
             )
             if accepted and returns is None:
                 returns = catalog.newest(workflow_type).result_type
-            return await self._outcome(identity, end, told, timeout_s, returns, accepted)
+            return await self._outcome(identity, end, timeout_s, returns, accepted)
 
     @contextlib.contextmanager
-    def _expecting(self, workflow_id: str) -> Iterator[tuple[_End, asyncio.Event]]:
-        """Listen for a workflow's end as long as the block lasts; the event is set by the first news in it."""
+    def _expecting(self, workflow_id: str) -> Iterator[_End]:
+        """Listen for a workflow's end as long as the block lasts."""
         if self._listener is None or self._listener.done():
             self._listener = asyncio.create_task(self._listen(), name="client-inbox")
-        end = self._waiting.setdefault(workflow_id, _End())
-        end.waiters += 1
+        end = _End()
+        ends = self._waiting.setdefault(workflow_id, [])
+        ends.append(end)
         try:
-            yield end, end.told
+            yield end
         finally:
-            end.waiters -= 1
-            if not end.waiters:
+            ends.remove(end)
+            if not ends:
                 del self._waiting[workflow_id]
 
     async def _outcome(
-        self,
-        workflow_id: str,
-        end: _End,
-        told: asyncio.Event,
-        timeout_s: float | None,
-        returns: Any,
-        accepted: bool = False,
+        self, workflow_id: str, end: _End, timeout_s: float | None, returns: Any, accepted: bool = False
     ) -> Any:
         """What a workflow ended with; its type is known when this client's submission was accepted."""
         fresh, started = accepted, time.monotonic()
@@ -292,8 +281,8 @@ class Client:
                 raise ResultPending(f"Workflow {workflow_id} has not ended within {timeout_s:g} s.")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left_s):
-                    await told.wait()
-            told = end.told
+                    await end.told.wait()
+            end.told.clear()  # before the look, so that no news is lost in between
 
     async def _listen(self) -> None:
         inbox, last, was_away = self.connection.keys.inbox(self._id), b"0", False
@@ -309,14 +298,13 @@ class Client:
                 continue
             if was_away:  # what was told meanwhile may be lost: everybody looks
                 was_away = False
-                for waiting in self._waiting.values():
-                    waiting.tell()
+                for end in itertools.chain.from_iterable(self._waiting.values()):
+                    end.told.set()
             for _, entries in answer or []:
                 for _, fields in entries:
-                    end = self._waiting.get(fields[1].decode())
-                    if end is not None:
+                    for end in self._waiting.get(fields[1].decode(), ()):
                         end.result = fields[3] if len(fields) > 2 else None
-                        end.tell()
+                        end.told.set()
                 last = entries[-1][0]
                 with contextlib.suppress(ServerUnavailable):
                     await self.connection.call("XTRIM", inbox, "MINID", last)

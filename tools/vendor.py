@@ -119,9 +119,11 @@ def _is_used(selector: str, classes: list[str]) -> bool:
     Parts of that layer that scripts of its own work on are not in use. A rule for whatever stands beside something
     makes a browser style all that follows anew when anything is inserted, so that a row costs as much as its list.
     """
-    parts = "[data-bs-" in selector or "[data-vc-" in selector
-    plain = selector == "[data-bs-theme=light]" or not (parts or re.search(r"[+~]\s*\*", selector))
-    return plain and all(name in classes for name in re.findall(r"[.#]([A-Za-z][\w-]*)", selector))
+    if selector == "[data-bs-theme=light]":
+        return True
+    return not re.search(r"\[data-(bs|vc)-|[+~]\s*\*", selector) and all(
+        name in classes for name in re.findall(r"[.#]([A-Za-z][\w-]*)", selector)
+    )
 
 
 def _without_unused(sheet: str, others: str) -> str:

@@ -70,7 +70,7 @@
   const state = document.getElementById("live-state");
   const SILENT_MS = 15000, MOST_SILENT_MS = 120000; // the server says something every two seconds
   let link = null, triedAt = 0, patience = SILENT_MS;
-  let lastHeard = 0, lastSeq = 0, socket = null, closed = false, note = "", said = null;
+  let lastHeard = 0, lastSeq = 0, closed = false, note = "", said = null;
   const banner = document.querySelector("[data-late]");
 
   function showBanner(title, words) {
@@ -112,12 +112,11 @@
 
   const here = () => ({ path: location.pathname + location.search, language: spoken });
   function say(message) {
-    if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+    if (link?.socket?.readyState === WebSocket.OPEN) link.socket.send(JSON.stringify(message));
   }
 
   document.addEventListener("ganglion:say", (event) => say(event.detail));
-  document.addEventListener("htmx:ws:after:connection", (event) => {
-    socket = event.detail.connection.socket;
+  document.addEventListener("htmx:ws:after:connection", () => {
     closed = false; lastSeq = 0; triedAt = Date.now();
     say(here());
     showLive();

@@ -92,12 +92,12 @@ def test_a_lost_connection_is_said_and_caught_up(
     page: Page, context: BrowserContext, stack: Stack, proxy: Proxy
 ) -> None:
     state = opened(page, proxy)
-    proxy.silent = True
-    page.evaluate("document.getElementById('live')._htmx.ws.connection.socket.close()")  # nobody answers
-    expect(state).to_have_attribute("data-live", "reconnecting", timeout=25_000)
+    proxy.away = True
+    proxy.cut()
+    expect(state).to_have_attribute("data-live", "reconnecting", timeout=10_000)
     other = context.new_page()
     workflow = reviewed(other, stack, "Mutual non-disclosure agreement")
-    proxy.silent = False
+    proxy.away = False
     expect(state).to_have_attribute("data-live", "live", timeout=15_000)
     expect(page.locator(f"#wf-{workflow}")).to_contain_text("Completed", timeout=15_000)
 

@@ -78,6 +78,9 @@ def test_the_other_one_approves(page: Page, second: BrowserContext, stack: Stack
         expect(approver.locator(badge)).to_have_text(f"{before + 1} wait for your approval")  # without a reload
         told = re.compile(r"Needs approval: Supply the result|\d+ new notices")  # more than two are told as one
         expect(approver.locator(".toast", has_text=told).first).to_be_visible(timeout=20_000)
+        listed = second.new_page()
+        listed.goto(f"{stack.url}/notices/")
+        expect(listed.locator("main")).to_contain_text("Needs approval: Supply the result")
         expect(page.locator(badge)).not_to_have_attribute("data-n", str(before + 1))  # it is one's own
         expect(page.locator(".toast", has_text="Needs approval")).to_have_count(0)
         approver.goto(f"{stack.url}/approvals/")

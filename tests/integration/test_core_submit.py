@@ -232,7 +232,7 @@ async def test_who_waits_looks_at_once_after_its_connection_was_lost(
     await core.connection.call("HDEL", key, "waiters")  # as if the news of its end were lost
     await core.host()
     await until(lambda: core.connection.call("HGET", key, "finished"))
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3)  # in which no news come
     assert not waiting.done()
 
     with contextlib.suppress(ServerUnavailable):
@@ -250,8 +250,8 @@ async def test_news_that_come_before_the_submission_is_confirmed_are_heard(
 
     async def confirmed_late(*arguments: Any) -> bool:
         accepted = await submit(*arguments)
-        await until(lambda: core.connection.call("HGET", core.connection.keys.workflow(arguments[3]), "finished"))
-        await asyncio.sleep(0.3)
+        [end] = core.client._waiting[arguments[3]]
+        await end.told.wait()
         return accepted
 
     monkeypatch.setattr(core.client, "_submit", confirmed_late)
