@@ -35,7 +35,8 @@ READ_COUNT = 1_000  # events of each stream in one read; the more the relay is b
 BLOCK_MS = 1_000
 PACE_S = 0.05  # between reads when little happens, so that a burst of events becomes one change
 BUSY = 10  # workflows in one read that are many; each then changes once or twice in the history, not with each step
-BUSY_PACE_S = 0.3  # when much happens and somebody looks
+SEEN_LEAST_S, SEEN_MOST_S = 0.1, 0.3  # when much happens and somebody looks: SEEN_TIMES as long as a batch takes
+SEEN_TIMES = 3
 UNSEEN_PACE_S = 0.5  # when much happens and no page is open
 UNSEEN_SHARE_S, UNSEEN_MOST_S = 0.001, 2.0  # and longer for each workflow that changed, up to this
 RECLAIM_S = 5.0
@@ -129,7 +130,8 @@ class Relay:
             await self._settled()
             await self._pause(PACE_S)
         elif max(map(len, batch.entries.values())) < READ_COUNT:  # not behind
-            pace_s = BUSY_PACE_S if self.processor.is_watched else unseen_pace_s(len(batch.workflows))
+            changed, took_s = len(batch.workflows), self.processor.took_s
+            pace_s = seen_pace_s(took_s) if self.processor.is_watched else unseen_pace_s(changed)
             await self._pause(max(0.0, began + pace_s - time.monotonic()))
 
     def _groups(self) -> list[list[str]]:
@@ -254,6 +256,15 @@ class Relay:
             await asyncio.sleep(every_s)
             with suppress(ServerUnavailable, ResponseError, DatabaseError, InterfaceError):
                 await work()
+
+
+def seen_pace_s(took_s: float) -> float:
+    """The time from read to read while a page is open: short where the machine has room, so that pages show it soon.
+
+    Args:
+        took_s: What the batch before took, from reading to the end.
+    """
+    return min(SEEN_MOST_S, max(SEEN_LEAST_S, SEEN_TIMES * took_s))
 
 
 def unseen_pace_s(changed: int) -> float:

@@ -64,6 +64,7 @@ class Processor:
         self.sql = sql
         self.reporter = reporter
         self.is_watched = True  # whether some page is open, as far as is known
+        self.took_s = 0.0  # the last batch, from reading to the end
         self._mirrored: dict[str, Place] = {}  # oldest first
         keys = connection.keys
         self._seen = {keys.events(shard): keys.seen(shard) for shard in range(keys.shards)}
@@ -105,6 +106,7 @@ class Processor:
         self._remember(reading)  # what was rebuilt is not: its events are still to be counted
         self.reporter.mirrored(reading.snapshots)
         await self.acknowledge(reading.batch)
+        self.took_s = (timezone.now() - reading.read_at).total_seconds()
 
     async def rebuild(self, reading: Reading) -> None:
         """``commit`` for what no event has told of: there is nothing to acknowledge or to count."""
@@ -113,8 +115,10 @@ class Processor:
             if before is not None and before[0] != snapshot.created_ms:  # submitted again, under the same id
                 del self._mirrored[snapshot.id]
         await self._store(reading)
+        await self._tell(reading.batch)
         followed = await self._follow(reading.snapshots, reading.finished)
-        await live.publish_async(await self._topics(reading.batch, followed))
+        if followed:
+            await self._tell(Batch(escalations=followed))
         await self._forget(reading)
 
     def forget_mirrored(self) -> None:
@@ -194,21 +198,20 @@ class Processor:
             await self.sql(mirror.withdraw, left)
         return {*outcomes, *(escalation.id for escalation in waiting if escalation.state == "open")}
 
-    async def _topics(self, batch: Batch, followed: set[str]) -> set[str]:
-        """What is to be told of a batch; nothing that nobody listens to."""
+    async def _tell(self, batch: Batch) -> None:
+        """Tell pages of what has been stored; nothing that nobody listens to."""
         watched = await live.watched(self.connection)
         self.is_watched = watched is None or bool(watched)
         if not self.is_watched:
-            return set()
+            return
         topics: set[str] = set()
         if batch.workflows:
             topics |= {"workflows", "overview"} | {f"workflow.{name}" for name in batch.workflows}
-        if batch.escalations or followed:
-            topics |= {"escalations", "overview"}
-            topics |= {f"escalation.{name}" for name in batch.escalations | followed}
+        if batch.escalations:
+            topics |= {"escalations", "overview"} | {f"escalation.{name}" for name in batch.escalations}
         if batch.hosts:
             topics |= {"coordinators", "overview"}
-        return topics if watched is None else {topic for topic in topics if live.group(topic) in watched}
+        await live.publish_async(topics if watched is None else {one for one in topics if live.group(one) in watched})
 
 
 def _place(snapshot: WorkflowSnapshot) -> Place:

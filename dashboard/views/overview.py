@@ -161,7 +161,7 @@ def _happened(seen: Overview, needs: Needs) -> list[Unusual]:
         found.append(Unusual("takeover", "arrows-exchange", words, reverse("coordinators"), lost.at))
     today = timezone.now() - dt.timedelta(hours=24)
     shown = {need.group.fingerprint for need in needs.causes}
-    for group in queries.escalation_groups(EscalationFilter(), limit=20):
+    for group in queries.escalation_groups(EscalationFilter(), limit=20) if needs.more else []:
         if group.oldest_at >= today and group.count > 1 and group.fingerprint not in shown:
             words = _("New today, %(count)s times: %(headline)s") % {
                 "count": number(group.count),

@@ -57,6 +57,16 @@ async def test_what_is_slow_to_render_is_rendered_more_seldom(monkeypatch: pytes
     assert all(later - earlier >= 0.25 for earlier, later in itertools.pairwise(made.begun))
 
 
+async def test_a_rendering_that_had_to_wait_once_does_not_delay_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "FLUSH_S", 0.01)
+    rendering, quick, slow = Rendering(), Made(), Made(takes_s=0.5)
+
+    for made in (quick, slow, quick):
+        await rendering.since(time.monotonic(), made)
+
+    assert quick.begun[1] - slow.begun[0] < 0.5 + 4 * 0.5
+
+
 async def test_a_page_that_was_just_opened_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumers, "FLUSH_S", 60.0)
     rendering, made = Rendering(), Made()

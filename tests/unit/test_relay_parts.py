@@ -8,7 +8,7 @@ import pytest
 
 from coordination.domain import StepKind, StepState, StepView, WorkflowSnapshot, WorkflowState
 from dashboard import live
-from dashboard.relay import unseen_pace_s
+from dashboard.relay import seen_pace_s, unseen_pace_s
 from dashboard.relay_batch import Batch
 from dashboard.relay_outcomes import Open, outcome
 from dashboard.relay_status import RelayLag, combine, percentile
@@ -105,3 +105,8 @@ def test_every_topic_has_one_valid_group() -> None:
 @pytest.mark.parametrize(("changed", "pace_s"), [(10, 0.5), (500, 0.5), (1_200, 1.2), (50_000, 2.0)])
 def test_the_more_change_unseen_the_more_is_folded(changed: int, pace_s: float) -> None:
     assert unseen_pace_s(changed) == pace_s
+
+
+@pytest.mark.parametrize(("took_s", "pace_s"), [(-5.0, 0.1), (0.01, 0.1), (0.05, 0.15), (0.2, 0.3), (60.0, 0.3)])
+def test_a_page_that_is_open_shows_changes_soon_where_the_machine_has_room(took_s: float, pace_s: float) -> None:
+    assert seen_pace_s(took_s) == pytest.approx(pace_s)
