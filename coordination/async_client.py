@@ -37,7 +37,7 @@ from coordination.inspect import Inspector
 from coordination.keys import WORKFLOW_ID
 from coordination.leases import accept
 from coordination.scripts import FINISHED, GONE
-from coordination.streams import pace_s
+from coordination.streams import CLIENT_INBOX_TTL_S, pace_s
 from coordination.submission import Submission, submit
 
 _BLOCK_MS = 2_000
@@ -308,7 +308,7 @@ class Client:
                 last = entries[-1][0]
                 with contextlib.suppress(ServerUnavailable):
                     await self.connection.call("XTRIM", inbox, "MINID", last)
-                    await self.connection.call("EXPIRE", inbox, 600)
+                    await self.connection.call("EXPIRE", inbox, CLIENT_INBOX_TTL_S)
                 if pause_s := pace_s(len(entries), len(self._waiting)):
                     await asyncio.sleep(pause_s)
 

@@ -20,10 +20,10 @@ from coordination.config import Config
 from coordination.connection import Connection, beat_limit_s
 from coordination.errors import ServerUnavailable
 from coordination.scripts import STALE
+from coordination.streams import INBOX_TTL_S
 
 _SILENT_S = 1.0  # so many beats' time without a sign of the host's loop, and no more is given
 _TELL_EVERY = 5  # beats between two descriptions of the host
-_INBOX_TTL_S = 120
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -132,7 +132,7 @@ class Heart:
             if answer[0] == STALE:
                 return Beat(host, time.monotonic(), stale=True)
             if said:
-                await connection.call("EXPIRE", keys.inbox(host), _INBOX_TTL_S)
+                await connection.call("EXPIRE", keys.inbox(host), INBOX_TTL_S)
         except (ServerUnavailable, ResponseError) as error:  # away, or full, read-only, not able to write its disk
             return Beat(host, time.monotonic(), error=error)
         if host == self._host:

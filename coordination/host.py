@@ -376,6 +376,7 @@ class Host:
             if self.healthy and self.beating.is_set() and not self.stopping:
                 try:
                     await self.rescue.run()
+                    await self.rescue.retire()
                     await self._sweeper.rescue_own()
                     await self._lost.look()
                 except (ServerUnavailable, ResponseError) as error:

@@ -15,7 +15,7 @@ from coordination.connection import Connection
 from coordination.domain import ErrorInfo
 from coordination.errors import LostOwnership, WorkflowGone
 from coordination.scripts import FINISHED, GONE, HELD, STALE, UNREAD
-from coordination.streams import inbox_arguments, tell_end, wake
+from coordination.streams import CLIENT_INBOX_TTL_S, inbox_arguments, tell_end, wake
 
 
 class Lease(msgspec.Struct, gc=False):
@@ -130,7 +130,7 @@ class Leases:
             [keys.workflow(workflow_id), keys.journal(workflow_id), keys.workflows(shard), keys.resumes(shard),
              keys.deadlines(shard), keys.events(shard), keys.seen(shard)],
             [workflow_id, epoch, seq, entry.state, result, error, journal.encode(entry),
-             *inbox_arguments(self._connection, result), *fields],
+             *inbox_arguments(self._connection, result), CLIENT_INBOX_TTL_S, *fields],
         )  # fmt: skip
         check(answer[0], workflow_id)
         if answer[0] == UNREAD:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -21,6 +22,7 @@ from redis.exceptions import ResponseError
 from coordination.errors import ServerUnavailable
 from coordination.keys import COORDINATORS_GROUP
 from coordination.leases import Lease
+from coordination.streams import INBOX_TTL_S
 
 if TYPE_CHECKING:
     from coordination.host import Host
@@ -31,6 +33,7 @@ _SLICE = 200  # entries moved by one script
 _LEAST = 10  # asked for at least, because a peer may have left more than was seen
 _PATIENCE_S = 1.0  # for first turns
 _LISTED = 100  # workflows named in the event of a takeover
+_RETIRE_S = 20.0  # between two looks for consumers of dead hosts that hold nothing
 
 Taken = tuple[str, int, int]  # workflow, its new epoch, ms since its last checkpoint (-1: it had none)
 
@@ -59,6 +62,7 @@ class Rescue:
         self._wanted = False
         self._task: asyncio.Task[None] | None = None
         self._over: asyncio.Task[None] | None = None
+        self._retire_at = 0.0
         self.under_way = False
 
     def soon(self) -> None:
@@ -96,6 +100,19 @@ class Rescue:
             finally:
                 self._over = asyncio.create_task(self._end(), name="rescued")
 
+    async def retire(self) -> None:
+        """Now and then let the streams that fall to this host forget dead hosts that hold nothing there."""
+        connection, keys = self._host.connection, self._host.connection.keys
+        if time.monotonic() < self._retire_at:
+            return
+        self._retire_at = time.monotonic() + _RETIRE_S
+        for shard in (shard for shard in range(keys.shards) if falls_to(self._host, shard)):
+            for stream in (keys.workflows(shard), keys.resumes(shard)):
+                known = await connection.call("XINFO", "CONSUMERS", stream, COORDINATORS_GROUP)
+                names = [dict(zip(one[::2], one[1::2], strict=True))[b"name"].decode() for one in known]
+                for dead in await self._dead(names):
+                    await connection.script("retire_consumer", [stream], [COORDINATORS_GROUP, dead])
+
     async def _end(self) -> None:
         """Let new work begin again once what was taken over has made its first turn."""
         await self._first_turns()
@@ -114,9 +131,14 @@ class Rescue:
         for place, answer in zip(places, answers, strict=True):
             for consumer, count in answer[3] or []:
                 found.setdefault(consumer.decode(), {})[place] = int(count)
-        strangers = [name for name in found if name != host.id and name not in host.peers]
-        beats = await host.connection.call("HMGET", keys.beats, *strangers) if strangers else []
-        return {name: found[name] for name, beat in zip(strangers, beats, strict=True) if beat is None}
+        return {name: found[name] for name in await self._dead(found)}
+
+    async def _dead(self, consumers: Iterable[str]) -> list[str]:
+        """Those that are no live hosts."""
+        host = self._host
+        strangers = [name for name in consumers if name != host.id and name not in host.peers]
+        beats = await host.connection.call("HMGET", host.connection.keys.beats, *strangers) if strangers else []
+        return [name for name, beat in zip(strangers, beats, strict=True) if beat is None]
 
     async def _take_over(self, dead: str, held: Held) -> None:
         host, began, taken = self._host, time.monotonic(), list[Taken]()
@@ -141,6 +163,8 @@ class Rescue:
             )
             taken += [_taken(workflow, lease) for (_, workflow), lease in zip(found, leases, strict=True)]
         await host.suspects.clear(dead)
+        # An inbox that expired while no host was there was made anew by the next wake-up, without an end.
+        await host.connection.call("EXPIRE", host.connection.keys.inbox(dead), INBOX_TTL_S)
         if taken:
             host.takeovers += len(taken)
             await self._tell(dead, taken, int((time.monotonic() - began) * 1000))

@@ -11,6 +11,8 @@ from coordination.connection import Connection
 from coordination.keys import AGENTS_GROUP
 
 INBOX_LENGTH = 50_000  # entries; older ones are dropped, which costs latency only
+INBOX_TTL_S = 120  # of a host's, after its last description of itself
+CLIENT_INBOX_TTL_S = 600  # after the last news; whoever gave up waiting leaves none behind for longer
 INBOX_BYTES = 8_192  # a larger entry is not sent along; the host reads it from the journal
 _PACE_S = 0.005  # between two reads at most, while much comes
 _SHARE_S = 0.00005  # of that pause, for each workflow that is held
@@ -46,6 +48,7 @@ def tell_end(connection: Connection, client: str, workflow_id: str, result: byte
     """As ``wake_soon`` a client that waits for a workflow's end, with the result when it has one that is small."""
     carried = ["r", result] if result and len(result) <= INBOX_BYTES else []
     connection.call(*_entry(connection, client, workflow_id), *carried).add_done_callback(ignore)
+    connection.call("EXPIRE", connection.keys.inbox(client), CLIENT_INBOX_TTL_S, "NX").add_done_callback(ignore)
 
 
 def _wake_up(

@@ -125,7 +125,7 @@ class Bench:
             "finish",
             [k.workflow(identity), k.journal(identity), k.workflows(0), k.resumes(0), k.deadlines(0), k.events(0),
              k.seen(0)],
-            [identity, epoch, seq, state, result, b"", j.encode(j.Finished(state)), *along, "steps_total", 0],
+            [identity, epoch, seq, state, result, b"", j.encode(j.Finished(state)), *along, 60, "steps_total", 0],
         )  # fmt: skip
 
     async def accept(self, identity: str, dedupe: str = "", blob: bytes = ENTRY) -> Any:

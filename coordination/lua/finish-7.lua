@@ -4,7 +4,7 @@
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 workflows (stream), 4 resumes (stream), 5 deadlines (zset), 6 events (stream),
 --   7 events seen (zset)
 -- ARGV: id, epoch, last seq read, state, result JSON or '', error JSON or '', journal entry, what stands before a client in the
---   key of its inbox or '', most entries there, field, value …
+--   key of its inbox or '', most entries there, seconds that an inbox made anew stays, field, value …
 -- Returns {1, waiting clients to be told, parent id, now ms} | {-1} | {-2} | {-7}
 --- include answers
 --- include now
@@ -23,11 +23,11 @@ let_go({w = KEYS[3], r = KEYS[4]}, entry)
 seq = seq + 1
 local fields = {'state', ARGV[4], 'owner', '', 'entry', '', 'finished', now, 'seq', seq,
   'told', announce_once(KEYS[6], KEYS[7], told, ARGV[1], 'finished', seq, now),
-  slice(10, #ARGV)}
+  slice(11, #ARGV)}
 if ARGV[5] ~= '' then fields[#fields + 1] = 'result'; fields[#fields + 1] = ARGV[5] end
 if ARGV[6] ~= '' then fields[#fields + 1] = 'error'; fields[#fields + 1] = ARGV[6] end
 redis.call('HSET', KEYS[1], unpack(fields))
-store_rest(KEYS[1], 10, #ARGV)
+store_rest(KEYS[1], 11, #ARGV)
 write(KEYS[2], seq, now, ARGV[7])
 if parent then
   redis.call('ZADD', KEYS[5], now + 1000, ARGV[1])
@@ -40,7 +40,11 @@ if waiters then
   redis.call('HDEL', KEYS[1], 'waiters')
   for client in string.gmatch(waiters, '%S+') do
     local left = wake(ARGV[8], ARGV[9], client, ARGV[1], unpack(result))
-    if left ~= '' then untold = untold .. ' ' .. left end
+    if left == '' then
+      redis.call('EXPIRE', ARGV[8] .. client, ARGV[10], 'NX') -- whoever waited may have gone, and nobody reads it
+    else
+      untold = untold .. ' ' .. left
+    end
   end
 end
 return {1, untold, parent or '', now}

@@ -13,7 +13,7 @@ from coordination.keys import AGENTS_GROUP, COORDINATORS_GROUP, PRIORITIES, RELA
 
 _QUIET_S = 20.0  # for the last acknowledgements, parents' confirmations, and what the relay lets go
 _TYPES = ("chaos_work", "chaos_huge")
-_OWN_KEYS = (b"workflow:", b"escalation:", b"coordinator_result:")
+_OWN_KEYS = (b"workflow:", b"escalation:", b"coordinator_result:", b"inbox:")
 
 
 async def check_server(connection: Connection) -> list[str]:

@@ -130,7 +130,7 @@ def _stale_writes(scene: Scene, name: str, epoch: int) -> dict[str, tuple[list[s
         "expire_task": ([workflow, journal, events], [name, epoch, "1", 0, 1]),
         "finish": (
             [workflow, journal, starts, resumes, due, events, seen],
-            [name, epoch, 0, "failed", "", "", end, "", 0],
+            [name, epoch, 0, "failed", "", "", end, "", 0, 0],
         ),
         "park": ([workflow, starts, resumes, due, events], [name, epoch, 0, 0]),
         "release_workflow": ([workflow, starts, resumes, due], [name, epoch, 0]),

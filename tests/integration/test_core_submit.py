@@ -22,7 +22,7 @@ from coordination.errors import (
     UnknownWorkflowType,
     WorkflowNotFound,
 )
-from coordination.streams import INBOX_BYTES
+from coordination.streams import CLIENT_INBOX_TTL_S, INBOX_BYTES
 from tests import servers
 from tests.core_app.agents import Document
 from tests.core_harness import World, until, world
@@ -362,3 +362,16 @@ async def test_snapshots_decode(core: World) -> None:
     identity = await core.client.submit("core_title", Document("a"), labels={"x": "y"})
     snapshot = await core.client.get(identity)
     assert msgspec.json.decode(msgspec.json.encode(snapshot), type=type(snapshot)) == snapshot
+
+
+@pytest.mark.parametrize("size", [10, 20_000])  # the larger one does not come with the news
+async def test_news_for_one_who_left_do_not_stay_for_ever(core: World, size: int) -> None:
+    async with Client.open(core.config) as gone:
+        identity = await gone.submit("core_large", size)
+        with pytest.raises(ResultPending):
+            await gone.result(identity, timeout_s=0.1)
+        inbox = gone.connection.keys.inbox(gone._id)
+    await core.host()
+    await core.client.result(identity, timeout_s=10)
+    await until(lambda: core.connection.call("EXISTS", inbox))
+    assert 0 < await core.connection.call("TTL", inbox) <= CLIENT_INBOX_TTL_S

@@ -206,6 +206,7 @@ async def test_the_end_is_told_to_every_client_with_the_result(bench: Bench) -> 
     for client in ("c1", "c3"):
         [(_, told)] = await bench.connection.call("XRANGE", bench.keys.inbox(client), "-", "+")
         assert told == [b"w", identity.encode(), b"r", b"1"]
+        assert 0 < await bench.connection.call("TTL", bench.keys.inbox(client)) <= 60
 
 
 async def test_an_end_without_a_result_is_told_alone(bench: Bench) -> None:
