@@ -312,7 +312,7 @@ INVARIANTS = [
     ),
     Mutation(
         6, "who beats now is asked in each round", "coordination/rescue.py",
-        "strict=True) if beat is None}", "strict=True)}",
+        "strict=True) if beat is None]", "strict=True)]",
         ("tests/integration/test_core_rescue.py::"
          "test_a_host_that_once_did_not_beat_keeps_what_it_takes_when_it_does",),
     ),
