@@ -17,6 +17,7 @@ from redis.exceptions import ResponseError
 
 from coordination.connection import Connection
 from coordination.errors import BadRequest, OutcomeUnknown, ServerUnavailable, SettingsError
+from coordination.refusals import refusal
 
 LEVELS = ("memory", "fsync")
 _TIMEOUT_MS = 5_000
@@ -129,8 +130,11 @@ async def _always(node: Connection, replicas: int) -> bool:
 
     Raises:
         SettingsError: It cannot confirm its disk; says what to change.
+        WriteRefused: It is still loading its data.
     """
     about = await _info(node, "server", "persistence")
+    if about.get("loading") == "1" and (refused := refusal("LOADING")):  # its append-only file counts as off meanwhile
+        raise refused
     if about.get("aof_enabled") != "1":
         raise SettingsError("durability=fsync needs a server that writes to disk: set appendonly yes.")
     version = about.get("redis_version", "0.0")

@@ -73,6 +73,26 @@ async def test_a_server_that_starts_anew_in_between_confirms_nothing(own: Config
             await connection.call("SET", f"{own.prefix}written", 2)
 
 
+async def test_a_server_that_loads_its_data_is_no_wrong_setting(config: Config) -> None:
+    with servers.redis_server(key_load_delay="500") as server:  # microseconds
+        async with await Connection.open(msgspec.structs.replace(config, redis_url=server.url)) as connection:
+            await asyncio.gather(*(connection.call("SET", f"{config.prefix}{n}", n) for n in range(5_000)))
+            await asyncio.to_thread(server.kill)
+            starting = asyncio.create_task(asyncio.to_thread(server.start))
+            refused = []
+            while not starting.done():
+                try:
+                    async with durable(connection, "fsync"):
+                        pass
+                except ServerUnavailable as error:  # not SettingsError, which nobody tries again
+                    refused.append(str(error))
+                await asyncio.sleep(0.01)
+            await starting
+            assert any("loading its data" in words for words in refused)
+            async with durable(connection, "fsync"):
+                await connection.call("SET", f"{config.prefix}written", 1)
+
+
 @pytest.mark.once
 @pytest.mark.parametrize(
     ("kind", "settings", "words"),
