@@ -376,9 +376,9 @@ class Host:
             if self.healthy and self.beating.is_set() and not self.stopping:
                 try:
                     await self.rescue.run()
-                    await self.rescue.retire()
                     await self._sweeper.rescue_own()
                     await self._lost.look()
+                    await self.rescue.retire()
                 except (ServerUnavailable, ResponseError) as error:
                     log.debug(str(error), action="rescue_failed")
             await asyncio.sleep(random.uniform(0.8, 1.2) * _RESCUE_S)

@@ -276,7 +276,7 @@ class Inspector:
             "maxmemory": int(info.get("maxmemory", 0)),
             "connected": int(info.get("connected_clients", 0)),
             "uptime_s": int(info.get("uptime_in_seconds", 0)),
-            "appendonly": "1" in (info.get("aof_enabled"), info.get("loading")),  # off while it is loaded
+            "appendonly": info.get("aof_enabled") == "1",
             "persistence_ok": info.get("aof_last_write_status", "ok") == "ok",
         }
 

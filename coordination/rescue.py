@@ -22,7 +22,7 @@ from redis.exceptions import ResponseError
 from coordination.errors import ServerUnavailable
 from coordination.keys import COORDINATORS_GROUP
 from coordination.leases import Lease
-from coordination.streams import INBOX_TTL_S
+from coordination.streams import expire_inbox
 
 if TYPE_CHECKING:
     from coordination.host import Host
@@ -163,8 +163,7 @@ class Rescue:
             )
             taken += [_taken(workflow, lease) for (_, workflow), lease in zip(found, leases, strict=True)]
         await host.suspects.clear(dead)
-        # An inbox that expired while no host was there was made anew by the next wake-up, without an end.
-        await host.connection.call("EXPIRE", host.connection.keys.inbox(dead), INBOX_TTL_S)
+        expire_inbox(host.connection, dead)
         if taken:
             host.takeovers += len(taken)
             await self._tell(dead, taken, int((time.monotonic() - began) * 1000))

@@ -32,7 +32,9 @@ async def wake(
         blob: The entry itself, when it is small.
     """
     if incarnation:
-        await connection.call(*_wake_up(connection, incarnation, workflow_id, seq, at_ms, blob))
+        told = connection.call(*_wake_up(connection, incarnation, workflow_id, seq, at_ms, blob))
+        expire_inbox(connection, incarnation)
+        await told
 
 
 def wake_soon(
@@ -48,7 +50,12 @@ def tell_end(connection: Connection, client: str, workflow_id: str, result: byte
     """As ``wake_soon`` a client that waits for a workflow's end, with the result when it has one that is small."""
     carried = ["r", result] if result and len(result) <= INBOX_BYTES else []
     connection.call(*_entry(connection, client, workflow_id), *carried).add_done_callback(ignore)
-    connection.call("EXPIRE", connection.keys.inbox(client), CLIENT_INBOX_TTL_S, "NX").add_done_callback(ignore)
+    expire_inbox(connection, client, CLIENT_INBOX_TTL_S)
+
+
+def expire_inbox(connection: Connection, incarnation: str, ttl_s: int = INBOX_TTL_S) -> None:
+    """Give an inbox an end if it has none: a wake-up makes it anew for one who has died or left."""
+    connection.call("EXPIRE", connection.keys.inbox(incarnation), ttl_s, "NX").add_done_callback(ignore)
 
 
 def _wake_up(

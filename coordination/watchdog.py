@@ -20,6 +20,7 @@ from redis.exceptions import ResponseError
 
 from coordination.errors import ServerUnavailable
 from coordination.heart import Beat, Heart
+from coordination.streams import expire_inbox
 
 if TYPE_CHECKING:
     from coordination.host import Host
@@ -150,4 +151,5 @@ class Watchdog:
         if won == 1:
             log.warning("host lost", action="host_lost", host=name, silent_ms=int(silent_s * 1000))
             self._host.peers.discard(name)
+            expire_inbox(self._connection, name)
             self._host.rescue.soon()

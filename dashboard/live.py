@@ -47,7 +47,8 @@ async def publish_async(topics: Iterable[str]) -> None:
         return
     try:
         async with asyncio.timeout(PATIENCE_S):
-            await asyncio.gather(*(layer.group_send(group(topic), message(topic)) for topic in set(topics)))
+            for topic in sorted(set(topics)):
+                await layer.group_send(group(topic), message(topic))
     except Exception as error:
         logger.warning("live pages were not told of a change: %s", str(error) or type(error).__name__)
 

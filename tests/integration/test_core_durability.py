@@ -76,7 +76,7 @@ async def test_a_server_that_starts_anew_in_between_confirms_nothing(own: Config
 async def test_a_server_that_loads_its_data_is_no_wrong_setting(config: Config) -> None:
     with servers.redis_server(key_load_delay="500") as server:  # microseconds
         async with await Connection.open(msgspec.structs.replace(config, redis_url=server.url)) as connection:
-            await asyncio.gather(*(connection.call("SET", f"{config.prefix}{n}", n) for n in range(5_000)))
+            await asyncio.gather(*(connection.call("SET", f"{config.prefix}{n}", n) for n in range(10_000)))
             await asyncio.to_thread(server.kill)
             starting = asyncio.create_task(asyncio.to_thread(server.start))
             refused = []

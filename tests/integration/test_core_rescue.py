@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import tests.core_app.workflows  # noqa: F401 - the client checks inputs against them
-from coordination import DistributedCoordinator, rescue
+from coordination import DistributedCoordinator
 from coordination import journal as j
 from coordination.domain import WorkflowState
 from coordination.errors import OutcomeUnknown
@@ -182,27 +182,6 @@ async def test_a_takeover_that_was_broken_off_is_ended_by_another(
     host = await core.host()
     await until(lambda: identity in host.executions)
     assert (await core.client.get(identity)).epoch == 2
-
-
-async def test_streams_forget_dead_hosts_that_hold_nothing(core: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    connection, keys = core.connection, core.connection.keys
-    streams = [stream(shard) for shard in range(keys.shards) for stream in (keys.workflows, keys.resumes)]
-    await ensure_groups(connection, streams, COORDINATORS_GROUP)
-    for stream in streams:
-        await connection.call("XGROUP", "CREATECONSUMER", stream, COORDINATORS_GROUP, "fallen")
-    monkeypatch.setattr(rescue, "_RETIRE_S", 0.0)
-    one, two = await core.host("one"), await core.host("two")
-
-    async def known() -> set[bytes]:
-        found = await asyncio.gather(
-            *(connection.call("XINFO", "CONSUMERS", name, COORDINATORS_GROUP) for name in streams)
-        )
-        return {consumer[1] for consumers in found for consumer in consumers}
-
-    async def forgotten() -> bool:
-        return await known() == {one.id.encode(), two.id.encode()}
-
-    await until(forgotten)
 
 
 async def test_an_inbox_of_a_dead_host_goes(core: World) -> None:

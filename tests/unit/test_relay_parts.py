@@ -107,6 +107,6 @@ def test_the_more_change_unseen_the_more_is_folded(changed: int, pace_s: float) 
     assert unseen_pace_s(changed) == pace_s
 
 
-@pytest.mark.parametrize(("took_s", "pace_s"), [(-5.0, 0.1), (0.01, 0.1), (0.05, 0.15), (0.2, 0.3), (60.0, 0.3)])
+@pytest.mark.parametrize(("took_s", "pace_s"), [(-5.0, 0.15), (0.01, 0.15), (0.07, 0.21), (0.2, 0.3), (60.0, 0.3)])
 def test_a_page_that_is_open_shows_changes_soon_where_the_machine_has_room(took_s: float, pace_s: float) -> None:
     assert seen_pace_s(took_s) == pytest.approx(pace_s)
