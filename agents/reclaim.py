@@ -24,6 +24,7 @@ from coordination.domain import AgentView
 from coordination.errors import InvalidPayload, TryAgain
 from coordination.keys import AGENTS_GROUP, PRIORITIES
 from coordination.registry import Registry
+from coordination.streams import consumers
 from coordination.tasks import parse
 
 SWEEP_S = 5.0  # between two looks at the same orphan
@@ -183,20 +184,13 @@ class Reclaimer:
         for task_type in self._handlers:
             for priority in PRIORITIES:
                 queue = self._connection.keys.agent_queue(task_type, priority)
-                for consumer in await self._consumers(queue):
+                for consumer in await consumers(self._connection, queue, AGENTS_GROUP):
                     if self._registry.knows(consumer) or (consumer, task_type) in self._registry.orphans:
                         continue
                     seen[queue, consumer] = self._strangers.get((queue, consumer), 0) + 1
                     if seen[queue, consumer] >= 2:
                         await self._adopt(queue, consumer, task_type)
         self._strangers = seen
-
-    async def _consumers(self, queue: str) -> list[str]:
-        try:
-            found = await self._connection.call("XINFO", "CONSUMERS", queue, AGENTS_GROUP)
-        except ResponseError:
-            return []
-        return [dict(zip(flat[::2], flat[1::2], strict=True))[b"name"].decode() for flat in found]
 
     async def _adopt(self, queue: str, consumer: str, task_type: str) -> None:
         moved = await self._take_over(queue, consumer, task_type)

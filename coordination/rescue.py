@@ -22,7 +22,7 @@ from redis.exceptions import ResponseError
 from coordination.errors import ServerUnavailable
 from coordination.keys import COORDINATORS_GROUP
 from coordination.leases import Lease
-from coordination.streams import expire_inbox
+from coordination.streams import consumers, expire_inbox
 
 if TYPE_CHECKING:
     from coordination.host import Host
@@ -106,12 +106,13 @@ class Rescue:
         if time.monotonic() < self._retire_at:
             return
         self._retire_at = time.monotonic() + _RETIRE_S
-        for shard in (shard for shard in range(keys.shards) if falls_to(self._host, shard)):
-            for stream in (keys.workflows(shard), keys.resumes(shard)):
-                known = await connection.call("XINFO", "CONSUMERS", stream, COORDINATORS_GROUP)
-                names = [dict(zip(one[::2], one[1::2], strict=True))[b"name"].decode() for one in known]
-                for dead in await self._dead(names):
-                    await connection.script("retire_consumer", [stream], [COORDINATORS_GROUP, dead])
+        shards = [shard for shard in range(keys.shards) if falls_to(self._host, shard)]
+        streams = [stream(shard) for shard in shards for stream in (keys.workflows, keys.resumes)]
+        known = await asyncio.gather(*(consumers(connection, stream, COORDINATORS_GROUP) for stream in streams))
+        for dead in await self._dead(set().union(*known)):
+            left = [stream for stream, names in zip(streams, known, strict=True) if dead in names]
+            leave = [COORDINATORS_GROUP, dead]
+            await asyncio.gather(*(connection.script("retire_consumer", [stream], leave) for stream in left))
 
     async def _end(self) -> None:
         """Let new work begin again once what was taken over has made its first turn."""

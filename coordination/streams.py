@@ -117,6 +117,15 @@ async def ensure_groups(connection: Connection, streams: list[str], group: str) 
     return [stream for stream, is_new in zip(streams, made, strict=True) if is_new]
 
 
+async def consumers(connection: Connection, stream: str, group: str) -> list[str]:
+    """Everybody who has read a stream as one of a group; nobody when either is gone."""
+    try:
+        found = await connection.call("XINFO", "CONSUMERS", stream, group)
+    except ResponseError:
+        return []
+    return [dict(zip(raw[::2], raw[1::2], strict=True))[b"name"].decode() for raw in found]
+
+
 def no_group(error: ResponseError) -> bool:
     """Whether a read failed because the stream or its group has vanished."""
     return str(error).startswith(("NOGROUP", "UNBLOCKED"))
