@@ -15,8 +15,10 @@ from pathlib import Path
 
 from bench.history import store
 from bench.stack import ROOT, START_S, Bare, StackFailed
+from config.up.processes import YIELDS
 
 MANAGE = (sys.executable, str(ROOT / "manage.py"))
+LATER = ("run_coordinator", "run_agent")  # what steps back in bin/up
 
 
 class Parts(Bare):
@@ -58,6 +60,8 @@ class Parts(Bare):
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, pass_fds=(writing,),
             )  # fmt: skip
         os.close(writing)
+        if arguments[0] in LATER:
+            os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + YIELDS)
         self._started.append(process)
         with os.fdopen(reading, "rb") as pipe:
             if pipe.read(1) != b"1":

@@ -35,6 +35,7 @@ def main() -> None:
         lifespan="off",
         access_log=False,
         log_level="warning",
+        timeout_keep_alive=150,  # longer than a proxy keeps one (Caddy 120 s), which else meets a closed one
         timeout_graceful_shutdown=5,
         ws=Protocol,
         ws_max_size=1_048_576,

@@ -24,15 +24,15 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return {**kept, "GANGLION_HOME": str(home), **more}
 
 
-def live_members(sessions: set[int]) -> list[str]:
-    """The command lines of live processes that belong to the given sessions."""
-    answer = subprocess.run(["ps", "-ww", "-eo", "pid=,sess=,stat=,args="], capture_output=True, text=True, check=True)
+def live_members(groups: set[int]) -> list[str]:
+    """The command lines of live processes that belong to the given process groups."""
+    answer = subprocess.run(["ps", "-ww", "-eo", "pid=,pgid=,stat=,args="], capture_output=True, text=True, check=True)
     rows = (line.split(None, 3) for line in answer.stdout.splitlines())
-    return [" ".join(row) for row in rows if int(row[1]) in sessions and not row[2].startswith("Z")]
+    return [" ".join(row) for row in rows if int(row[1]) in groups and not row[2].startswith("Z")]
 
 
 def children_of(pid: int) -> set[int]:
-    """The direct children of a process; the supervisor gives each a session of its own."""
+    """The direct children of a process; the supervisor gives each a process group of its own."""
     answer = subprocess.run(["ps", "-ww", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
     rows = (line.split() for line in answer.stdout.splitlines())
     return {int(row[0]) for row in rows if int(row[1]) == pid}
@@ -62,7 +62,7 @@ class Stack:
         self.url = f"http://127.0.0.1:{port}"
         self.environ = environment(self.home, **environ)
         self.process: subprocess.Popen[bytes] | None = None
-        self.sessions: set[int] = set()
+        self.groups: set[int] = set()
 
     @property
     def log(self) -> str:
@@ -100,7 +100,7 @@ class Stack:
                 raise AssertionError(f"bin/up was not ready in time:\n{self.log[-3000:]}")
             time.sleep(0.02)
         took_s = time.monotonic() - began
-        self.sessions = children_of(self.process.pid)
+        self.groups = children_of(self.process.pid)
         return took_s
 
     def end(self, number: int = signal.SIGTERM) -> int:
@@ -110,7 +110,7 @@ class Stack:
             Its exit code.
         """
         assert self.process is not None
-        self.sessions |= children_of(self.process.pid)
+        self.groups |= children_of(self.process.pid)
         self.process.send_signal(number)
         code = self.process.wait(120)
         self.process = None
@@ -119,12 +119,12 @@ class Stack:
     def left_now(self) -> list[str]:
         """What runs now, those that were started again included."""
         assert self.process is not None
-        self.sessions |= children_of(self.process.pid)
+        self.groups |= children_of(self.process.pid)
         return self.left()
 
     def left(self) -> list[str]:
         """What still runs of the last start."""
-        return live_members(self.sessions)
+        return live_members(self.groups)
 
     def manage(self, *arguments: str) -> str:
         """Run a management command beside it."""

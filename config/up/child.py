@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import dataclasses
+import functools
 import os
 import signal
 import sys
@@ -34,6 +35,7 @@ class Program:
     answers: Callable[[], Awaitable[bool]] | None = None  # asked for readiness, where the program cannot announce it
     extra: Mapping[str, str] = dataclasses.field(default_factory=dict)
     log: Path | None = None  # where it writes instead of to its output
+    nice: int = 0  # how far it steps back where processors are short, in steps of nice(2)
 
 
 class Child:
@@ -97,8 +99,8 @@ class Child:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 pass_fds=(writing, *self.program.descriptors),
-                start_new_session=True,  # Ctrl-C reaches the supervisor alone, which keeps the order
-                preexec_fn=end_with_parent,
+                process_group=0,  # Ctrl-C reaches the supervisor alone; in a session of its own nice would mean nothing
+                preexec_fn=functools.partial(_begin, self.program.nice),
             )
         except OSError as error:
             os.close(reading)
@@ -152,6 +154,11 @@ class Child:
         """End what is left of the program's process group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
+
+
+def _begin(nice: int) -> None:
+    end_with_parent()
+    os.nice(nice)
 
 
 def end_with_parent() -> None:

@@ -12,6 +12,7 @@ from config.up import server
 from config.up.child import Program
 from config.up.options import ROOT, Options
 
+YIELDS = 10  # nice of what works in parallel: the server, which all wait for, and what people look at, go first
 APPLICATIONS = ("examples.legal_review", "examples.shipments")
 
 
@@ -31,18 +32,19 @@ def stages(options: Options, listener: int) -> list[list[Program]]:
     """All of Ganglion's own processes; each inner list stops together, in the order of the outer one."""
     drain_s = float(os.environ.get("GANGLION_DRAIN_S", "10"))
     web = Program("web", _python("-m", "config.web", "--fd", str(listener)), stop_s=10, descriptors=(listener,))
+    later = functools.partial(Program, nice=YIELDS)
     agents = [
-        Program(name, _manage("run_agent", "--module", application, "--name", name), stop_s=drain_s + 5)
+        later(name, _manage("run_agent", "--module", application, "--name", name), stop_s=drain_s + 5)
         for application in applications()
         for name in [application.rpartition(".")[2].replace("_", "-")]
     ]
-    gateway = Program("gateway", _manage("run_agent", "--gateway", "--name", "gateway"), stop_s=drain_s + 5)
+    gateway = later("gateway", _manage("run_agent", "--gateway", "--name", "gateway"), stop_s=drain_s + 5)
     hosts = [
-        Program(f"coordinator-{n}", _manage("run_coordinator", "--name", f"coordinator-{n}"), stop_s=drain_s + 5)
+        later(f"coordinator-{n}", _manage("run_coordinator", "--name", f"coordinator-{n}"), stop_s=drain_s + 5)
         for n in range(1, options.hosts + 1)
     ]
     relay = Program("relay", _manage("run_relay"), stop_s=15)
-    jobs = Program("jobs", _python("-m", "config.jobs"), stop_s=20)
+    jobs = later("jobs", _python("-m", "config.jobs"), stop_s=20)
     return [[web], [*agents, gateway], hosts, [relay], [jobs]]
 
 

@@ -48,7 +48,7 @@ def test_a_killed_host_is_taken_over_live_and_no_finished_step_runs_again(
         assert int(row.locator("td").nth(2).inner_text()) >= 2
     rows.first.locator("a").click()
     expect(watcher.locator("#wf-head")).to_contain_text("Completed")
-    assert not [line for line in live_members(stack.sessions) if "dashboard.lab" in line]
+    assert not [line for line in live_members(stack.groups) if "dashboard.lab" in line]
 
 
 def test_the_killed_server_comes_back_with_everything(page: Page, stack: Stack) -> None:

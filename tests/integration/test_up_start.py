@@ -51,13 +51,27 @@ def answers(url: str) -> bool:
         return False
 
 
+def works_in_parallel(pid: int) -> bool:
+    """Whether it is a coordinator host, an agent worker or the jobs."""
+    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return not {"run_coordinator", "run_agent", "config.jobs"}.isdisjoint(words)
+
+
+def stepped_back(pid: int) -> int:
+    """How much nicer a process is than this one."""
+    return os.getpriority(os.PRIO_PROCESS, pid) - os.getpriority(os.PRIO_PROCESS, 0)
+
+
 @pytest.mark.timeout(400)
 def test_the_first_start_serves_and_sigterm_leaves_nothing(stack: Stack) -> None:
     took_s = stack.start(program=PROGRAM)
     print(f"first start: {took_s:.1f} s")
     assert status(f"{stack.url}/login/") == 200
     assert stack.login_link.startswith(f"{stack.url}/login/once/")
-    assert len(stack.sessions) >= 8
+    assert len(stack.groups) >= 8
+    assert {stepped_back(pid) for pid in stack.groups if works_in_parallel(pid)} == {10}
+    assert {stepped_back(pid) for pid in stack.groups if not works_in_parallel(pid)} == {0}
+    assert {os.getsid(pid) for pid in stack.groups} == {os.getsid(0)}  # else the kernel may not weigh them together
     for name in ("secret-key", "cli-token"):
         assert (stack.home / name).stat().st_mode & 0o777 == 0o600, name
     assert stack.home.stat().st_mode & 0o777 == 0o700
