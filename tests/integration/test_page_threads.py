@@ -1,8 +1,9 @@
-"""Requests in threads that stay, and sockets that share what they compress."""
+"""Requests in threads that stay, sockets that share what they compress, and connections that are kept."""
 
 from __future__ import annotations
 
 import asyncio
+import http.client
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -82,4 +83,23 @@ async def test_sockets_agree_on_messages_that_stand_for_themselves(own_redis: Re
             assert "server_no_context_takeover" in socket.response.headers["Sec-WebSocket-Extensions"]
             assert "/login/" in await socket.recv()
     finally:
+        web.stop()
+
+
+@pytest.mark.once
+def test_an_idle_connection_is_kept(own_redis: RedisServer, tmp_path: Path) -> None:
+    """A proxy sends the next request over it, and cannot send an order twice when it meets a closed one."""
+    web = WebProcess(tmp_path, REDIS_URL=own_redis.url).start()
+    connection = http.client.HTTPConnection(web.url.removeprefix("http://"), timeout=20)
+    try:
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+        kept = connection.sock
+        assert kept is not None
+        time.sleep(7)  # uvicorn's own patience is 5 s
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+        assert connection.sock is kept
+    finally:
+        connection.close()
         web.stop()
