@@ -12,7 +12,7 @@ from config.up import server
 from config.up.child import Program
 from config.up.options import ROOT, Options
 
-YIELDS = 10  # nice of what works in parallel: the server, which all wait for, and what people look at, go first
+YIELDS = 5  # nice of what works in parallel: the server, which all wait for, and what people look at, go first
 APPLICATIONS = ("examples.legal_review", "examples.shipments")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from config.up.processes import YIELDS
 from tests import servers
 from tests.stack import Stack, wait_until
 
@@ -69,7 +70,7 @@ def test_the_first_start_serves_and_sigterm_leaves_nothing(stack: Stack) -> None
     assert status(f"{stack.url}/login/") == 200
     assert stack.login_link.startswith(f"{stack.url}/login/once/")
     assert len(stack.groups) >= 8
-    assert {stepped_back(pid) for pid in stack.groups if works_in_parallel(pid)} == {10}
+    assert {stepped_back(pid) for pid in stack.groups if works_in_parallel(pid)} == {YIELDS}
     assert {stepped_back(pid) for pid in stack.groups if not works_in_parallel(pid)} == {0}
     assert {os.getsid(pid) for pid in stack.groups} == {os.getsid(0)}  # else the kernel may not weigh them together
     for name in ("secret-key", "cli-token"):
