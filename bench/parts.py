@@ -18,7 +18,6 @@ from bench.stack import ROOT, START_S, Bare, StackFailed
 from config.up.processes import YIELDS
 
 MANAGE = (sys.executable, str(ROOT / "manage.py"))
-LATER = ("run_coordinator", "run_agent")  # what steps back in bin/up
 
 
 class Parts(Bare):
@@ -51,8 +50,8 @@ class Parts(Bare):
         if done.returncode:
             raise StackFailed(f"{' '.join(arguments)}: {' | '.join(done.stderr.strip().splitlines()[-3:])}")
 
-    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a daemon, and return when it says that it is ready."""
+    def begin(self, *arguments: str, nice: int = 0) -> subprocess.Popen[bytes]:
+        """Start a daemon, which steps back by ``nice``, and return when it says that it is ready."""
         reading, writing = os.pipe()
         with (self.home / f"{'-'.join(arguments[::2])[:60].replace('/', '-')}.log").open("ab") as log:
             process = subprocess.Popen(
@@ -60,8 +59,7 @@ class Parts(Bare):
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, pass_fds=(writing,),
             )  # fmt: skip
         os.close(writing)
-        if arguments[0] in LATER:
-            os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + YIELDS)
+        os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + nice)
         self._started.append(process)
         with os.fdopen(reading, "rb") as pipe:
             if pipe.read(1) != b"1":
@@ -70,13 +68,14 @@ class Parts(Bare):
 
     def hosts(self, count: int) -> list[subprocess.Popen[bytes]]:
         """Start coordinator hosts."""
-        return [self.begin("run_coordinator", "--name", f"coordinator-{n}") for n in range(1, count + 1)]
+        return [self.begin("run_coordinator", "--name", f"coordinator-{n}", nice=YIELDS) for n in range(1, count + 1)]
 
     def workers(self, module: str, count: int, *more: str) -> list[subprocess.Popen[bytes]]:
         """Start agent processes."""
         name = module.split(".")[1]
         return [
-            self.begin("run_agent", "--module", module, "--name", f"{name}-{n}", *more) for n in range(1, count + 1)
+            self.begin("run_agent", "--module", module, "--name", f"{name}-{n}", *more, nice=YIELDS)
+            for n in range(1, count + 1)
         ]
 
     def end_all(self, processes: list[subprocess.Popen[bytes]]) -> None:
