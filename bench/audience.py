@@ -18,6 +18,7 @@ PAGES = {"/": "ov-recent", "/workflows/": "wf-list", "/escalations/": "esc-list"
 FETCH_S = 5.0  # each reader asks for something this often
 OPEN_S = 20.0
 _PARTIAL = re.compile(r'<hx-partial hx-target="#([\w-]+)"[^>]*>(.*?)</hx-partial>', re.DOTALL)
+_TIMING = re.compile(r"dur=([\d.]+)")
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
 
@@ -67,13 +68,15 @@ class Audience:
         url: The console's.
         cookie: Whose pages they are.
         readers: How many.
+        asks: Whether each also asks for a page every few seconds, as somebody does who looks around.
     """
 
-    def __init__(self, url: str, cookie: str, readers: int) -> None:
-        self._url, self._cookie = url, cookie
+    def __init__(self, url: str, cookie: str, readers: int, asks: bool = True) -> None:
+        self._url, self._cookie, self._asks = url, cookie, asks
         paths = list(PAGES)
         self.readers = [Reader(paths[number % len(paths)]) for number in range(readers)]
         self.took_ms: list[float] = []  # of each request, from sending it to its whole answer
+        self.server_ms: list[float] = []  # of which at the server, as it says
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="audience")
         self._tasks: list[asyncio.Task[None]] = []
@@ -93,12 +96,13 @@ class Audience:
 
     def forget(self) -> None:
         """Begin to count anew."""
-        self.took_ms = []
+        self.took_ms, self.server_ms = [], []
 
     async def _open(self) -> None:
         for number, reader in enumerate(self.readers):
             self._tasks.append(asyncio.create_task(reader.read(self._url, self._cookie), name=f"reader-{number}"))
-            self._tasks.append(asyncio.create_task(self._fetch(reader), name=f"fetch-{number}"))
+            if self._asks:
+                self._tasks.append(asyncio.create_task(self._fetch(reader), name=f"fetch-{number}"))
         async with asyncio.timeout(OPEN_S):
             while not all(reader.shown for reader in self.readers):  # noqa: ASYNC110 - frames come as they come
                 await asyncio.sleep(0.05)
@@ -109,8 +113,9 @@ class Audience:
             while True:
                 await asyncio.sleep(random.uniform(0.5, 1.5) * FETCH_S)
                 began = time.perf_counter()
-                (await browser.get(reader.path)).raise_for_status()
+                answer = (await browser.get(reader.path)).raise_for_status()
                 self.took_ms.append((time.perf_counter() - began) * 1000)
+                self.server_ms.append(float(_TIMING.findall(answer.headers["Server-Timing"])[0]))
 
     async def _close(self) -> None:
         for task in self._tasks:

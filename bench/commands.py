@@ -36,20 +36,15 @@ class Cost:
 
 def count(stack: Stack) -> list[Cost]:
     """Count the commands of each workflow, without those that also come when nothing runs."""
+    most = 1000
+    _run(stack, IN_FLIGHT)  # the server gets to know the scripts
     with _Monitor(stack.socket_path) as monitor:
         idle_s = 3.0
         time.sleep(idle_s)
         idle, _ = monitor.take()
         began = time.monotonic()
-        arguments = client_arguments(stack, Cell("ganglion", IN_FLIGHT, ""), 0.0, 60.0)
-        most = 1000
-        answer = subprocess.run(
-            [*arguments[:3], "--most", str(most), *arguments[3:]], cwd=ROOT, env=stack.client_environ,
-            capture_output=True, text=True, check=False, timeout=150,
-        )  # fmt: skip
+        _run(stack, most)
         took_s = time.monotonic() - began
-        if answer.returncode:
-            raise StackFailed(f"The commands could not be counted: {answer.stderr.strip().splitlines()[-1]}")
         time.sleep(0.2)
         busy, _ = monitor.take()
     found = []
@@ -58,6 +53,16 @@ def count(stack: Stack) -> list[Cost]:
         if each >= 0.01:
             found.append(Cost(name, round(each, 2), inside))
     return sorted(found, key=lambda cost: (cost.inside, -cost.calls))
+
+
+def _run(stack: Stack, most: int) -> None:
+    arguments = client_arguments(stack, Cell("ganglion", IN_FLIGHT, ""), 0.0, 60.0)
+    answer = subprocess.run(
+        [*arguments[:3], "--most", str(most), *arguments[3:]], cwd=ROOT, env=stack.client_environ,
+        capture_output=True, text=True, check=False, timeout=150,
+    )  # fmt: skip
+    if answer.returncode:
+        raise StackFailed(f"The commands could not be counted: {answer.stderr.strip().splitlines()[-1]}")
 
 
 class _Monitor:

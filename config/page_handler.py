@@ -7,6 +7,7 @@ change waits for its turn among the threads that render pages. A database connec
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,6 +18,7 @@ from django.db import close_old_connections, reset_queries
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+ARRIVED = "ganglion.arrived"  # in a request's scope: when it did, by time.perf_counter()
 _THREADS = 96  # half as many again as callers of the API may wait (MOST_WAITS), so that pages have some left
 
 
@@ -36,6 +38,7 @@ class PageHandler(ASGIHandler):
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Answer one request."""
+        scope[ARRIVED] = time.perf_counter()
         await self.handle(scope, receive, send)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:

@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     *environment.names("GANGLION_EXTRA_APPS", []),
 ]
 MIDDLEWARE = [
+    "config.server_timing.ServerTiming",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "config.static_files.StaticFilesMiddleware",

@@ -51,11 +51,15 @@ def console_rows(shown: Shown) -> list[list[str]]:
     given = f"workflows/s of {shown.offered_per_s:,} given"
     found = [
         ["workflows/s without pages", say(shown.wf_per_s_without), ""],
-        [f"workflows/s with {shown.pages} pages", say(shown.wf_per_s_with), ""],
+        [f"workflows/s with {shown.pages} pages open", say(shown.wf_per_s_with), ""],
+        ["workflows/s while each asks for a page every 5 s, too", say(shown.wf_per_s_asking), ""],
+        ["throughput lost while they ask, too", f"{shown.loss_asking:.1%}", ""],
         [f"{given}, with {shown.pages} pages", say(shown.wf_per_s_paced), ""],
         [f"{given}, with real browsers among them", say(shown.wf_per_s_with_browsers), ""],
-        ["a page's live part, p50 ms", say(shown.page_p50_ms), ""],
-        ["a page's live part, p95 ms with the core at its limit", say(shown.page_p95_full_ms), ""],
+        ["a page's live part at the server, p50 ms", say(shown.server_p50_ms), ""],
+        ["a page's live part as its reader sees it, p50 ms", say(shown.page_p50_ms), ""],
+        ["the same, p95 ms", say(shown.page_p95_ms), ""],
+        ["the same, p95 ms with the core at its limit", say(shown.page_p95_full_ms), ""],
         ["from an event to the page, p50 ms", say(shown.dom_p50_ms), ""],
         ["the console's CPU-ms for each workflow", say(shown.web_cpu_ms), ""],
     ]

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import websockets
 from django.core.signals import request_started
@@ -17,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from django.urls import path
 
+from bench.audience import sign_in
 from config.page_handler import PageHandler
 from tests.servers import RedisServer
 from tests.web_process import WebProcess
@@ -102,4 +104,25 @@ def test_an_idle_connection_is_kept(own_redis: RedisServer, tmp_path: Path) -> N
         assert connection.sock is kept
     finally:
         connection.close()
+        web.stop()
+
+
+@pytest.mark.once
+def test_answers_say_how_long_the_console_had_them_but_not_to_strangers(own_redis: RedisServer, tmp_path: Path) -> None:
+    web = WebProcess(tmp_path, REDIS_URL=own_redis.url).start(pages=True)
+    try:
+        web.token()
+        stranger = httpx.get(f"{web.url}/login/")
+        assert stranger.status_code == 200
+        assert "Server-Timing" not in stranger.headers
+        link = web.manage("make_login_link", "--base-url", web.url).split()[-1]
+        cookie = sign_in(link)
+        began = time.perf_counter()
+        answer = httpx.get(f"{web.url}/workflows/", headers={"Cookie": cookie})
+        took_ms = (time.perf_counter() - began) * 1000
+        assert answer.status_code == 200
+        name, _, figure = answer.headers["Server-Timing"].partition(";dur=")
+        assert name == "app"
+        assert 0 < float(figure) < took_ms
+    finally:
         web.stop()

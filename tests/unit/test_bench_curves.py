@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench import options, plot
-from bench.console import Shown
+from bench.console import NOBODY, OPEN, Shown, Turns
 from bench.curves import page, run
 from bench.curves.curve import Curve, Figure, Point, Shape
 from bench.history import rows
@@ -74,9 +75,18 @@ def test_memory_is_held_against_what_it_may_be() -> None:
     assert [limit.holds for limit in memory.verdicts] == [False, True, True, True, False]
 
 
-def test_what_pages_cost_is_a_share_of_the_throughput_without_them() -> None:
-    shown = Shown(20, 1000.0, 880.0, 600, 870.0, None, 10.0, 99.0, 199.0, None, None, 0, 5, 0.1)
-    assert shown.loss == pytest.approx(0.12)
+def test_what_pages_cost_is_told_by_neighbouring_turns() -> None:
+    turns = Turns()
+    for nobody, with_pages in ((1000.0, 900.0), (500.0, 450.0), (1200.0, 600.0)):  # a machine that others share
+        turns.wf_per_s[NOBODY].append(nobody)
+        turns.wf_per_s[OPEN].append(with_pages)
+    assert turns.loss(OPEN) == pytest.approx(0.1)
+    assert turns.usual(OPEN) == 600.0
+
+
+def test_the_console_is_judged_by_what_the_server_took() -> None:
+    figures: dict[str, Any] = dict.fromkeys(Shown.__dataclass_fields__, 1.0)
+    shown = Shown(**{**figures, "loss": 0.12, "server_p95_ms": 99.0, "page_p95_ms": 140.0, "dom_p95_ms": None})
     assert [holds for _, holds in shown.verdicts] == [True, False]
 
 
