@@ -1,13 +1,14 @@
 #!/usr/bin/env python
 """Django's commands for Ganglion."""
 
-import os
 import sys
+
+from config.start import read_settings
 
 
 def main() -> None:
     """Run one management command."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    read_settings()
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

@@ -1,10 +1,10 @@
 """The web process: pages and API over HTTP, live updates over WebSocket from the same origin only."""
 
-import os
-
 import django
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+from config.start import read_settings
+
+read_settings()
 django.setup(set_prefix=False)
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402

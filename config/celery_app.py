@@ -1,10 +1,10 @@
 """Celery, for periodic work only: nothing of a workflow's own way passes here."""
 
-import os
-
 from celery import Celery
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+from config.start import read_settings
+
+read_settings()
 
 app = Celery("ganglion")
 app.config_from_object("django.conf:settings", namespace="CELERY")

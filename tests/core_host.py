@@ -83,14 +83,14 @@ async def host_process(config: Config, name: str, *, wait: bool = True, **enviro
 def main() -> int:
     """Run a host until SIGTERM."""
     from coordination import catalog, logs
-    from coordination.errors import ServerUnavailable, SettingsError
+    from coordination.errors import SettingsError
     from coordination.running import serve
 
     logs.configure()
     try:
         catalog.discover()
         serve(sys.argv[1])
-    except (ServerUnavailable, SettingsError) as error:
+    except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from typing import Any
 
 import msgspec
 from django import template
 from django.apps import apps
 from django.contrib.staticfiles.storage import staticfiles_storage
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -18,6 +19,7 @@ from django.utils.translation import gettext as _
 from dashboard import charts, language, wording
 from dashboard.retelling import retold as retell
 
+log = logging.getLogger(__name__)
 register = template.Library()
 register.simple_tag(charts.ticks)
 
@@ -372,5 +374,8 @@ def own_page(workflow_type: str, workflow_id: str) -> str:
     for application in apps.get_app_configs():
         route = getattr(application, "workflow_pages", {}).get(workflow_type)
         if route:
-            return reverse(route, args=[workflow_id])
+            try:
+                return reverse(route, args=[workflow_id])
+            except NoReverseMatch as error:  # the application's mistake costs its link, not the console's page
+                log.warning("The page of %s workflows is not linked: %s", workflow_type, error)
     return ""

@@ -130,14 +130,6 @@ async def test_calls_fail_clearly_while_the_server_is_away(own: tuple[World, ser
     assert await core.run("core_steps", STEPS) == TOTAL
 
 
-async def test_a_host_without_a_server_says_so_in_one_line_and_exits(tune: Tune) -> None:
-    config = tune(redis_url=f"redis://127.0.0.1:{servers.spare_port()}/0")
-    async with host_process(config, "lonely", wait=False) as host:
-        assert await host.ended() == 2
-        lines = host.log.strip().splitlines()
-    assert len(lines) == 1 and "does not answer" in lines[0] and "REDIS_URL" in lines[0]
-
-
 async def test_a_server_that_evicts_is_refused(tune: Tune) -> None:
     with servers.redis_server(maxmemory="100mb", maxmemory_policy="allkeys-lru") as running:
         config = tune(redis_url=running.url)

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from coordination import catalog, logs
-from coordination.errors import ServerUnavailable, SettingsError
+from coordination.errors import SettingsError
 from coordination.running import serve
 
 
@@ -28,5 +28,5 @@ class Command(BaseCommand):
         try:
             catalog.discover()
             serve(options["name"])
-        except (ServerUnavailable, SettingsError) as error:
+        except SettingsError as error:
             raise CommandError(str(error), returncode=2) from None
