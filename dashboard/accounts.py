@@ -141,6 +141,7 @@ class ConfirmationNeeded(BadRequest):
 @receiver(user_logged_in)
 def _note_login(sender: Any, request: HttpRequest | None, user: Any, **more: Any) -> None:
     if request is not None:
+        request.session.set_expiry(None)
         request.session[_SIGNED_IN] = int(time.time())
 
 

@@ -24,10 +24,11 @@ from coordination.domain import Action, EscalationSnapshot, Reason
 from coordination.errors import BadRequest, DecisionConflict, EscalationNotFound
 from dashboard import approvals, audit, claims, live, mirror, outbox, policy, schemas
 from dashboard.models import Decision, Escalation
-from dashboard.redaction import has_gaps, redact, restore
+from dashboard.redaction import has_gaps, hidden, redact, restore
 from dashboard.wording import action_verb, named
 from dashboard.work_models import Approval
 
+MOST_HIDDEN = 50  # secrets that are named where a decision is looked at
 WITHOUT_EFFECT = ("undone", "refused", "expired")
 QUESTIONS = (Reason.HUMAN_INPUT_REQUESTED, Reason.APPROVAL_REQUIRED)
 _BROKEN = (Reason.WORKFLOW_CODE_CHANGED, Reason.COORDINATOR_CRASHED)
@@ -199,9 +200,10 @@ def submit(
             claims.refuse_fenced(locked, user, fence)
             _refuse_second(locked)
             decision.save(force_insert=True)
-            _record(decision, snapshot, value, request)
+            secrets = hidden(payload)[:MOST_HIDDEN]  # as it came: what it left as it was shown is not given anew
+            _record(decision, snapshot, value, secrets, request)
             if asks:
-                _ask(decision, snapshot, value, request)
+                _ask(decision, snapshot, value, secrets, request)
     if earlier is not None:
         return outbox.send(earlier) if earlier.state == "submitted" else earlier
     live.publish_on_commit(f"escalation.{escalation_id}", "escalations")
@@ -212,7 +214,9 @@ def submit(
     return decision
 
 
-def _record(decision: Decision, snapshot: EscalationSnapshot, value: Any, request: HttpRequest | None) -> None:
+def _record(
+    decision: Decision, snapshot: EscalationSnapshot, value: Any, secrets: list[str], request: HttpRequest | None
+) -> None:
     """Write down what was there and what was decided."""
     before = {"state": snapshot.state, "version": decision.version, "reason": snapshot.reason}
     if decision.action == Action.EDIT:
@@ -220,6 +224,7 @@ def _record(decision: Decision, snapshot: EscalationSnapshot, value: Any, reques
     after = {
         "action": decision.action,
         "payload": value,
+        "hidden": secrets,
         "comment": decision.comment,
         "decision": str(decision.pk),
         "state": decision.state,
@@ -228,9 +233,11 @@ def _record(decision: Decision, snapshot: EscalationSnapshot, value: Any, reques
     audit.record(decision.actor, "escalation.resolve", target, before=before, after=after, request=request)
 
 
-def _ask(decision: Decision, snapshot: EscalationSnapshot, value: Any, request: HttpRequest | None) -> None:
+def _ask(
+    decision: Decision, snapshot: EscalationSnapshot, value: Any, secrets: list[str], request: HttpRequest | None
+) -> None:
     row = decision.escalation
-    detail = {"action": decision.action, "payload": value, "comment": decision.comment}
+    detail = {"action": decision.action, "payload": value, "hidden": secrets, "comment": decision.comment}
     if decision.action == Action.EDIT:
         detail["input"] = snapshot.input
     approvals.request(

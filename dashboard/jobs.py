@@ -29,6 +29,7 @@ from coordination.inspect import Inspector
 from coordination.keys import Keys
 from dashboard import approvals, audit, live, outbox, relay_status, schedules
 from dashboard.models import Escalation, HostEvent, LoginFailure, LoginLink, Sample, Schedule, Workflow, WorkflowArchive
+from dashboard.people import sessions
 from dashboard.reconciliation import LIVING
 from dashboard.relay_process import Processor
 from dashboard.relay_resync import Found, Resync, told
@@ -220,6 +221,7 @@ def age_out() -> dict[str, int]:
     HostEvent.objects.filter(at__lt=limit).delete()
     LoginLink.objects.filter(expires_at__lt=now - dt.timedelta(days=1)).delete()
     LoginFailure.objects.filter(at__lt=now - dt.timedelta(days=1)).delete()
+    sessions.clear_expired()
     if connection.vendor == "sqlite" and workflows:
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA optimize")

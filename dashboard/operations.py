@@ -1,7 +1,8 @@
 """What operators do to workflows and agents, each written to the audit log with who, what and from where.
 
 The entry and the command succeed together: a command that Redis refuses leaves no entry, and an audit
-log that cannot be written stops the command.
+log that cannot be written stops the command. Where nobody knows whether Redis has done it, the entry stays,
+and a second one says so.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from agents import addresses
 from coordination import client as core
 from coordination.config import current
 from coordination.domain import FINAL_STATES, RemoteAgent
-from coordination.errors import AgentError, BadRequest, WorkflowFinished, WorkflowNotFound
+from coordination.errors import AgentError, BadRequest, OutcomeUnknown, WorkflowFinished, WorkflowNotFound
 from dashboard import audit, live
 from dashboard.api import limits
 from dashboard.models import Workflow
 from dashboard.wording import named
 
+_UNKNOWN = {"outcome": "unknown"}
 SUBMITS_PER_MINUTE = 600  # by the forms of one person
 
 
@@ -34,9 +36,16 @@ def audited(
     user: Any, action: str, target: tuple[str, str], request: HttpRequest | None, before: Any = None, after: Any = None
 ) -> Iterator[None]:
     """Write an operator's command to the audit log together with its effect."""
+    unknown: OutcomeUnknown | None = None
     with transaction.atomic():
         audit.record(user, action, target, before=before, after=after, request=request)
-        yield
+        try:
+            yield
+        except OutcomeUnknown as error:  # it may have been done, or be done yet
+            audit.record(user, action, target, after=_UNKNOWN, request=request)
+            unknown = error
+    if unknown is not None:
+        raise unknown
 
 
 def submit(
@@ -65,12 +74,20 @@ def submit(
     """
     if request is not None and not hasattr(request, "auth"):
         limits.check(f"submit:{user.pk}", SUBMITS_PER_MINUTE)
+    unknown: OutcomeUnknown | None = None
+    after = {"type": workflow_type}
+    new_id = workflow_id or ""
     with transaction.atomic():
         audit.reserve()
-        new_id = core.sync().submit(
-            workflow_type, value, key=key, workflow_id=workflow_id, deadline_s=deadline_s, labels=labels
-        )
-        audit.record(user, "workflow.submit", ("workflow", new_id), after={"type": workflow_type}, request=request)
+        try:
+            new_id = core.sync().submit(
+                workflow_type, value, key=key, workflow_id=workflow_id, deadline_s=deadline_s, labels=labels
+            )
+        except OutcomeUnknown as error:
+            unknown, after = error, {**after, **_UNKNOWN}
+        audit.record(user, "workflow.submit", ("workflow", new_id), after=after, request=request)
+    if unknown is not None:
+        raise unknown
     live.publish_on_commit("workflows", "overview")
     return new_id
 

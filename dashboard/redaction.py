@@ -98,6 +98,23 @@ def redact(value: T) -> T:
     return cast(T, _builtin(value))
 
 
+def hidden(value: Any, place: str = "") -> list[str]:
+    """Where in a JSON value something is that would be taken out: ``payment.token``, ``keys[0]``."""
+    return _hidden(value, _builtin(value), place)
+
+
+def _hidden(value: Any, shown: Any, place: str) -> list[str]:
+    if value == shown:
+        return []
+    if isinstance(value, dict) and isinstance(shown, dict):
+        inner = [(f"{place}.{key}" if place else str(key), item, shown[key]) for key, item in value.items()]
+    elif isinstance(value, list) and isinstance(shown, list):
+        inner = [(f"{place}[{number}]", *both) for number, both in enumerate(zip(value, shown, strict=True))]
+    else:
+        return [place]
+    return [found for where, item, seen in inner for found in _hidden(item, seen, where)]
+
+
 def has_gaps(value: Any) -> bool:
     """Whether something was taken out of this value for showing."""
     raw = msgspec.json.encode(value)

@@ -8,7 +8,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
+from referencing import Registry
 from referencing.exceptions import Unresolvable
+
+_NOTHING_ELSE: Registry[Any] = Registry()  # a schema refers to itself only: agents send them, and nothing is fetched
 
 
 def problems(value: Any, schema: dict[str, Any] | None) -> dict[str, list[str]]:
@@ -18,7 +21,10 @@ def problems(value: Any, schema: dict[str, Any] | None) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     try:
         Draft202012Validator.check_schema(schema)
-        for error in sorted(Draft202012Validator(schema).iter_errors(value), key=lambda e: [str(p) for p in e.path]):
+        for error in sorted(
+            Draft202012Validator(schema, registry=_NOTHING_ELSE).iter_errors(value),
+            key=lambda e: [str(p) for p in e.path],
+        ):
             path, text = _in_words(error)
             found.setdefault(path, []).append(text)
     except (SchemaError, Unresolvable) as error:

@@ -75,6 +75,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/theme/", settings.theme, name="theme"),
     path("settings/language/", settings.language, name="language"),
     path("settings/password/", settings.password, name="password"),
+    path("settings/confirm/", settings.confirm, name="settings-confirm"),
     path("settings/policy/", settings.change_policy, name="policy-change"),
     path("settings/tokens/", settings.create_token, name="token-create"),
     path("settings/tokens/<int:token_id>/revoke/", settings.revoke_token, name="token-revoke"),

@@ -75,8 +75,17 @@ def end(row: SignIn, actor: Any, request: HttpRequest | None = None) -> None:
     row.delete()
 
 
+def clear_expired() -> None:
+    """Delete what is stored for sessions that have run out, strangers' among them."""
+    _engine().clear_expired()
+
+
 def _store(session_key: str | None = None) -> Any:
-    return importlib.import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    return _engine()(session_key)
+
+
+def _engine() -> Any:
+    return importlib.import_module(settings.SESSION_ENGINE).SessionStore
 
 
 class MarkUse:

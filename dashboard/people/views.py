@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from coordination.errors import BadRequest
 from dashboard import accounts, audit
+from dashboard.api import limits
 from dashboard.people import factors, sessions
 from dashboard.people.models import SignIn
 from dashboard.roles import admin_required, role_of, viewer_required
@@ -26,6 +27,7 @@ from dashboard.views.posting import post_only
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 _WAITING = "second_factor"
 _WAIT_S = 600
+CHALLENGES_PER_MINUTE = 60  # for passkeys, from one address
 
 
 def _person(request: HttpRequest) -> User:
@@ -214,6 +216,12 @@ def _shown(request: HttpRequest, user: User) -> bool:
 def passkey_login(request: HttpRequest) -> HttpResponse:
     """GET gives the browser its question; POST lets the passkey's person in."""
     if request.method == "GET":
+        try:
+            limits.check(f"passkey:{audit.address_of(request)}", CHALLENGES_PER_MINUTE)
+        except limits.TooManyCalls as error:
+            return JsonResponse({"message": str(error)}, status=429)
+        if not request.user.is_authenticated:
+            request.session.set_expiry(_WAIT_S)  # a stranger's challenge is a row; signing in gives it its usual life
         return JsonResponse(factors.challenge(request))
     keys = accounts.brakes(request)
     try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.db import connection
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -15,6 +18,7 @@ from django.views.decorators.http import require_GET
 
 from dashboard import audit as log
 from dashboard import queries
+from dashboard.api import limits
 from dashboard.pages import LivePage, Visit, register
 from dashboard.queries import AuditFilter
 from dashboard.queries.audit import audit_rows
@@ -63,7 +67,7 @@ PAGE = register(
 
 @require_GET
 @viewer_required
-def audit(request: HttpRequest) -> HttpResponse:
+def audit(request: HttpRequest) -> HttpResponseBase:
     """The log."""
     return PAGE.respond(request)
 
@@ -71,19 +75,42 @@ def audit(request: HttpRequest) -> HttpResponse:
 _FIELDS = ("id", "actor", "action", "object_type", "object_id", "before", "after", "address", "previous_hash", "hash")
 
 
-def _lines(wanted: AuditFilter) -> Iterator[bytes]:
-    for row in audit_rows(wanted).iterator(chunk_size=500):
-        entry = {"at": row.at.isoformat(), **{name: getattr(row, name) for name in _FIELDS}}
-        yield json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+_AT_ONCE = 500
+EXPORTS_PER_MINUTE = 6
+
+
+async def _lines(wanted: AuditFilter, until: int) -> AsyncIterator[bytes]:
+    """The entries up to one, a few hundred at a time: the log may be larger than memory."""
+    read = sync_to_async(_some, thread_sensitive=False)
+    after = 0
+    while after < until:
+        some, after = await read(wanted, after, until)
+        yield some
+
+
+def _some(wanted: AuditFilter, after: int, until: int) -> tuple[bytes, int]:
+    """Some lines, and the number of the last entry; ``until`` when there is nothing more."""
+    try:
+        rows = list(audit_rows(wanted).filter(pk__gt=after, pk__lte=until)[:_AT_ONCE])
+    finally:
+        connection.close()  # this thread may never read again
+    entries = ({"at": row.at.isoformat(), **{name: getattr(row, name) for name in _FIELDS}} for row in rows)
+    lines = (json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n" for entry in entries)
+    return "".join(lines).encode(), rows[-1].pk if len(rows) == _AT_ONCE else until
 
 
 @post_only("audit")
 @viewer_required
-def export(request: HttpRequest) -> HttpResponse:
+def export(request: HttpRequest) -> HttpResponseBase:
     """The entries that the filter lets through as lines of JSON, oldest first, with the hashes that join them."""
     wanted = AuditFilter.from_params(request.POST.dict())
-    log.record(request.user, "audit.export", ("audit", ""), after={"filter": wanted.query()}, request=request)
-    response = HttpResponse(b"".join(_lines(wanted)), content_type="application/x-ndjson")
+    try:
+        limits.check(f"export:{request.user.pk}", EXPORTS_PER_MINUTE)
+    except limits.TooManyCalls as error:
+        messages.error(request, str(error))
+        return redirect("audit")
+    last = log.record(request.user, "audit.export", ("audit", ""), after={"filter": wanted.query()}, request=request)
+    response = StreamingHttpResponse(_lines(wanted, last.pk), content_type="application/x-ndjson")
     response["Content-Disposition"] = 'attachment; filename="audit.jsonl"'
     response["Cache-Control"] = "no-store"
     return response
@@ -91,7 +118,7 @@ def export(request: HttpRequest) -> HttpResponse:
 
 @post_only("audit")
 @admin_required
-def verify(request: HttpRequest) -> HttpResponse:
+def verify(request: HttpRequest) -> HttpResponseBase:
     """Check the whole log against its hashes and say what was found."""
     verdict = log.verify()
     if verdict.intact:

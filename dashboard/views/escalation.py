@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
+from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET
@@ -90,9 +92,16 @@ def _waiting(detail: EscalationDetail, visit: Visit) -> dict[str, Any]:
     }
 
 
-def asked_lines(approval: Approval) -> list[differences.Line]:
+def asked_lines(approval: Approval) -> tuple[differences.Line, ...]:
     """What an approval would send, against what is there."""
-    return differences.lines(approval.detail.get("input"), approval.detail.get("payload"))
+    return _asked_lines(approval.pk, translation.get_language())
+
+
+@functools.lru_cache(256)
+def _asked_lines(approval_id: uuid.UUID, language: str | None) -> tuple[differences.Line, ...]:
+    """Of a request, which never changes: all who may approve have it open, and it is rendered again and again."""
+    detail = Approval.objects.values_list("detail", flat=True).get(pk=approval_id)
+    return tuple(differences.lines(detail.get("input"), detail.get("payload"), detail.get("hidden", ())))
 
 
 def _is_held(decision: Decision) -> bool:

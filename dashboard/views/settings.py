@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth import password_validation, update_session_auth_hash
@@ -15,11 +18,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
-from coordination.errors import BadRequest
+from coordination.errors import BadRequest, GanglionError
 from dashboard import accounts, audit, policy, tokens
 from dashboard.language import keep, known
 from dashboard.models import ApiToken
 from dashboard.people import factors, preferences
+from dashboard.people.models import SignIn
 from dashboard.roles import ROLES, admin_required, allowed, everybodys_roles, role_of, viewer_required
 from dashboard.views.frame import THEME_COOKIE, THEMES
 from dashboard.views.posting import post_only
@@ -51,6 +55,7 @@ def _page(request: HttpRequest, **more: object) -> HttpResponse:
         "role": role_of(user),
         "policy": policy.current(),
         "dangerous": policy.DANGEROUS,
+        "confirm": not accounts.is_fresh(request),
     }
     response = render(request, "dashboard/settings.html", {**context, **more})
     response["Cache-Control"] = "no-store"
@@ -65,6 +70,21 @@ def _sent_before(request: HttpRequest) -> bool:
         return True
     request.session["forms_sent"] = [*known[-19:], key] if key else known
     return False
+
+
+def _by_who_is_there(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Have the password given again first when the sign-in was a while ago; what was typed for a token is kept."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        try:
+            accounts.confirm(request)
+        except BadRequest as error:
+            typed = {f"token_{name}": request.POST.get(name, "") for name in ("name", "days")}
+            return _page(request, confirm_fault=str(error), **typed)
+        return view(request, **kwargs)
+
+    return guarded
 
 
 @require_GET
@@ -113,7 +133,12 @@ def password(request: HttpRequest) -> HttpResponse:
     """Set one's own password; whoever has one must know it."""
     user = _person(request)
     new = request.POST.get("new", "")
-    if user.has_usable_password() and not user.check_password(request.POST.get("present", "")):
+    if not user.has_usable_password():
+        try:
+            accounts.confirm(request)
+        except BadRequest as error:
+            return _page(request, confirm_fault=str(error))
+    elif not user.check_password(request.POST.get("present", "")):
         return _page(request, password_faults=[_("Your present password is not right.")])
     if new != request.POST.get("again", ""):
         return _page(request, password_faults=[_("The two new passwords differ.")])
@@ -123,7 +148,9 @@ def password(request: HttpRequest) -> HttpResponse:
         return _page(request, password_faults=error.messages)
     user.set_password(new)
     user.save(update_fields=["password"])
+    key = request.session.session_key
     update_session_auth_hash(request, user)
+    SignIn.objects.filter(session_key=key).update(session_key=request.session.session_key)
     audit.record(user, "user.password", ("user", str(user.pk)), request=request)
     messages.success(request, _("Your password is set. Other sessions of yours are signed out."))
     return redirect("settings")
@@ -131,6 +158,20 @@ def password(request: HttpRequest) -> HttpResponse:
 
 @post_only("settings")
 @viewer_required
+@sensitive_post_parameters()
+def confirm(request: HttpRequest) -> HttpResponse:
+    """Give one's password again, for what gives lasting access."""
+    try:
+        accounts.confirm(request, request.POST.get("password", ""))
+    except GanglionError as error:
+        return _page(request, confirm_fault=str(error))
+    messages.success(request, _("Confirmed for 15 minutes."))
+    return redirect("settings")
+
+
+@post_only("settings")
+@viewer_required
+@_by_who_is_there
 def create_token(request: HttpRequest) -> HttpResponse:
     """Make an API token and show its text this once."""
     if _sent_before(request):
@@ -169,6 +210,7 @@ def revoke_token(request: HttpRequest, token_id: int) -> HttpResponse:
 
 @post_only("settings")
 @admin_required
+@_by_who_is_there
 def create_person(request: HttpRequest) -> HttpResponse:
     """Add a person and show the link that lets them in once."""
     try:
@@ -182,6 +224,7 @@ def create_person(request: HttpRequest) -> HttpResponse:
 
 @post_only("settings")
 @admin_required
+@_by_who_is_there
 def change_person(request: HttpRequest, user_id: int) -> HttpResponse:
     """Change a person's role, keep them out or let them in, or make a login link."""
     person = get_object_or_404(User, pk=user_id)
@@ -202,6 +245,7 @@ def change_person(request: HttpRequest, user_id: int) -> HttpResponse:
 
 @post_only("settings")
 @admin_required
+@_by_who_is_there
 def change_policy(request: HttpRequest) -> HttpResponse:
     """Set what needs a second person, and how long a decision can be undone."""
     numbers = {name: request.POST.get(name, "").strip() for name in ("bulk_limit", "undo_s", "approval_minutes")}

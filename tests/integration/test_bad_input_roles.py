@@ -32,6 +32,7 @@ OWN = {
     "profile/passkey/",
     "profile/change/",
     "sessions/1/",
+    "settings/confirm/",
     "audit/export/",
     "/seen/",
     "views/save/",

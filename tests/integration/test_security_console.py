@@ -92,8 +92,8 @@ def test_a_viewer_changes_nothing(admin: User) -> None:
     viewer = browser_of(person("viewer", admin))
     entries = AuditEntry.objects.count()
     own = {
-        "settings", "password", "token-create", "token-revoke", "factor-app", "passkey-options", "passkey-add",
-        "factor-change", "session-end", "audit-export", "notice-seen", "view-save", "view-delete",
+        "settings", "settings-confirm", "password", "token-create", "token-revoke", "factor-app", "passkey-options",
+        "passkey-add", "factor-change", "session-end", "audit-export", "notice-seen", "view-save", "view-delete",
     }  # fmt: skip
     for name, path in routes():
         if name not in OPEN | own:
