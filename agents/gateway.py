@@ -10,6 +10,7 @@ from typing import Any
 
 import jsonschema
 import msgspec
+import referencing
 import structlog
 from redis.exceptions import RedisError
 
@@ -77,7 +78,7 @@ def _capabilities(task_type: str, remote: RemoteAgent) -> dict[str, list[str]]:
 
 @functools.lru_cache(256)
 def _validator(schema: bytes) -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(msgspec.json.decode(schema))
+    return jsonschema.Draft202012Validator(msgspec.json.decode(schema), registry=referencing.Registry())
 
 
 async def try_call(config: Config, remote: RemoteAgent, task_type: str, payload: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import math
 import os
 import secrets
 from pathlib import Path
@@ -11,6 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from config import sentinels
 from coordination.errors import SettingsError
 
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 SQL_WAIT = "GANGLION_SQL_WAIT_S"  # seconds for a lock of SQLite; processes that people wait for set it lower
 
 
@@ -56,7 +59,7 @@ def sqlite(path: Path) -> dict[str, Any]:
         "NAME": str(path),
         "CONN_MAX_AGE": 0,
         "OPTIONS": {
-            "timeout": float(os.environ.get(SQL_WAIT, "20")),
+            "timeout": seconds(SQL_WAIT, 20),
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         },
@@ -136,6 +139,42 @@ def flag(name: str, default: bool = False) -> bool:
     if raw in ("0", "false", "no", "off", ""):
         return False
     raise SettingsError(f"{name}={raw!r} does not fit: use 1 or 0.")
+
+
+def seconds(name: str, default: float) -> float:
+    """Read a time."""
+    raw = os.environ.get(name, "").strip()
+    try:
+        found = float(raw) if raw else default
+    except ValueError:
+        found = math.nan
+    if not 0 <= found < math.inf:
+        raise SettingsError(f"{name}={raw!r} does not fit: use a number of seconds.")
+    return found
+
+
+def log_level() -> str:
+    """Read from which level on is logged."""
+    raw = os.environ.get("GANGLION_LOG_LEVEL", "INFO").strip().upper()
+    if raw not in _LEVELS:
+        raise SettingsError(f"GANGLION_LOG_LEVEL={raw!r} does not fit: use one of {', '.join(_LEVELS)}.")
+    return raw
+
+
+def applications() -> list[str]:
+    """Read the further applications: packages that can be imported."""
+    found = names("GANGLION_EXTRA_APPS", [])
+    for name in found:
+        try:
+            spec = importlib.util.find_spec(name)
+        except (ImportError, ValueError):
+            spec = None
+        if spec is None or spec.submodule_search_locations is None:
+            raise SettingsError(
+                f"GANGLION_EXTRA_APPS names {name!r}, which is no package that can be imported:"
+                " put the folder that holds it on PYTHONPATH, and name the package alone."
+            )
+    return found
 
 
 def names(name: str, default: list[str]) -> list[str]:

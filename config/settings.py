@@ -47,7 +47,7 @@ INSTALLED_APPS = [
     "coordination",
     "examples.legal_review",
     "examples.shipments",
-    *environment.names("GANGLION_EXTRA_APPS", []),
+    *environment.applications(),
 ]
 MIDDLEWARE = [
     "config.server_timing.ServerTiming",
@@ -126,7 +126,7 @@ CELERY_BROKER_URL = environment.broker(BROKER_URL)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": f"{GANGLION.prefix}celery:",
     # A job whose worker has died runs again after this. Jobs end well before it (see dashboard.jobs.PATIENCE_S).
-    "visibility_timeout": int(os.environ.get("GANGLION_JOB_LOST_S", "60")),
+    "visibility_timeout": int(environment.seconds("GANGLION_JOB_LOST_S", 60)),
     "unacked_restore_interval": 2,  # seconds between looks for such jobs; each look counts (throttle 1)
     "unacked_restore_throttle": 1,
     "unacked_mutex_expire": 10,  # a worker that dies while it looks keeps others from it for so long
@@ -229,6 +229,6 @@ LOGGING: dict[str, Any] = {
     "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
     "filters": {"broker": {"()": "config.broker_log.OneLine"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["broker"]}},
-    "root": {"handlers": ["console"], "level": os.environ.get("GANGLION_LOG_LEVEL", "INFO").upper()},
+    "root": {"handlers": ["console"], "level": environment.log_level()},
     "loggers": {"httpx": {"level": "WARNING"}, "celery.beat": {"level": "WARNING"}},
 }

@@ -9,7 +9,7 @@ from config import environment
 from dashboard.views.styleguide import styleguide
 
 # as those of the examples: an application's pages are under /runs/, by its last name
-_FURTHER = [name for name in environment.names("GANGLION_EXTRA_APPS", []) if find_spec(f"{name}.urls")]
+_FURTHER = [name for name in environment.applications() if find_spec(f"{name}.urls")]
 
 urlpatterns = [
     path("api/", include("dashboard.api.urls")),

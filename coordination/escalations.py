@@ -127,11 +127,13 @@ async def _open(
         "escalate",
         [keys.workflow(workflow_id), keys.journal(workflow_id), keys.escalation(identity), keys.escalation_queue(shard),
          keys.events(shard)],
-        [workflow_id, execution.epoch, identity, j.encode(entry), f"t:{step}" if record else "", record,
+        [workflow_id, execution.epoch, identity, j.encode(entry), f"t:{step}" if record else "", record, execution.seq,
          "workflow", workflow_id, "type", execution.type_name, "step", step, *fields],
     )  # fmt: skip
     check(answer[0], workflow_id)
     if answer[0] in (DUPLICATE, UNREAD):
         execution.reread()
+        if answer[0] == UNREAD:
+            execution.machine.recall()  # unless what is read settles it, it is asked again
     else:
         execution.written(answer[0], answer[1], entry)

@@ -342,7 +342,8 @@ class Execution(Mending):
 
     def _deadline_ms(self) -> int:
         """When the whole workflow must have ended, 0 when it need not, or is being cancelled."""
-        return int(self._fields.get("deadline", b"0")) if self.machine.cancelled is None else 0
+        is_cancelled = self.machine.cancelled is not None or "cancelled" in self._fields
+        return 0 if is_cancelled else int(self._fields.get("deadline", b"0"))
 
     def _park_ms(self) -> int:
         """When the workflow may leave memory, 0 when it moves on by itself or a timer comes soon."""
@@ -369,8 +370,9 @@ class Execution(Mending):
         due = [step for step, due_ms in self._timers().items() if due_ms <= now_ms and step not in fired]
         batch.entries += [j.TimerFired(step) for step in due]
         batch.event = "progressed" if batch.entries else ""
-        if batch.entries:
-            await checkpoint(host, self, batch)
+        if batch.entries and not await self._written_down(batch):
+            await self._turn()
+            return
         for step, run in [] if machine.paused else list(machine.unsettled.items()):
             if run.state == "backoff":
                 machine.dirty[step] = run

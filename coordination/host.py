@@ -309,8 +309,7 @@ class Host:
         while waits < 20 and lease.now_ms < self.now_ms() - j.CLOCK_SET_MS:  # it was set back: the next beat tells
             waits += 1
             await asyncio.sleep(self.config.heartbeat_s / 10)
-        known = self.executions.get(lease.workflow_id)
-        if known is not None:
+        if known := self.executions.get(lease.workflow_id):
             known.abandon()
         if ended := j.terminated(lease.entries):
             bare = Machine(DistributedCoordinator(lease.workflow_id), (), 0, 0)
@@ -321,6 +320,8 @@ class Host:
         try:
             machine = self.machine_for(lease.workflow_id, lease.fields)
             trouble = trouble or missing(lease)
+            if "unrunnable" in lease.fields:  # should its code be missing again, the time begins anew
+                await self.connection.call("HDEL", self.connection.keys.workflow(lease.workflow_id), "unrunnable")
         except ProgramError as error:
             if isinstance(error, CodeMissing) and await self._without_code(lease, error):
                 return

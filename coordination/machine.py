@@ -313,6 +313,7 @@ class Machine(TaskSteps):
 
     def _resume(self, entry: j.Resumed | None, at_ms: int) -> None:
         self.paused = False
+        self.recall()  # nobody looked at what time brings
         for run in self.unsettled.values():
             if run.state == "queued":
                 run.since_ms = at_ms

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, cast
 import structlog
 
 from coordination import journal as j
-from coordination.errors import ProgramError, StepFailed
+from coordination.errors import ProgramError, StepFailed, WorkflowCodeChanged
 from coordination.escalations import open_program
 from coordination.rewind import last_seq
+from coordination.writing import Batch, checkpoint
 
 if TYPE_CHECKING:
     from coordination.execution import Execution
@@ -35,6 +36,15 @@ class Mending:
 
     def _start_machine(self) -> None:
         raise NotImplementedError
+
+    async def _written_down(self, batch: Batch) -> bool:
+        """Write a batch; False: the journal is full, and people are asked."""
+        try:
+            await checkpoint(self._host, cast("Execution", self), batch)
+        except WorkflowCodeChanged as error:
+            await self._break(error)
+            return False
+        return True
 
     async def _break(self, error: ProgramError) -> None:
         """Ask people about the program, once for each answer they gave before."""

@@ -6,10 +6,11 @@ import msgspec
 
 from coordination import catalog
 from coordination.connection import Connection
-from coordination.errors import AdmissionRefused, WriteRefused
+from coordination.errors import AdmissionRefused, InvalidPayload, WriteRefused
 from coordination.refusals import OUT_OF_MEMORY
 from coordination.scripts import DUPLICATE, REFUSED
 
+MOST_DEADLINE_S = 315_360_000  # ten years
 FIRST_LOOK_MS = 3_600_000  # a workflow in the backlog is looked after once an hour
 
 
@@ -32,12 +33,15 @@ async def submit(connection: Connection, wanted: Submission) -> bool:
 
     Raises:
         UnknownWorkflowType: Nothing installed here defines it.
+        InvalidPayload: The deadline is none.
         AdmissionRefused: The backlog or the server's memory is full; says when to try again.
     """
     definition = catalog.newest(wanted.type_name)
     config, keys = connection.config, connection.keys
     shard = keys.shard(wanted.workflow_id)
     deadline_s = wanted.deadline_s if wanted.deadline_s is not None else definition.deadline_s
+    if deadline_s is not None and not 0 <= deadline_s <= MOST_DEADLINE_S:
+        raise InvalidPayload(f"A deadline is 0 (none) to {MOST_DEADLINE_S:,} seconds from now, not {deadline_s:,.0f}.")
     fields: list[str | bytes] = []
     for name, value in (("key", wanted.key), ("parent", wanted.parent)):
         if value:

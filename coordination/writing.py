@@ -24,7 +24,7 @@ from coordination.calls import (
 from coordination.config import Config
 from coordination.connection import Connection
 from coordination.domain import ErrorInfo
-from coordination.errors import UnknownWorkflowType, WorkflowCodeChanged
+from coordination.errors import InvalidPayload, UnknownWorkflowType, WorkflowCodeChanged
 from coordination.escalations import open_no_agent, open_question
 from coordination.keys import Keys, child_id
 from coordination.leases import accept, check
@@ -241,13 +241,16 @@ class Writer:
                 await open_question(self._host, execution, call)
 
     def _task(self, batch: Batch, call: TaskCall, generation: int) -> None:
-        target = ""
-        if call.agent:
-            target = self._host.registry.named(call.agent, call.task_type)
-        elif call.requires or call.strategy:
-            chosen = self._host.registry.choose(call.task_type, call.requires, call.strategy or "least_loaded")
-            target = chosen or ""
-        batch.task(call.id, generation, call, target)
+        batch.task(call.id, generation, call, self._addressee(call, call.agent, call.requires))
+
+    def _addressee(self, call: TaskCall, agent: str | None, requires: dict[str, str] | None) -> str:
+        """The instance that an attempt is queued for; nobody where the shared queue is meant, or nobody fits now."""
+        registry = self._host.registry
+        if agent:
+            return registry.named(agent, call.task_type)
+        if requires or call.strategy:
+            return registry.choose(call.task_type, requires, call.strategy or "least_loaded") or ""
+        return ""
 
     async def retry(self, batch: Batch, execution: Execution, step: str, run: TaskRun) -> None:
         """Add the next attempt to the batch; people are asked when the agent they chose has left."""
@@ -274,8 +277,8 @@ class Writer:
         try:
             wanted = Submission(identity, call.child_type, call.payload, parent=parent, child=True)
             await submit(self._host.connection, wanted)
-        except UnknownWorkflowType as error:
-            refused = ErrorInfo("UnknownWorkflowType", str(error), False)
+        except (UnknownWorkflowType, InvalidPayload) as error:
+            refused = ErrorInfo(type(error).__name__, str(error), False)
         return j.ChildStarted(call.id, identity, call.child_type, call.digest, call.payload, refused)
 
     async def expire(self, execution: Execution, step: str, run: TaskRun) -> int:
@@ -327,14 +330,21 @@ class Writer:
         return now_ms + min(again_ms, max(100, first_look_ms(run, host.config) - (now_ms - run.since_ms)))
 
     async def _find_again(self, execution: Execution, step: str, run: TaskRun, queued_ms: int) -> None:
-        """Queue an attempt again of whose time its queue holds nothing: somebody deleted it, or its server lost it."""
-        connection, task_type = self._host.connection, run.call.task_type
-        queue = connection.keys.agent_queue(task_type, run.call.priority)
-        oldest = await connection.call("XRANGE", queue, "-", "+", "COUNT", 1)
-        if not oldest or int(oldest[0][0].partition(b"-")[0]) > queued_ms + _LATE_MS:
-            batch = Batch(connection.keys, execution.workflow_id, 0)
-            batch.queue(step, run)
-            await publish(connection, batch)
+        """Queue an attempt again of whose time no queue holds anything: somebody deleted it, or its server lost it."""
+        connection, call, agent = self._host.connection, run.call, run.target or run.call.agent
+        keys, target = connection.keys, self._addressee(call, agent, run.requires)
+        queues = [keys.agent_queue(call.task_type, call.priority)]
+        if agent or run.requires or call.strategy:  # it may wait for one instance, and have been sent on to another
+            able = [view.id for view in self._host.registry.capable(call.task_type, run.requires)]
+            queues += [keys.instance_queue(call.task_type, one) for one in dict.fromkeys([target, *able]) if one]
+            queues.append(keys.unrouted(call.task_type))
+        for queue in queues:
+            oldest = await connection.call("XRANGE", queue, "-", "+", "COUNT", 1)
+            if oldest and int(oldest[0][0].partition(b"-")[0]) <= queued_ms + _LATE_MS:
+                return
+        batch = Batch(keys, execution.workflow_id, 0)
+        batch.queue(step, run, target)
+        await publish(connection, batch)
 
     async def cancel(self, workflow_id: str, actor: str, reason: str) -> None:
         """Ask for a workflow's cancellation, once."""

@@ -197,8 +197,8 @@ class Relay:
         if committing is not None:
             await committing
 
-    async def _commit(self, reading: Reading) -> None:
-        """Commit a batch, waiting as long as the database is locked or away."""
+    async def _commit(self, reading: Reading, alone: bool = False) -> None:
+        """Commit a batch, waiting as long as the database is locked or away; one that cannot be, one by one."""
         delay_s = 0.1
         while True:
             try:
@@ -210,9 +210,15 @@ class Relay:
                     raise  # unacknowledged: the next start finds it
                 await self._pause(delay_s)
                 delay_s = min(delay_s * 2, BACKOFF_MAX_S)
+            except (ServerUnavailable, ResponseError, DatabaseError):
+                raise
+            except Exception:
+                if alone:
+                    raise
+                logger.exception("a batch cannot be stored as a whole, mirroring it one by one")
+                return await self._singly(reading.batch)
             else:
-                self._recovered()
-                return
+                return self._recovered()
 
     async def _singly(self, batch: Batch) -> None:
         """One object that cannot be read must not hold up the others."""
@@ -220,7 +226,7 @@ class Relay:
         parts += [Batch(escalations={name}) for name in sorted(batch.escalations)]
         for part in (*parts, Batch(hosts=batch.hosts)):
             try:
-                await self._commit(await self.processor.read(part))
+                await self._commit(await self.processor.read(part), alone=True)
             except (ServerUnavailable, ResponseError, DatabaseError, InterfaceError):
                 raise
             except Exception:
@@ -254,8 +260,12 @@ class Relay:
     async def _repeat(self, work: Callable[[], Any], every_s: float) -> None:
         while True:
             await asyncio.sleep(every_s)
-            with suppress(ServerUnavailable, ResponseError, DatabaseError, InterfaceError):
+            try:
                 await work()
+            except (ServerUnavailable, ResponseError, DatabaseError, InterfaceError):
+                pass
+            except Exception:
+                logger.exception("%s failed; it is tried again", asyncio.current_task())
 
 
 def seen_pace_s(took_s: float) -> float:

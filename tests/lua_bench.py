@@ -260,14 +260,16 @@ class Bench:
 
     # --- escalations -------------------------------------------------------------------
 
-    async def escalate(self, identity: str, epoch: int, escalation: str, record: str = "", step: str = "1") -> Any:
+    async def escalate(
+        self, identity: str, epoch: int, escalation: str, record: str = "", step: str = "1", seq: int = 0
+    ) -> Any:
         """escalate"""
         k = self.keys
         return await self.script(
             "escalate",
             [k.workflow(identity), k.journal(identity), k.escalation(escalation), k.escalation_queue(0), k.events(0)],
             [identity, epoch, escalation, j.encode(j.Escalated(step, escalation, "final_error")),
-             f"t:{step}" if record else "", record, "step", step],
+             f"t:{step}" if record else "", record, seq, "step", step],
         )  # fmt: skip
 
     async def decide(

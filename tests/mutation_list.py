@@ -259,6 +259,10 @@ INVARIANTS = [
         ("tests/lua/test_escalation_scripts.py::test_it_opens_once_with_the_workflows_state",),
     ),
     Mutation(
+        5, "what was not read may be the answer", f"{LUA}/escalate-5.lua", "last ~= ARGV[7] and is_settled",
+        "false and is_settled", (f"{FLOWS}::test_checkpoint_never_queues_over_a_settled_task",),
+    ),
+    Mutation(
         5, "a decision needs an open escalation of its version", f"{LUA}/decide-7.lua",
         "if state ~= 'open' or version ~= ARGV[3] then", "if false then",
         ("tests/lua/test_escalation_scripts.py::test_one_of_a_hundred_deciders_wins",),

@@ -54,6 +54,10 @@ def settings(options: Options) -> None:
         config.load()
         environment.database(options.database_url, options.home)
         environment.flag("GANGLION_TLS")
+        environment.seconds(environment.SQL_WAIT, 20)
+        environment.seconds("GANGLION_JOB_LOST_S", 60)
+        environment.log_level()
+        environment.applications()
     except SettingsError as error:
         raise CannotStart(str(error)) from None
 

@@ -8,11 +8,12 @@
 --- include now
 --- include numbers
 --- include journal
+--- include waiters
 local id, most, look, whole = ARGV[1], number(5), number(6), number(7)
 local known = redis.call('HGET', KEYS[1], 'state')
 if known then
   if ARGV[8] ~= '' and not is_final(known) then
-    redis.call('HSET', KEYS[1], 'waiters', (redis.call('HGET', KEYS[1], 'waiters') or '') .. ' ' .. ARGV[8])
+    note_waiter(KEYS[1], redis.call('HGET', KEYS[1], 'waiters'), ARGV[8])
   end
   return {DUPLICATE, known}
 end

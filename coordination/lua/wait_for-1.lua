@@ -3,8 +3,9 @@
 -- ARGV: the client
 -- Returns 1 noted | -3 it has ended | -1 gone
 --- include answers
+--- include waiters
 local state, waiters = unpack(redis.call('HMGET', KEYS[1], 'state', 'waiters'))
 if not state then return GONE end
 if is_final(state) then return FINISHED end
-redis.call('HSET', KEYS[1], 'waiters', (waiters or '') .. ' ' .. ARGV[1])
+note_waiter(KEYS[1], waiters, ARGV[1])
 return 1

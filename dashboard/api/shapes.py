@@ -10,6 +10,8 @@ import msgspec
 from ninja import Schema
 from pydantic import ConfigDict, Field
 
+from coordination.submission import MOST_DEADLINE_S
+
 
 def full(value: Any) -> Any:
     """Structs as JSON built-ins with every field, those at their defaults included."""
@@ -44,7 +46,7 @@ class Submission(Body):
     input: Any = None
     key: str | None = Field(None, max_length=200, description="The same key never starts a second workflow.")
     id: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    deadline_s: float | None = Field(None, gt=0, le=315_360_000)
+    deadline_s: float | None = Field(None, gt=0, le=MOST_DEADLINE_S)
     labels: dict[str, str] = {}
 
 

@@ -125,7 +125,7 @@ def _stale_writes(scene: Scene, name: str, epoch: int) -> dict[str, tuple[list[s
         "checkpoint": ([workflow, journal, due, events, seen], [name, epoch, 0, "", most, 0, 0, 0, 1, entry]),
         "escalate": (
             [workflow, journal, asking, queue, events],
-            [name, epoch, asked, entry, "", "", "reason", "stale"],
+            [name, epoch, asked, entry, "", "", 0, "reason", "stale"],
         ),
         "expire_task": ([workflow, journal, events], [name, epoch, "1", 0, 1]),
         "finish": (

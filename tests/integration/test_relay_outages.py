@@ -86,14 +86,17 @@ async def test_a_locked_or_missing_database_only_delays(config: Config, caplog: 
         await until(lambda: Workflow.objects.filter(pk=second).exists())
 
 
+@pytest.mark.parametrize("is_made", [True, False])
 async def test_one_row_that_does_not_fit_does_not_hold_up_the_others(
-    config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_made: bool
 ) -> None:
     from dashboard import rows
 
     made = rows.workflow_values
 
     def spoilt(snapshot: WorkflowSnapshot, now: dt.datetime, **known: bool) -> dict[str, object]:
+        if snapshot.id == "spoilt" and not is_made:
+            raise ValueError("year 60000 is out of range")
         values = made(snapshot, now, **known)
         return {**values, "type": None} if snapshot.id == "spoilt" else values
 

@@ -59,11 +59,31 @@ async def test_a_host_that_waits_for_a_server_can_be_stopped(own: Config, own_re
         [str(PYTHON / "celery"), "-A", "config.celery_app", "worker"],
     ],
 )
-@pytest.mark.parametrize(("name", "value"), [("GANGLION_SHARDS", "many"), ("DATABASE_URL", "mysql://x/y")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("GANGLION_SHARDS", "many"), ("DATABASE_URL", "mysql://x/y"), ("GANGLION_EXTRA_APPS", "nowhere.apps.Nowhere")],
+)
 def test_a_wrong_setting_ends_any_process_with_one_line(
     tmp_path: Path, command: list[str], name: str, value: str
 ) -> None:
     done = run(tmp_path, *command, **{name: value})
+    assert done.returncode == 2, done.stderr
+    assert name in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GANGLION_SQL_WAIT_S", "x"),
+        ("GANGLION_JOB_LOST_S", "-1"),
+        ("GANGLION_LOG_LEVEL", "loud"),
+        ("GANGLION_EXTRA_APPS", "os"),
+    ],
+)
+def test_the_consoles_own_settings_are_checked_too(tmp_path: Path, name: str, value: str) -> None:
+    done = run(tmp_path, sys.executable, "manage.py", "check", **{name: value})
     assert done.returncode == 2, done.stderr
     assert name in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr

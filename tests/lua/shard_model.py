@@ -138,13 +138,13 @@ class Shard(Tasks):
 
     # --- escalations ---------------------------------------------------------------------
 
-    def escalate(self, identity: str, epoch: int, escalation: str, record: str, step: str) -> int:
+    def escalate(self, identity: str, epoch: int, escalation: str, record: str, step: str, seq: int) -> int:
         if refused := self._fence(identity, epoch):
             return refused
         flow = self.workflows[identity]
         if escalation in self.escalations:
             return DUPLICATE
-        if record and flow.settled(step):
+        if record and flow.settled(step) and seq != flow.seq:
             return UNREAD
         self.escalations[escalation] = Escalation(identity)
         if record:

@@ -56,14 +56,15 @@ class Escalations(ShardMachine):
         task = self.model.workflows[flow].tasks.get(step)
         self.both("report_task", flow, "s", task.number if task else 1, 0, step)
 
-    @rule(flow=flows, step=steps, visit=visits, off=stale, with_record=st.booleans())
-    def escalate(self, flow: str, step: str, visit: int, off: int, with_record: bool) -> None:
+    @rule(flow=flows, step=steps, visit=visits, off=stale, with_record=st.booleans(), unread=st.sampled_from([0, 0, 1]))
+    def escalate(self, flow: str, step: str, visit: int, off: int, with_record: bool, unread: int) -> None:
         known = self.model.workflows[flow]
         settled = with_record and known.settled(step)
         record = f"0:{known.tasks[step].number}:x:0:0:0:" if with_record and step in known.tasks else ""
-        answer = self.both("escalate", flow, self.epoch(flow, off), name(flow, step, visit), record, step)
+        read = known.seq - unread
+        answer = self.both("escalate", flow, self.epoch(flow, off), name(flow, step, visit), record, step, read)
         assert not off or answer == STALE
-        assert not settled or answer < 0  # what is settled is no question to people
+        assert not (settled and unread) or answer < 0  # what is settled is no question before it has been read
 
     @rule(
         flow=flows,

@@ -165,6 +165,8 @@ async def test_checkpoint_never_queues_over_a_settled_task(bench: Bench) -> None
     assert (await bench.escalate(identity, 1, f"{identity}~1~1", "0:1:x:0:0:0:"))[0] == UNREAD
     assert await bench.record(identity) == "s"
     assert not await bench.connection.call("EXISTS", bench.keys.escalation(f"{identity}~1~1"))
+    read = int((await bench.fields(identity))["seq"])  # whoever has read the result may find that it does not fit
+    assert (await bench.escalate(identity, 1, f"{identity}~1~1", "0:1:x:0:0:0:", seq=read))[0] == read + 1
 
 
 # --- park, release, resume ------------------------------------------------------------------
