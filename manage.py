@@ -3,15 +3,19 @@
 
 import sys
 
-from config.start import read_settings
+from config import start
+from coordination.errors import SettingsError
 
 
 def main() -> None:
     """Run one management command."""
-    read_settings()
+    start.name_settings()
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except SettingsError as error:
+        start.refuse(error)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ async def open_task(
     identity = escalation_id(execution.workflow_id, step, run.escalations + 1, run.generation)
     found = run.errors if errors is None else errors
     registered = host.registry.schemas(call.task_type)
-    await _open(
+    opened = await _open(
         host,
         execution,
         step,
@@ -56,6 +56,8 @@ async def open_task(
          "output_schema", schema_of(call.returns) or _registered(registered, "output")],
         record=f"{run.generation}:{run.number}:x:0:0:0:",
     )  # fmt: skip
+    if not opened:
+        execution.machine.dirty[step] = run  # unless what is read settles it, it is asked again
 
 
 async def open_no_agent(host: Host, execution: Execution, step: str, run: TaskRun, why: str) -> None:
@@ -120,7 +122,8 @@ async def _open(
     entry: j.Escalated,
     fields: list[Any],
     record: str = "",
-) -> None:
+) -> bool:
+    """Open one; False: the task is settled, perhaps by what has not been read."""
     keys, workflow_id = host.connection.keys, execution.workflow_id
     shard = keys.shard(workflow_id)
     answer = await host.connection.script(
@@ -133,7 +136,6 @@ async def _open(
     check(answer[0], workflow_id)
     if answer[0] in (DUPLICATE, UNREAD):
         execution.reread()
-        if answer[0] == UNREAD:
-            execution.machine.recall()  # unless what is read settles it, it is asked again
     else:
         execution.written(answer[0], answer[1], entry)
+    return bool(answer[0] != UNREAD)

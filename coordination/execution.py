@@ -289,7 +289,7 @@ class Execution(Mending):
             else:
                 await self._host.writer.add_call(batch, self, call)
         for step, run in list(machine.dirty.items()):
-            if batch.full:
+            if batch.full or self._reread:
                 break
             del machine.dirty[step]
             if run.state == "backoff":

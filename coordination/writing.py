@@ -337,7 +337,6 @@ class Writer:
         if agent or run.requires or call.strategy:  # it may wait for one instance, and have been sent on to another
             able = [view.id for view in self._host.registry.capable(call.task_type, run.requires)]
             queues += [keys.instance_queue(call.task_type, one) for one in dict.fromkeys([target, *able]) if one]
-            queues.append(keys.unrouted(call.task_type))
         for queue in queues:
             oldest = await connection.call("XRANGE", queue, "-", "+", "COUNT", 1)
             if oldest and int(oldest[0][0].partition(b"-")[0]) <= queued_ms + _LATE_MS:

@@ -164,10 +164,7 @@ def confirm(request: HttpRequest, password: str = "") -> None:
     assert isinstance(user, User)
     if not user.has_usable_password():
         raise ConfirmationNeeded(
-            _(
-                "You signed in more than 15 minutes ago. Set a password under Settings and give it here, or sign in by"
-                " a new link."
-            )
+            _("You signed in more than 15 minutes ago and have no password: sign in by a new link.")
         )
     if not password:
         raise ConfirmationNeeded(_("You signed in more than 15 minutes ago. Give your password again."))

@@ -200,7 +200,7 @@ def submit(
             claims.refuse_fenced(locked, user, fence)
             _refuse_second(locked)
             decision.save(force_insert=True)
-            secrets = hidden(payload)[:MOST_HIDDEN]  # as it came: what it left as it was shown is not given anew
+            secrets = hidden(payload)  # as it came: what it left as it was shown is not given anew
             _record(decision, snapshot, value, secrets, request)
             if asks:
                 _ask(decision, snapshot, value, secrets, request)
@@ -224,7 +224,7 @@ def _record(
     after = {
         "action": decision.action,
         "payload": value,
-        "hidden": secrets,
+        **_named(secrets),
         "comment": decision.comment,
         "decision": str(decision.pk),
         "state": decision.state,
@@ -233,11 +233,15 @@ def _record(
     audit.record(decision.actor, "escalation.resolve", target, before=before, after=after, request=request)
 
 
+def _named(secrets: list[str]) -> dict[str, Any]:
+    return {"hidden": secrets[:MOST_HIDDEN], "hidden_more": max(0, len(secrets) - MOST_HIDDEN)}
+
+
 def _ask(
     decision: Decision, snapshot: EscalationSnapshot, value: Any, secrets: list[str], request: HttpRequest | None
 ) -> None:
     row = decision.escalation
-    detail = {"action": decision.action, "payload": value, "hidden": secrets, "comment": decision.comment}
+    detail = {"action": decision.action, "payload": value, **_named(secrets), "comment": decision.comment}
     if decision.action == Action.EDIT:
         detail["input"] = snapshot.input
     approvals.request(

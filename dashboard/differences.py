@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -23,15 +23,19 @@ class Line(NamedTuple):
     text: str
 
 
-def lines(old: Any, new: Any, hidden: Iterable[str] = ()) -> list[Line]:
+def lines(old: Any, new: Any, hidden: Sequence[str] = (), more: int = 0) -> list[Line]:
     """The lines that went and came, with a few around them; nothing when the values are equal.
 
     Args:
         old: Without its secrets.
         new: The same.
         hidden: Where the new value has a secret that somebody gave, so that both look the same there.
+        more: In how many further places.
     """
     changed = [Line("new", _("%(place)s: a secret that is given anew") % {"place": place}) for place in hidden]
+    if more:
+        words = ngettext("%(count)s more secret is given anew", "%(count)s more secrets are given anew", more)
+        changed.append(Line("new", words % {"count": more}))
     return changed if old == new else [*_compared(_text(old), _text(new)), *changed]
 
 

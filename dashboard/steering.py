@@ -17,11 +17,11 @@ from coordination import client as core
 from coordination import history
 from coordination import journal as j
 from coordination.commands import again_id
-from coordination.domain import FINAL_STATES, Action
+from coordination.domain import FINAL_STATES, Action, StepKind
 from coordination.errors import BadRequest, WorkflowFinished, WorkflowNotFound
 from coordination.restarting import Ended, RestartPreview, prefix, preview
-from dashboard import decisions, live, policy
-from dashboard.models import Escalation, Workflow, WorkflowArchive
+from dashboard import live, policy
+from dashboard.models import Workflow, WorkflowArchive
 from dashboard.operations import audited, living, submit
 from dashboard.redaction import has_gaps
 
@@ -87,7 +87,7 @@ def restart(
     ended = _ended(workflow_id)
     if ended is None:
         before = {"state": living(workflow_id)}
-        _refuse_alone(workflow_id)
+        _refuse_alone(workflow_id, step)
         with audited(user, "workflow.restart", ("workflow", workflow_id), request, before, after):
             commands.restart(workflow_id, step, actor=user.get_username(), reason=reason, request_id=request_id)
         return workflow_id
@@ -98,20 +98,19 @@ def restart(
     return new_id
 
 
-def _refuse_alone(workflow_id: str) -> None:
+def _refuse_alone(workflow_id: str, step: str) -> None:
     """Refuse a restart that would decide an escalation where a second person must approve that."""
     if not policy.current().needs_approval(Action.RESTART):
         return
-    row = (
-        Escalation.objects.filter(workflow_id=workflow_id, state="open").exclude(reason__in=decisions.QUESTIONS).first()
-    )
-    if row is not None:
+    found: RestartPreview | None = core.sync().inspect.restart_preview(workflow_id, step)
+    waiting = [one for one in found.again if one.escalation_id and one.kind is StepKind.TASK] if found else []
+    if waiting:
         raise BadRequest(
             _(
                 "Step %(step)s waits for a person, and a restart needs a second one here: choose Restart on the"
                 " escalation %(escalation)s, which asks for approval."
             )
-            % {"step": row.step, "escalation": row.pk}
+            % {"step": waiting[0].id, "escalation": waiting[0].escalation_id}
         )
 
 

@@ -98,6 +98,7 @@ class MarkUse:
         """Answer, and note it."""
         session = getattr(request, "session", None)
         if session is not None and request.method == "GET" and request.user.is_authenticated:
+            request.signed_in = True  # type: ignore[attr-defined]
             now = timezone.now()
             if now.timestamp() - session.get(_MARK, 0) > EVERY.total_seconds():
                 session[_MARK] = int(now.timestamp())

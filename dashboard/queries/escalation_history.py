@@ -79,7 +79,8 @@ def _told(entry: AuditEntry) -> Happening:
         words = _("decided: %(action)s") % {"action": _lower(str(after.get("action", "")))}
         changed: list[differences.Line] = []
         if "payload" in after and after["payload"] is not None:
-            changed = differences.lines(before.get("input"), after["payload"], after.get("hidden", ()))
+            secrets = after.get("hidden", ()), after.get("hidden_more", 0)
+            changed = differences.lines(before.get("input"), after["payload"], *secrets)
         return Happening(entry.at, entry.actor, "send", "running", words, str(after.get("comment", "")), tuple(changed))
     if entry.action == "failure.dispose":
         words = _("recorded how it ends: %(outcome)s") % {"outcome": _outcome(str(after.get("outcome", "")))}

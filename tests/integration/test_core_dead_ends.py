@@ -26,6 +26,12 @@ class CoreIdle(DistributedCoordinator):
         return str(await self.wait_for_signal("go", returns=str))
 
 
+async def commands(core: World) -> int:
+    """How many commands the server has run."""
+    info = await core.connection.call("INFO", "stats")
+    return int(info.split(b"total_commands_processed:")[1].split()[0])
+
+
 async def again(core: World, identity: str) -> None:
     """Make the workflow be replayed."""
     count = len(await core.journal(identity, j.TakenUp))
@@ -49,6 +55,21 @@ async def test_a_result_that_the_workflow_cannot_take_goes_to_people(core: World
     assert (await core.steps(identity))["1"].state == "escalated"
     await core.decide(found, "supply", "three")
     assert await core.client.result(identity, timeout_s=5) == "three"
+
+
+async def test_many_results_that_do_not_fit_take_no_more_than_their_number(core: World) -> None:
+    class CoreTakesManyWords(DistributedCoordinator):
+        async def run(self) -> list[str]:
+            return list(await self.gather(*(self.dispatch_task("core_shape", n, returns=str) for n in range(100, 160))))
+
+    await core.host()
+    await core.agents()
+    identity = await core.client.submit("core_takes_many_words")
+    before = await commands(core)
+    await core.escalation(identity, 60, within_s=20.0)
+    assert await commands(core) - before < 60 * 40  # with 60 for each there would be more than 60 * 60 scripts alone
+    await core.client.cancel(identity)
+    await core.state(identity, WorkflowState.CANCELLED)
 
 
 async def test_a_pause_forgets_no_step_that_waits_for_its_next_attempt(core: World, tune: Tune) -> None:
@@ -196,10 +217,9 @@ async def test_a_deadline_does_not_turn_a_broken_workflow_that_was_cancelled_bef
     found = await core.escalation(identity)
     assert found.reason is Reason.WORKFLOW_CODE_CHANGED
     await asyncio.sleep(1.6)  # the deadline passes
-    calls = int((await core.connection.call("INFO", "stats")).split(b"total_commands_processed:")[1].split()[0])
-    began = time.monotonic()
+    calls, began = await commands(core), time.monotonic()
     await asyncio.sleep(1.0)
-    more = int((await core.connection.call("INFO", "stats")).split(b"total_commands_processed:")[1].split()[0]) - calls
+    more = await commands(core) - calls
     assert more / (time.monotonic() - began) < 400  # it was thousands
     await core.decide(found, "fail")
     await core.state(identity, WorkflowState.FAILED)

@@ -124,5 +124,6 @@ def test_answers_say_how_long_the_console_had_them_but_not_to_strangers(own_redi
         name, _, figure = answer.headers["Server-Timing"].partition(";dur=")
         assert name == "app"
         assert 0 < float(figure) < took_ms
+        assert httpx.get(f"{web.url}/login/", headers={"Cookie": cookie, "Host": "evil.example"}).status_code == 400
     finally:
         web.stop()

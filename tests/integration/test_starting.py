@@ -90,6 +90,15 @@ def test_the_consoles_own_settings_are_checked_too(tmp_path: Path, name: str, va
 
 
 @pytest.mark.once
+def test_other_settings_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "others.py").write_text("from config.settings import *\nLANGUAGE_CODE = 'de'\n")
+    code = "from django.conf import settings; print(settings.SETTINGS_MODULE)"
+    options = [f"--pythonpath={tmp_path}", "--settings=others"]
+    done = run(tmp_path, sys.executable, "manage.py", "shell", "-v0", *options, "-c", code)
+    assert done.stdout.strip() == "others", done.stderr
+
+
+@pytest.mark.once
 def test_an_application_of_ones_own_has_routes(tmp_path: Path) -> None:
     code = "from django.urls import reverse, resolve; print(reverse('core_app:seen', args=['w1']))"
     done = run(tmp_path, sys.executable, "manage.py", "shell", "-v0", "-c", code, GANGLION_EXTRA_APPS="tests.core_app")
