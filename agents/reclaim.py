@@ -20,7 +20,7 @@ from agents.ledger import Ledger
 from agents.registration import bury
 from agents.routing import Router
 from coordination.connection import Connection
-from coordination.domain import AgentView
+from coordination.domain import FINAL_STATES, AgentView
 from coordination.errors import InvalidPayload, TryAgain
 from coordination.keys import AGENTS_GROUP, PRIORITIES
 from coordination.registry import Registry
@@ -63,6 +63,8 @@ class Reclaimer:
         self._swept: dict[Orphan, float] = {}
         self._strangers: dict[tuple[str, str], int] = {}  # (queue, consumer) -> audits that saw it unregistered
         self._audited_at = time.monotonic()
+        self._present: frozenset[str] = frozenset()  # instances, when the unrouted queues were looked through last
+        self._sorted_at = -SWEEP_S
         self.looked = asyncio.Event()  # set after each look at the registry
 
     async def run(self) -> None:
@@ -74,15 +76,20 @@ class Reclaimer:
                 await self.step()
             except (TryAgain, RedisError) as error:
                 log.debug("reclaim interrupted", action="agent.reclaim", error=str(error))
+            except Exception:  # the tasks of this instance have nothing to do with it
+                log.exception("a look after other agents failed", action="bug")
 
     async def step(self) -> None:
         """One round: bury, sweep, and now and then audit."""
         for instance in self._registry.suspects():
             if instance != self._ledger.instance:
                 await self._bury(instance)
-        for task_type in self._handlers:
-            await self._route(self._connection.keys.unrouted(task_type), task_type)
         now = time.monotonic()
+        present = frozenset(self._registry.views)
+        if present != self._present or now - self._sorted_at >= SWEEP_S:
+            self._present, self._sorted_at = present, now
+            for task_type in self._handlers:
+                await self._route(self._connection.keys.unrouted(task_type), task_type)
         for orphan, buried_ms in list(self._registry.orphans.items()):
             if orphan[1] in self._handlers and now - self._swept.get(orphan, -SWEEP_S) >= SWEEP_S:
                 self._swept[orphan] = now
@@ -96,9 +103,11 @@ class Reclaimer:
             await self._audit()
 
     async def _bury(self, instance: str) -> None:
-        view = self._registry.views.get(instance)
+        view, beat = self._registry.views.get(instance), self._registry.beats.get(instance)
+        if beat is None:  # buried by another, since this round began
+            return
         types = view.types if view else list(self._handlers)
-        if await bury(self._connection, instance, self._registry.beats[instance], types) == 1:
+        if await bury(self._connection, instance, beat, types) == 1:
             silent_ms = view.beat_age_ms if view else 0
             if view is not None:
                 await self._remember(view)
@@ -153,17 +162,41 @@ class Reclaimer:
         while True:
             entries = await self._connection.call("XRANGE", queue, after, "+", "COUNT", _BATCH)
             by_target: dict[str, list[bytes]] = {}
+            stays: list[tuple[bytes, list[bytes]]] = []
             for entry_id, fields in entries:
                 if (queue, entry_id) in self._ledger.known:
                     continue  # runs here; only when this instance drains
                 target = self._router.target(task_type, _requires(queue, entry_id, fields), leaving)
                 if target != queue:
                     by_target.setdefault(target, []).append(entry_id)
+                else:
+                    stays.append((entry_id, fields))
             for target, ids in by_target.items():
                 moved += await self._connection.script("move_tasks", [queue, target], [AGENTS_GROUP, "", *ids])
+            if stays:
+                await self._drop_settled(queue, stays)
             if len(entries) < _BATCH:
                 return moved
             after = f"({entries[-1][0].decode()}"
+
+    async def _drop_settled(self, queue: str, entries: list[tuple[bytes, list[bytes]]]) -> None:
+        """Take out of a queue that nobody reads what nobody waits for any more: decided by people, cancelled, ended."""
+        waits = await asyncio.gather(*(self._is_waited_for(queue, *entry) for entry in entries))
+        gone = [entry_id for (entry_id, _), is_waited_for in zip(entries, waits, strict=True) if not is_waited_for]
+        if gone:
+            await self._connection.call("XDEL", queue, *gone)
+
+    async def _is_waited_for(self, queue: str, entry_id: bytes, fields: list[bytes]) -> bool:
+        try:
+            task = parse(queue, entry_id, fields)
+        except InvalidPayload:
+            return False
+        workflow = self._connection.keys.workflow(task.workflow_id)
+        state, record = await self._connection.call("HMGET", workflow, "state", f"t:{task.step}")
+        if state is None or state.decode() in FINAL_STATES or record is None:
+            return False
+        attempt = f"{task.generation}:{task.number}:"
+        return bool(record.decode().startswith((f"{attempt}q", f"{attempt}c")))
 
     async def _forget(self, orphan: Orphan) -> None:
         """Remove the last traces of a dead instance, if nothing is left in its queues."""

@@ -7,6 +7,7 @@ import threading
 import time
 import warnings
 
+import billiard
 from celery.exceptions import SecurityWarning
 from celery.signals import beat_embedded_init, worker_ready
 
@@ -22,6 +23,7 @@ def main() -> None:
     worker_ready.connect(lambda **_: announce(), weak=False)
     worker = os.getpid()
     beat_embedded_init.connect(lambda **_: _end_with(worker), weak=False)
+    worker_ready.connect(lambda **_: _end_without_clock(), weak=False)
     app.worker_main(
         [
             "--quiet",
@@ -35,6 +37,18 @@ def main() -> None:
             "--without-heartbeat",
         ]
     )
+
+
+def _end_without_clock() -> None:
+    """Let this process end soon after the clock's, whom nothing else misses; its supervisor starts both anew."""
+
+    def watch() -> None:
+        clocks = billiard.active_children()
+        while all(clock.is_alive() for clock in clocks):
+            time.sleep(_LOOK_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="clock-watch", daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

@@ -126,6 +126,17 @@ def withdraw(approval_id: UUID, user: Any, request: HttpRequest | None = None) -
     return _end(approval_id, "withdrawn", user, request)
 
 
+def moot(kind: str, subject: str, user: Any, request: HttpRequest | None = None) -> None:
+    """End the request about something that does not wait any more; within the transaction that ends that."""
+    for approval in Approval.objects.filter(kind=kind, subject=subject, state="waiting"):
+        Approval.objects.filter(pk=approval.pk).update(state="withdrawn", decided_at=timezone.now())
+        asking.withdraw(approval)
+        audit.record(
+            user, "approval.withdraw", _target(approval), after={"approval": str(approval.pk)}, request=request
+        )
+        _tell(approval)
+
+
 def expire() -> int:
     """End what nobody has looked at in time; returns how many."""
     ended = 0

@@ -196,6 +196,7 @@ def cancel(user: Any, bulk_id: str, request: HttpRequest | None = None) -> BulkA
     made = get(bulk_id)
     with transaction.atomic():
         why = f"Cancelled by {user.get_username()}."
+        approvals.moot("bulk", str(made.pk), user, request)
         alive = BulkAction.objects.filter(pk=made.pk, state__in=(*BulkAction.ACTIVE, State.AWAITING, State.STOPPED))
         if not alive.update(state=State.CANCELLED, why=why, finished_at=timezone.now()):
             raise DecisionConflict(_("This bulk action is already %(state)s.") % {"state": named(made.state)})

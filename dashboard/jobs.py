@@ -14,6 +14,7 @@ from typing import Any
 from asgiref.sync import async_to_sync, sync_to_async
 from celery import shared_task
 from celery.schedules import crontab
+from croniter import CroniterError
 from django.core.cache import cache
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -64,7 +65,12 @@ def run_schedules() -> int:
     now = timezone.now()
     catalog.discover()
     for schedule in Schedule.objects.filter(enabled=True).order_by("name"):
-        for moment in schedules.due_times(schedule, now):
+        try:
+            due = schedules.due_times(schedule, now)
+        except CroniterError as error:  # one that was stored before such times were refused
+            Schedule.objects.filter(pk=schedule.pk).update(last_error=str(error)[:300])
+            continue
+        for moment in due:
             submitted += _run(schedule, moment)
     return submitted
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 
-from croniter import croniter
+from croniter import CroniterError, croniter
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
@@ -15,6 +16,8 @@ from coordination.errors import BadRequest
 from dashboard import audit
 from dashboard.models import Schedule
 
+_RANDOM = re.compile(r"\b[RH]\b", re.IGNORECASE)
+
 
 class ScheduleNotFound(BadRequest):
     """No schedule has this id."""
@@ -23,21 +26,29 @@ class ScheduleNotFound(BadRequest):
 
 
 def check_cron(cron: str) -> None:
-    """Refuse what is no cron expression of five fields.
+    """Refuse what is no cron expression of five fields, is another at each reading, or names a day that never comes.
 
     Raises:
         BadRequest: Says what is expected.
     """
-    if len(cron.split()) != 5 or not croniter.is_valid(cron):
+    if len(cron.split()) != 5 or _RANDOM.search(cron) or not croniter.is_valid(cron):
         raise BadRequest(f"{cron!r} is no cron expression of five fields, as '*/15 * * * *' or '0 6 * * 1-5'.")
+    try:
+        croniter(cron, timezone.now()).get_next()
+        croniter(cron, timezone.now()).get_prev()
+    except CroniterError:
+        raise BadRequest(f"The time {cron!r} never comes.") from None
 
 
 def next_time(schedule: Schedule, after: dt.datetime | None = None) -> dt.datetime | None:
-    """When a schedule is due next, or nothing while it is switched off."""
+    """When a schedule is due next, or nothing while it is switched off, and where that time never comes."""
     if not schedule.enabled:
         return None
     begin = after or max(timezone.now(), schedule.last_run_at or schedule.created_at)
-    found: dt.datetime = croniter(schedule.cron, begin).get_next(dt.datetime)
+    try:
+        found: dt.datetime = croniter(schedule.cron, begin).get_next(dt.datetime)
+    except CroniterError:
+        return None
     return found
 
 
@@ -83,11 +94,11 @@ def save(
             else:
                 schedule = get(schedule_id)
                 before = _shown(schedule)
-                was_off = not schedule.enabled
+                begins = not schedule.enabled or (schedule.cron, schedule.workflow_type) != (cron, workflow_type)
                 for field, new in values.items():
                     setattr(schedule, field, new)
-                if was_off and enabled:
-                    schedule.last_run_at = timezone.now()  # what was missed while it was off stays missed
+                if begins and enabled:
+                    schedule.last_run_at = timezone.now()  # times before the change, or while it was off, are none
                 schedule.save()
             action = "schedule.create" if schedule_id is None else "schedule.change"
             target = ("schedule", schedule.name)

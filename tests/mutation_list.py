@@ -254,13 +254,13 @@ INVARIANTS = [
         (f"{FLOWS}::test_finish_is_refused_while_something_is_unread",),
     ),
     Mutation(
+        4, "nobody asks people for a result that is there", f"{LUA}/escalate-5.lua", "last ~= ARGV[7] and is_settled",
+        "false and is_settled", (f"{FLOWS}::test_checkpoint_never_queues_over_a_settled_task",),
+    ),
+    Mutation(
         5, "an escalation's id is opened once", f"{LUA}/escalate-5.lua",
         "if redis.call('EXISTS', KEYS[3]) == 1 then return {DUPLICATE} end", "",
         ("tests/lua/test_escalation_scripts.py::test_it_opens_once_with_the_workflows_state",),
-    ),
-    Mutation(
-        5, "what was not read may be the answer", f"{LUA}/escalate-5.lua", "last ~= ARGV[7] and is_settled",
-        "false and is_settled", (f"{FLOWS}::test_checkpoint_never_queues_over_a_settled_task",),
     ),
     Mutation(
         5, "a decision needs an open escalation of its version", f"{LUA}/decide-7.lua",

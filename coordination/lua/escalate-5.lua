@@ -1,5 +1,6 @@
 -- Opens an escalation together with the workflow's state, once for each escalation id.
 -- Invariant 2: no step is applied by two epochs.
+-- Invariant 4: accepted results, signals and decisions survive a takeover.
 -- Invariant 5: each escalation is opened once and resolved once.
 -- KEYS: 1 workflow (hash), 2 journal (stream), 3 escalation (hash), 4 escalation_queue (stream), 5 events (stream)
 -- ARGV: id, epoch, escalation id, journal entry, task field or '', its value, last seq read,

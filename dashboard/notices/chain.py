@@ -142,7 +142,8 @@ def _close(now: dt.datetime) -> int:
             told = Message.objects.filter(incident_id=pk)
             told.filter(state="waiting", tries=0).update(state="withdrawn")
             reached = told.filter(~Q(state="withdrawn"), ~Q(channel__kind="browser"), channel__enabled=True)
-            channels = reached.values("channel").annotate(last=Max("level")).values_list("channel", flat=True)
+            channels = list(reached.values("channel").annotate(last=Max("level")).values_list("channel", flat=True))
+            told.filter(state="waiting").update(state="withdrawn")  # an alarm that has not arrived yet comes no more
             Message.objects.bulk_create(
                 [Message(incident_id=pk, channel_id=one, level=Message.RESOLVED, next_at=now) for one in channels],
                 ignore_conflicts=True,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from typing import Any
 
 from celery import shared_task
+from django.core.cache import cache
 from django.utils import timezone
+from redis.exceptions import RedisError
 
 from coordination.config import current
 from dashboard.notices import chain, delivery
@@ -17,11 +20,24 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "notices-retention": {"task": "dashboard.notices.jobs.age_out", "schedule": 3600.0, "options": {"expires": 3000}},
 }
 
+_LOCK, _LOCK_S = "notices:delivering", 90  # longer than a run: a worker that died in one holds it no longer
+
 
 @shared_task(acks_late=True)
 def notify() -> dict[str, int]:
-    """Bring incidents up to date and send what is due."""
-    return {**chain.advance(), **delivery.deliver()}
+    """Bring incidents up to date and send what is due: one worker at a time, so that other jobs have the others."""
+    done = chain.advance()
+    try:
+        is_mine = cache.add(_LOCK, 1, _LOCK_S)
+    except (RedisError, OSError):
+        return {**done, **delivery.deliver()}
+    if not is_mine:
+        return done
+    try:
+        return {**done, **delivery.deliver()}
+    finally:
+        with suppress(RedisError, OSError):
+            cache.delete(_LOCK)
 
 
 @shared_task(acks_late=True)

@@ -10,12 +10,14 @@ import pytest
 
 from agents import AgentWorker
 from agents.handlers import Handler
+from agents.reclaim import Reclaimer
+from agents.routing import Router
 from agents.task import Task
 from coordination import DistributedCoordinator, pool
 from coordination.config import Config
 from coordination.connection import Connection
 from coordination.errors import BadRequest
-from coordination.registry import read_agents, read_paused
+from coordination.registry import Registry, read_agents, read_paused
 from tests.agent_tasks import add, beaten, new_type, nothing_left, outcome, process, serving, until
 from tests.core_app import agents as tasks
 from tests.core_harness import World
@@ -147,6 +149,37 @@ async def test_what_nobody_can_do_waits_for_one_who_can(config: Config, connecti
         async with serving(a_worker(config, task_type, "french", runs, language=["*"])):
             assert (await outcome(connection, workflow)).value == "french"
     assert not await connection.call("XLEN", connection.keys.unrouted(task_type))
+
+
+async def test_what_nobody_waits_for_any_more_does_not_stay(
+    config: Config, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.reclaim.SWEEP_S", 0.2)
+    task_type, runs = new_type(), list[str]()
+    queue = connection.keys.unrouted(task_type)
+    async with serving(a_worker(config, task_type, "english", runs, language=["en"])):
+        decided = await add(connection, task_type, requires={"language": "fr"})
+        ended = await add(connection, task_type, requires={"language": "fr"})
+        waits = await add(connection, task_type, requires={"language": "fr"})
+        await until(lambda: _length(connection, queue, 3))
+        await connection.call("HSET", connection.keys.workflow(decided), "t:0", "0:1:x:0:0:0:")
+        await connection.call("HSET", connection.keys.workflow(ended), "state", "cancelled")
+        await until(lambda: _length(connection, queue, 1))
+        ((_, fields),) = await connection.call("XRANGE", queue, "-", "+")
+        assert connection.keys.workflow(waits).encode() in fields
+    assert runs == []
+
+
+async def _length(connection: Connection, queue: str, length: int) -> bool:
+    return bool(await connection.call("XLEN", queue) == length)
+
+
+async def test_one_who_was_buried_meanwhile_ends_no_round(config: Config, connection: Connection) -> None:
+    worker = a_worker(config, new_type(), "a", [])
+    registry = Registry(connection)
+    router = Router(connection.keys, registry, {})
+    reclaimer = Reclaimer(connection, worker.ledger, registry, router, worker.handlers, lambda: False)
+    await reclaimer._bury("buried-by-another")
 
 
 async def test_what_an_instance_left_behind_is_removed(config: Config, connection: Connection) -> None:

@@ -121,7 +121,7 @@ def test_the_console_shows_the_last_measurement(db: None, monkeypatch: pytest.Mo
     assert "event-driven" in shown.lower()
     assert "0.78 × at 10,000" in shown
     assert 'aria-label="wf/&lt;s&gt;"' in shown
-    assert "pages p95 120 ms, at most 100" in shown
+    assert "pages p95 95 ms at the server, at most 100" in shown
     assert "search, &lt;two&gt; words" in shown
     assert "restate, calls" in shown and "2.5" in shown
     (tmp_path / "last.json").write_text('{"runs": [')

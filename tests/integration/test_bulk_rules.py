@@ -156,6 +156,13 @@ def test_more_than_the_rules_allow_waits_for_another_person(config: Config) -> N
     made = BulkAction.objects.get()
     assert (made.state, made.approved_by) == ("canary", "bob")
     bulk.cancel(ann, str(made.pk))
+    begin(ann, "supply", {"text": "y"})
+    waits = Approval.objects.get(state="waiting")
+    bulk.cancel(ann, waits.subject)
+    waits.refresh_from_db()
+    assert waits.state == "withdrawn"
+    with pytest.raises(DecisionConflict):
+        approvals.approve(waits.pk, bob)
     supplied = begin(ann, "supply", {"text": "x"})
     approvals.refuse(Approval.objects.get(state="waiting").pk, bob)
     assert BulkAction.objects.get(pk=supplied.pk).why == "The request for approval was refused."

@@ -10,6 +10,7 @@ from django.utils import timezone
 from coordination import config as coordination_config
 from coordination.config import Config
 from coordination.domain import WorkflowSnapshot, WorkflowState
+from coordination.errors import BadRequest
 from dashboard import accounts, jobs, mirror, schedules
 from dashboard.models import Escalation, Sample, Schedule, Workflow
 from dashboard.relay import Relay
@@ -32,6 +33,31 @@ def test_a_schedule_that_cannot_be_submitted_says_why_and_does_not_stop_others(c
     bad.refresh_from_db()
     assert "does not fit" in bad.last_error
     assert bad.last_run_at is not None
+
+
+@pytest.mark.parametrize("cron", ["0 0 30 2 *", "0 0 31 2,4 *", "R R * * *", "H * * * *"])
+def test_a_time_that_never_comes_or_is_another_each_time_is_refused(cron: str) -> None:
+    with pytest.raises(BadRequest):
+        schedules.check_cron(cron)
+
+
+def test_a_schedule_whose_time_never_comes_does_not_stop_others(config: Config) -> None:
+    old = _schedule(created_at=timezone.now() - dt.timedelta(hours=1))
+    bad = Schedule.objects.create(name="a bad one", workflow_type="mirrored_wait", cron="0 0 30 2 *", enabled=True)
+    assert jobs.run_schedules() == 1
+    bad.refresh_from_db()
+    old.refresh_from_db()
+    assert bad.last_error and old.last_workflow_id
+    assert schedules.next_time(bad) is None
+
+
+def test_another_time_begins_with_its_change(config: Config) -> None:
+    made = _schedule("0 0 1 1 *", last_run_at=timezone.now() - dt.timedelta(days=100))
+    admin = accounts.ensure_admin()
+    changed = schedules.save(
+        admin, name="often", workflow_type="mirrored_wait", cron="*/5 * * * *", value={"word": "x"}, schedule_id=made.pk
+    )
+    assert schedules.due_times(changed, timezone.now()) == []
 
 
 def test_a_due_time_waits_for_redis(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

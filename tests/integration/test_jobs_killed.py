@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -45,6 +46,21 @@ def _running(parent: int = 0) -> set[int]:
 def _living(client: SyncClient) -> int:
     keys = Keys()
     return sum(int(client.call("ZCARD", keys.deadlines(shard))) for shard in range(keys.shards))
+
+
+@pytest.mark.once
+def test_a_worker_whose_clock_is_killed_ends(own_redis: RedisServer, tmp_path: Path) -> None:
+    """Its supervisor starts both anew; without a clock nothing periodic would ever happen again."""
+    environ = environment(tmp_path, REDIS_URL=own_redis.url, PYTHONPATH=str(ROOT))
+    subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environ, check=True)
+    worker = _start(environ, tmp_path / "jobs.log")
+    try:
+        (clock,) = _running(worker.pid)
+        os.kill(clock, signal.SIGKILL)
+        assert worker.wait(15) == 1
+    finally:
+        worker.kill()
+        worker.wait()
 
 
 @pytest.mark.once

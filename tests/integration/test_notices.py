@@ -19,6 +19,7 @@ from email import message_from_string
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.utils import timezone
 
 from coordination.config import Config
@@ -105,6 +106,30 @@ def test_a_receiver_that_is_down_is_tried_again_under_the_same_id_and_a_refusal_
     assert "410" in failed.error
     manage.try_again(admin(), failed)
     assert jobs.notify()["delivered"] == 1
+
+
+def test_an_alarm_that_has_not_arrived_does_not_come_after_the_all_clear(receiver: Receiver) -> None:
+    policy_with((0, hook(receiver)))
+    ids = open_escalations(1)
+    receiver.answers = [503]
+    assert jobs.notify()["waiting"] == 1
+    resolve(ids)
+    assert jobs.notify()["closed"] == 1
+    Message.objects.update(next_at=timezone.now())
+    jobs.notify()
+    assert [json.loads(body)["type"] for _, body in receiver.bodies[1:]] == ["incident.resolved"]
+    assert set(Message.objects.values_list("level", "state")) == {(1, "withdrawn"), (Message.RESOLVED, "delivered")}
+
+
+def test_one_worker_delivers_at_a_time(receiver: Receiver) -> None:
+    policy_with((0, hook(receiver)))
+    open_escalations(1)
+    cache.add(jobs._LOCK, 1, jobs._LOCK_S)
+    assert jobs.notify()["opened"] == 1
+    assert receiver.bodies == []
+    cache.delete(jobs._LOCK)
+    assert jobs.notify()["delivered"] == 1
+    assert cache.get(jobs._LOCK) is None
 
 
 def test_two_workers_send_a_message_once(receiver: Receiver) -> None:
