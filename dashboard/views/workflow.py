@@ -173,7 +173,7 @@ def _comparison(visit: Visit, step: StepView | None) -> dict[str, Any]:
         }
         for one in (first, second)
     ]  # fmt: skip
-    return {"compared": (first.number, second.number), "compared_lines": differences.lines(*shown)}
+    return {"compared": (first.number, second.number), "compared_lines": differences.lines(shown[0], shown[1])}
 
 
 PAGE = register(
