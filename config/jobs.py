@@ -9,7 +9,7 @@ import warnings
 
 import billiard
 from celery.exceptions import SecurityWarning
-from celery.signals import beat_embedded_init, worker_ready
+from celery.signals import beat_embedded_init, worker_ready, worker_shutting_down
 
 from config.celery_app import app
 from coordination.readiness import announce
@@ -40,13 +40,18 @@ def main() -> None:
 
 
 def _end_without_clock() -> None:
-    """Let this process end soon after the clock's, whom nothing else misses; its supervisor starts both anew."""
+    """Let this process end soon after the clock's, whom nothing else misses; its supervisor starts both anew.
+
+    When the worker is told to stop, the clock may go first, and the jobs that run have their time.
+    """
+    stopping = threading.Event()
+    worker_shutting_down.connect(lambda **_: stopping.set(), weak=False)
 
     def watch() -> None:
-        clocks = billiard.active_children()
-        while all(clock.is_alive() for clock in clocks):
+        while billiard.active_children():
             time.sleep(_LOOK_S)
-        os._exit(1)
+        if not stopping.is_set():
+            os._exit(1)
 
     threading.Thread(target=watch, name="clock-watch", daemon=True).start()
 

@@ -129,7 +129,9 @@ def withdraw(approval_id: UUID, user: Any, request: HttpRequest | None = None) -
 def moot(kind: str, subject: str, user: Any, request: HttpRequest | None = None) -> None:
     """End the request about something that does not wait any more; within the transaction that ends that."""
     for approval in Approval.objects.filter(kind=kind, subject=subject, state="waiting"):
-        Approval.objects.filter(pk=approval.pk).update(state="withdrawn", decided_at=timezone.now())
+        still = Approval.objects.filter(pk=approval.pk, state="waiting")
+        if not still.update(state="withdrawn", decided_at=timezone.now(), decided_by=user.get_username()[:150]):
+            continue
         asking.withdraw(approval)
         audit.record(
             user, "approval.withdraw", _target(approval), after={"approval": str(approval.pk)}, request=request

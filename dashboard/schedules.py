@@ -83,7 +83,9 @@ def save(
         UnknownWorkflowType: Nothing installed defines the type.
         ScheduleNotFound: The one to change is gone.
     """
-    check_cron(cron)
+    known = Schedule.objects.filter(pk=schedule_id, cron=cron).exists()
+    if enabled or not known:  # one that was stored before may be switched off
+        check_cron(cron)
     catalog.newest(workflow_type)
     values = {"name": name.strip(), "workflow_type": workflow_type, "cron": cron, "input": value, "enabled": enabled}
     try:

@@ -49,6 +49,8 @@ def test_a_schedule_whose_time_never_comes_does_not_stop_others(config: Config) 
     old.refresh_from_db()
     assert bad.last_error and old.last_workflow_id
     assert schedules.next_time(bad) is None
+    off = {"workflow_type": bad.workflow_type, "cron": bad.cron, "enabled": False, "schedule_id": bad.pk}
+    assert not schedules.save(accounts.ensure_admin(), name=bad.name, **off).enabled
 
 
 def test_another_time_begins_with_its_change(config: Config) -> None:

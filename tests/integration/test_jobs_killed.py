@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -61,6 +61,31 @@ def test_a_worker_whose_clock_is_killed_ends(own_redis: RedisServer, tmp_path: P
     finally:
         worker.kill()
         worker.wait()
+
+
+@pytest.mark.once
+def test_a_job_that_runs_has_its_time_when_the_worker_is_told_to_stop(own_redis: RedisServer, tmp_path: Path) -> None:
+    environ = environment(tmp_path, REDIS_URL=own_redis.url, PYTHONPATH=str(ROOT), GANGLION_SQL_WAIT_S="20")
+    subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environ, check=True)
+    with closing(sqlite3.connect(tmp_path / "ganglion.sqlite3", isolation_level=None)) as history:
+        history.execute("INSERT INTO dashboard_loginfailure(key, at) VALUES ('old', '2020-01-01')")
+        history.execute("BEGIN IMMEDIATE")
+        sender = Celery(broker=own_redis.url, set_as_current=False)
+        sender.conf.broker_transport_options = {"global_keyprefix": "celery:"}
+        sender.send_task("dashboard.jobs.age_out", queue="jobs")
+        worker = _start(environ, tmp_path / "jobs.log")
+        try:
+            wait_until(lambda: int((own_redis.ask("HLEN celery:unacked") or b":0").strip()[1:]) > 0, 30)
+            worker.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                worker.wait(3)
+            history.execute("ROLLBACK")
+            assert worker.wait(30) == 0
+        finally:
+            worker.kill()
+            worker.wait()
+            sender.close()
+        assert history.execute("SELECT count(*) FROM dashboard_loginfailure").fetchall() == [(0,)]
 
 
 @pytest.mark.once

@@ -42,6 +42,12 @@ def receiver(config: Config, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiv
         yield made
 
 
+@pytest.fixture(autouse=True)
+def lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests may deliver on the same server."""
+    monkeypatch.setattr(jobs, "_LOCK", f"notices:{os.urandom(8).hex()}")
+
+
 def test_many_failures_of_one_cause_tell_people_once_by_a_signed_message(receiver: Receiver) -> None:
     channel = hook(receiver)
     policy_with((0, channel), priority="high")
