@@ -189,10 +189,10 @@ def escalations(
     else:
         rows = narrow(wanted, user_id)
     order = ("-opened_at", "-id") if wanted.newest_first or wanted.state == "resolved" else ("opened_at", "id")
-    page = min(max(1, page), COUNT_CAP // limit)
+    total = rows.order_by().values("pk")[: COUNT_CAP + 1].count()
+    page = min(max(1, page), max(1, -(-min(total, COUNT_CAP) // limit)))  # the last, when the queue has become shorter
     first = (page - 1) * limit
     taken = list(rows.select_related("claimed_by").order_by(*order)[first : first + limit + 1])
-    total = rows.order_by().values("pk")[: COUNT_CAP + 1].count()
     return EscalationPage(taken[:limit], page, len(taken) > limit, min(total, COUNT_CAP), total > COUNT_CAP)
 
 

@@ -87,6 +87,7 @@ def script_words() -> dict[str, str]:
         "reconnecting": _("reconnecting"),
         "old": _("data {time} old"),
         "Old": _("Data {time} old."),
+        "moot": _("Not sent: this has changed while you were asked. Look again."),
         "lost": _("This page has lost its connection and tries to get it back."),
         "search": _("Search workflows for “{text}”"),
         "close": _("Close"),

@@ -68,6 +68,7 @@
 
   /* --- the live connection -------------------------------------------------------- */
   const state = document.getElementById("live-state");
+  const GONE = [4403, 4404]; // closed by the server for good, see dashboard/consumers.py
   const SILENT_MS = 15000, MOST_SILENT_MS = 120000; // the server says something every two seconds
   let link = null, triedAt = 0, patience = SILENT_MS;
   let lastHeard = 0, lastSeq = 0, closed = false, note = "", said = null;
@@ -121,7 +122,11 @@
     say(here());
     showLive();
   });
-  document.addEventListener("htmx:ws:close", () => { closed = true; showLive(); });
+  document.addEventListener("htmx:ws:close", (event) => {
+    closed = true;
+    if (GONE.includes(event.detail?.code) && performance.now() > 10000) { location.reload(); return; } // which says it in words
+    showLive();
+  });
   document.addEventListener("htmx:ws:before:message:incoming", (event) => {
     let frame;
     try { frame = JSON.parse(event.detail.message.data); } catch { return; }
@@ -211,7 +216,7 @@
     const until = bar?.querySelector("[data-until]");
     if (!until) return;
     const left = Math.ceil((Date.parse(until.dateTime) - Date.now() - skew) / 1000);
-    if (left <= 0) bar.remove(); else until.textContent = word("in", { time: `${left} s` });
+    if (left <= 0) { if (lastHeard) bar.remove(); } else until.textContent = word("in", { time: `${left} s` });
   }
   tellUndo();
   setInterval(tellUndo, 500);
@@ -224,6 +229,15 @@
     if (event.key !== "Escape") return;
     for (const menu of document.querySelectorAll("details.menu[open]")) { menu.open = false; menu.querySelector("summary").focus(); }
   });
+
+  function tellShortly(words) {
+    const note = document.createElement("div");
+    note.className = "notice toast tone-waiting"; note.setAttribute("role", "status"); note.textContent = words;
+    let stack = document.querySelector(".toasts");
+    if (!stack) { stack = document.createElement("div"); stack.className = "toasts"; document.body.append(stack); }
+    stack.append(note);
+    setTimeout(() => note.remove(), 12000);
+  }
 
   /* --- asking before what cannot be undone ------------------------------------------------ */
   document.addEventListener("click", (event) => {
@@ -240,8 +254,10 @@
     }
     const yes = sheet.querySelector("[data-confirm-yes]");
     yes.textContent = button.dataset.confirmYes || button.textContent.trim();
+    const asked = [button.formAction, button.dataset.confirm].join(); // a live update may make another button of it
     yes.onclick = () => {
       sheet.close();
+      if (!button.isConnected || [button.formAction, button.dataset.confirm].join() !== asked) { tellShortly(word("moot")); return; }
       button.dataset.confirmed = "1";
       button.click();
       delete button.dataset.confirmed;

@@ -169,6 +169,7 @@
     if ((event.ctrlKey || event.metaKey) && key.toLowerCase() === "k") { event.preventDefault(); openPalette(); return; }
     if (event.ctrlKey && key === "Enter") {
       const within = event.target.closest?.("form");
+      if (document.querySelector("dialog[open]") && !within?.closest("dialog")) return;
       const primary = within?.querySelector("[data-then]") || within?.querySelector("[data-primary]");
       if (primary) { event.preventDefault(); primary.click(); }
       else if (form && !within) { event.preventDefault(); send(); }

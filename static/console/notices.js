@@ -37,11 +37,12 @@
       if (!answer.ok || answer.redirected) return;
       found = (await answer.json()).messages;
     } catch { return; }
+    if (document.hidden && !(window.Notification && Notification.permission === "granted")) return; // nobody would see it here
     const seen = known();
     const fresh = found.filter((one) => !seen.includes(one.id));
     if (!fresh.length) return;
     localStorage.setItem(key, JSON.stringify([...seen, ...fresh.map((one) => one.id)].slice(-KEPT)));
-    const shown = fresh.filter((one) => !one.over && !location.pathname.startsWith(one.page));
+    const shown = fresh.filter((one) => !one.over && (document.hidden || !location.pathname.startsWith(one.page)));
     if (shown.length <= ONE_BY_ONE) shown.forEach(show);
     else show({ ...shown[0], title: ganglion.word("notices", { n: shown.length }), href: "/notices/" });
     for (const message of fresh) {
@@ -54,6 +55,7 @@
     ask.hidden = false;
     ask.addEventListener("click", async () => { await Notification.requestPermission(); ask.hidden = true; });
   }
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
   setInterval(look, EVERY_MS);
   look();
 })();

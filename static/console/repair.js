@@ -12,7 +12,9 @@
   /* --- no form: a decision waits, and the page is read again when it no longer does; or it is over ---- */
   if (!form) {
     const waits = () => document.querySelector("#held, #needs-approval");
-    if (waits()) document.addEventListener("htmx:after:swap", () => { if (!waits()) location.reload(); });
+    const typing = () => [...document.querySelectorAll("textarea")].some((field) => field.value !== field.defaultValue); // a comment, say
+    const again = () => { if (!waits() && !typing()) location.reload(); };
+    if (waits()) { document.addEventListener("htmx:after:swap", again); setInterval(again, 2000); }
     else try { localStorage.removeItem(place); } catch { /* storage is off */ }
     return;
   }

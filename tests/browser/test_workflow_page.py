@@ -83,3 +83,33 @@ def test_a_restart_shows_what_runs_again_before_it_does_so(page: Page, stack: St
     page.get_by_role("button", name="Run again").click()
     expect(page).not_to_have_url(before)
     expect(page.locator("#wf-head")).to_contain_text("rerun_of", timeout=SLOW)
+
+
+def test_what_was_confirmed_is_not_sent_as_something_else(page: Page, stack: Stack) -> None:
+    """Meanwhile the workflow has ended, and in the place of Pause stands another button."""
+    waiting = submit(page, stack, "bad_wait", None)
+    page.goto(f"{stack.url}/workflows/{waiting}/")
+    expect(page.locator("#live-state")).to_have_attribute("data-live", "live", timeout=SLOW)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Pause it")).to_be_visible()
+    headers = {"Authorization": f"Bearer {(stack.home / 'cli-token').read_text().strip()}"}
+    headers["Content-Type"] = "application/json"
+    sent = page.request.post(f"{stack.url}/api/workflows/{waiting}/terminate", headers=headers, data="{}")
+    assert sent.ok, sent.text()
+    expect(page.locator("#do-rerun")).to_have_count(1, timeout=SLOW)
+    page.get_by_role("button", name="Pause it").click()
+    expect(page.locator(".toast")).to_contain_text("Not sent")
+    expect(page).to_have_url(f"{stack.url}/workflows/{waiting}/")
+
+
+def test_back_within_a_page_keeps_it_live(page: Page, stack: Stack) -> None:
+    page.goto(f"{stack.url}/escalations/?claim=mine&state=all")
+    expect(page.locator("#live-state")).to_have_attribute("data-live", "live", timeout=SLOW)
+    page.locator("select[name=reason]").select_option(index=1)
+    expect(page).to_have_url(re.compile("reason="))
+    expect(page).to_have_url(re.compile("claim=mine"))
+    page.go_back()
+    expect(page).not_to_have_url(re.compile("reason="))
+    expect(page.locator("#live-state")).to_have_attribute("data-live", "live", timeout=SLOW)
+    page.keyboard.press("Control+k")
+    expect(page.locator("dialog[open]")).to_have_count(1)

@@ -77,3 +77,13 @@ def test_ten_thousand_escalations_cost_as_many_queries_as_two_hundred_and_little
         plan = bulk.plan(Selection("escalations", "state=open"), "retry", None, admin)
     assert len(plan.eligible) == 10_000
     assert len(seen) <= 8
+
+
+def test_a_page_beyond_the_last_is_the_last(config: Config) -> None:
+    """As when a colleague has just cleared what stood there: else it would say that nobody is needed."""
+    _fill(3)
+    shown = queries.escalations(EscalationFilter(), page=2, limit=3)
+    assert (shown.page, len(shown.rows), shown.total) == (1, 3, 3)
+    assert queries.escalations(EscalationFilter(), page=9, limit=2).page == 2
+    Escalation.objects.all().delete()
+    assert queries.escalations(EscalationFilter(), page=2, limit=2).page == 1
