@@ -83,7 +83,7 @@ def save(
         UnknownWorkflowType: Nothing installed defines the type.
         ScheduleNotFound: The one to change is gone.
     """
-    known = Schedule.objects.filter(pk=schedule_id, cron=cron).exists()
+    known = schedule_id is not None and Schedule.objects.filter(pk=schedule_id, cron=cron).exists()
     if enabled or not known:  # one that was stored before may be switched off
         check_cron(cron)
     catalog.newest(workflow_type)

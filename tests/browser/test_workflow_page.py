@@ -98,7 +98,7 @@ def test_what_was_confirmed_is_not_sent_as_something_else(page: Page, stack: Sta
     assert sent.ok, sent.text()
     expect(page.locator("#do-rerun")).to_have_count(1, timeout=SLOW)
     page.get_by_role("button", name="Pause it").click()
-    expect(page.locator(".toast")).to_contain_text("Not sent")
+    expect(page.locator(".toast", has_text="Not sent")).to_be_visible()
     expect(page).to_have_url(f"{stack.url}/workflows/{waiting}/")
 
 
