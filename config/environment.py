@@ -161,8 +161,8 @@ def log_level() -> str:
     return raw
 
 
-def applications() -> list[str]:
-    """Read the further applications: packages that can be imported."""
+def applications(having: str = "") -> list[str]:
+    """Read the further applications, packages that can be imported; only those with a module of this name, if any."""
     found = names("GANGLION_EXTRA_APPS", [])
     for name in found:
         try:
@@ -174,7 +174,12 @@ def applications() -> list[str]:
                 f"GANGLION_EXTRA_APPS names {name!r}, which is no package that can be imported:"
                 " put the folder that holds it on PYTHONPATH, and name the package alone."
             )
-    return found
+    return [name for name in found if not having or importlib.util.find_spec(f"{name}.{having}")]
+
+
+def short_name(application: str) -> str:
+    """The last part of an application's name, as it stands in addresses and names of processes."""
+    return application.rpartition(".")[2].replace("_", "-")
 
 
 def names(name: str, default: list[str]) -> list[str]:

@@ -1,7 +1,5 @@
 """Routes of the whole project."""
 
-from importlib.util import find_spec
-
 from django.conf import settings
 from django.urls import include, path
 
@@ -9,13 +7,13 @@ from config import environment
 from dashboard.views.styleguide import styleguide
 
 # as those of the examples: an application's pages are under /runs/, by its last name
-_FURTHER = [name for name in environment.applications() if find_spec(f"{name}.urls")]
+_FURTHER = environment.applications(having="urls")
 
 urlpatterns = [
     path("api/", include("dashboard.api.urls")),
     path("runs/legal-review/", include("examples.legal_review.urls")),
     path("runs/shipments/", include("examples.shipments.urls")),
-    *(path(f"runs/{name.rpartition('.')[2].replace('_', '-')}/", include(f"{name}.urls")) for name in _FURTHER),
+    *(path(f"runs/{environment.short_name(name)}/", include(f"{name}.urls")) for name in _FURTHER),
     path("notices/", include("dashboard.notices.urls")),
     *([path("lab/", include("dashboard.lab.urls"))] if settings.LAB else []),
     *([path("styleguide/", styleguide, name="styleguide")] if settings.DEBUG else []),

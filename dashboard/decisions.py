@@ -192,6 +192,7 @@ def submit(
         approved_by=approved_by[:150],
         due_at=timezone.now() + dt.timedelta(seconds=0 if asks else hold_s),
     )
+    secrets = _named(hidden(payload))  # as it came: what it left as it was shown is not given anew
     with transaction.atomic():
         locked = Escalation.objects.select_related("claimed_by").select_for_update(of=("self",)).get(pk=row.pk)
         earlier = _earlier(row, identity)  # the same form, sent twice at the same moment
@@ -200,7 +201,6 @@ def submit(
             claims.refuse_fenced(locked, user, fence)
             _refuse_second(locked)
             decision.save(force_insert=True)
-            secrets = hidden(payload)  # as it came: what it left as it was shown is not given anew
             _record(decision, snapshot, value, secrets, request)
             if asks:
                 _ask(decision, snapshot, value, secrets, request)
@@ -215,7 +215,7 @@ def submit(
 
 
 def _record(
-    decision: Decision, snapshot: EscalationSnapshot, value: Any, secrets: list[str], request: HttpRequest | None
+    decision: Decision, snapshot: EscalationSnapshot, value: Any, secrets: dict[str, Any], request: HttpRequest | None
 ) -> None:
     """Write down what was there and what was decided."""
     before = {"state": snapshot.state, "version": decision.version, "reason": snapshot.reason}
@@ -224,7 +224,7 @@ def _record(
     after = {
         "action": decision.action,
         "payload": value,
-        **_named(secrets),
+        **secrets,
         "comment": decision.comment,
         "decision": str(decision.pk),
         "state": decision.state,
@@ -233,15 +233,15 @@ def _record(
     audit.record(decision.actor, "escalation.resolve", target, before=before, after=after, request=request)
 
 
-def _named(secrets: list[str]) -> dict[str, Any]:
-    return {"hidden": secrets[:MOST_HIDDEN], "hidden_more": max(0, len(secrets) - MOST_HIDDEN)}
+def _named(places: list[str]) -> dict[str, Any]:
+    return {"hidden": places[:MOST_HIDDEN], "hidden_more": max(0, len(places) - MOST_HIDDEN)}
 
 
 def _ask(
-    decision: Decision, snapshot: EscalationSnapshot, value: Any, secrets: list[str], request: HttpRequest | None
+    decision: Decision, snapshot: EscalationSnapshot, value: Any, secrets: dict[str, Any], request: HttpRequest | None
 ) -> None:
     row = decision.escalation
-    detail = {"action": decision.action, "payload": value, **_named(secrets), "comment": decision.comment}
+    detail = {"action": decision.action, "payload": value, **secrets, "comment": decision.comment}
     if decision.action == Action.EDIT:
         detail["input"] = snapshot.input
     approvals.request(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -37,6 +37,11 @@ def lines(old: Any, new: Any, hidden: Sequence[str] = (), more: int = 0) -> list
         words = ngettext("%(count)s more secret is given anew", "%(count)s more secrets are given anew", more)
         changed.append(Line("new", words % {"count": more}))
     return changed if old == new else [*_compared(_text(old), _text(new)), *changed]
+
+
+def of_decision(given: Any, decided: Mapping[str, Any]) -> list[Line]:
+    """What a decision changes of the input that was given, as it was written down without secrets."""
+    return lines(given, decided.get("payload"), decided.get("hidden", ()), decided.get("hidden_more", 0))
 
 
 def _compared(before: list[str], after: list[str]) -> list[Line]:

@@ -13,7 +13,7 @@ from coordination.config import Config
 from coordination.connection import Connection
 from coordination.domain import EscalationSnapshot, StepView, WorkflowSnapshot, WorkflowState
 from coordination.host import Host
-from coordination.journal import Escalated, Numbered
+from coordination.journal import Escalated, Numbered, TakenUp
 from tests import agent_tasks
 from tests.core_app import agents as core_agents
 
@@ -95,6 +95,13 @@ class World:
         return await self.client.commands.decide(
             found.id, version=found.version, action=action, actor="anna", decision_id=decision_id, value=value
         )
+
+    async def hand_over(self, workflow_id: str) -> None:
+        """Make a workflow be replayed."""
+        count = len(await self.journal(workflow_id, TakenUp))
+        holder = next(host for host in self.hosts if workflow_id in host.executions)
+        await holder.executions[workflow_id].stop()
+        await self.entry(workflow_id, TakenUp, count + 1)
 
     async def steps(self, workflow_id: str) -> dict[str, StepView]:
         """A workflow's steps by id."""

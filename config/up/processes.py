@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
 import sys
 from pathlib import Path
 
+from config import environment
 from config.up import server
 from config.up.child import Program
 from config.up.options import ROOT, Options
@@ -36,7 +36,7 @@ def stages(options: Options, listener: int) -> list[list[Program]]:
     agents = [
         later(name, _manage("run_agent", "--module", application, "--name", name), stop_s=drain_s + 5)
         for application in applications()
-        for name in [application.rpartition(".")[2].replace("_", "-")]
+        for name in [environment.short_name(application)]
     ]
     gateway = later("gateway", _manage("run_agent", "--gateway", "--name", "gateway"), stop_s=drain_s + 5)
     hosts = [
@@ -50,8 +50,7 @@ def stages(options: Options, listener: int) -> list[list[Program]]:
 
 def applications() -> list[str]:
     """The applications whose agents run here: the examples, and those of ``GANGLION_EXTRA_APPS``."""
-    extra = [name.strip() for name in os.environ.get("GANGLION_EXTRA_APPS", "").split(",") if name.strip()]
-    return [*APPLICATIONS, *(name for name in extra if importlib.util.find_spec(f"{name}.agents"))]
+    return [*APPLICATIONS, *environment.applications(having="agents")]
 
 
 def _python(*arguments: str) -> tuple[str, ...]:

@@ -79,8 +79,7 @@ def _told(entry: AuditEntry) -> Happening:
         words = _("decided: %(action)s") % {"action": _lower(str(after.get("action", "")))}
         changed: list[differences.Line] = []
         if "payload" in after and after["payload"] is not None:
-            secrets = after.get("hidden", ()), after.get("hidden_more", 0)
-            changed = differences.lines(before.get("input"), after["payload"], *secrets)
+            changed = differences.of_decision(before.get("input"), after)
         return Happening(entry.at, entry.actor, "send", "running", words, str(after.get("comment", "")), tuple(changed))
     if entry.action == "failure.dispose":
         words = _("recorded how it ends: %(outcome)s") % {"outcome": _outcome(str(after.get("outcome", "")))}

@@ -7,9 +7,8 @@ import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.contrib import messages
-from django.db import connection
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -82,7 +81,7 @@ EXPORTS_PER_MINUTE = 6
 
 async def _lines(wanted: AuditFilter, until: int) -> AsyncIterator[bytes]:
     """The entries up to one, a few hundred at a time: the log may be larger than memory."""
-    read = sync_to_async(_some, thread_sensitive=False)
+    read = database_sync_to_async(_some, thread_sensitive=False)
     after = 0
     while after < until:
         some, after = await read(wanted, after, until)
@@ -99,10 +98,7 @@ async def _packed(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 def _some(wanted: AuditFilter, after: int, until: int) -> tuple[bytes, int]:
     """Some lines, and the number of the last entry; ``until`` when there is nothing more."""
-    try:
-        rows = list(audit_rows(wanted).filter(pk__gt=after, pk__lte=until)[:_AT_ONCE])
-    finally:
-        connection.close()  # this thread may never read again
+    rows = list(audit_rows(wanted).filter(pk__gt=after, pk__lte=until)[:_AT_ONCE])
     entries = ({"at": row.at.isoformat(), **{name: getattr(row, name) for name in _FIELDS}} for row in rows)
     lines = (json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n" for entry in entries)
     return "".join(lines).encode(), rows[-1].pk if len(rows) == _AT_ONCE else until

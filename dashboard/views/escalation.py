@@ -101,8 +101,7 @@ def asked_lines(approval: Approval) -> tuple[differences.Line, ...]:
 def _asked_lines(approval_id: uuid.UUID, language: str | None) -> tuple[differences.Line, ...]:
     """Of a request, which never changes: all who may approve have it open, and it is rendered again and again."""
     detail = Approval.objects.values_list("detail", flat=True).get(pk=approval_id)
-    secrets = detail.get("hidden", ()), detail.get("hidden_more", 0)
-    return tuple(differences.lines(detail.get("input"), detail.get("payload"), *secrets))
+    return tuple(differences.of_decision(detail.get("input"), detail))
 
 
 def _is_held(decision: Decision) -> bool:

@@ -221,6 +221,21 @@
   tellUndo();
   setInterval(tellUndo, 500);
 
+  /* --- notes at the edge of the page, for a while --------------------------------------- */
+  const TOAST_MS = 12000;
+  function toast(tone, ...content) {
+    const note = document.createElement("div");
+    note.className = `notice toast tone-${tone}`;
+    note.setAttribute("aria-live", "polite");
+    note.append(...content);
+    let stack = document.querySelector(".toasts");
+    if (!stack) { stack = document.createElement("div"); stack.className = "toasts"; document.body.append(stack); }
+    stack.append(note);
+    setTimeout(() => note.remove(), TOAST_MS);
+    return note;
+  }
+  window.ganglion.toast = toast;
+
   /* --- menus close by a click elsewhere and by Escape ---------------------------------- */
   document.addEventListener("click", (event) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
@@ -229,15 +244,6 @@
     if (event.key !== "Escape") return;
     for (const menu of document.querySelectorAll("details.menu[open]")) { menu.open = false; menu.querySelector("summary").focus(); }
   });
-
-  function tellShortly(words) {
-    const note = document.createElement("div");
-    note.className = "notice toast tone-waiting"; note.setAttribute("role", "status"); note.textContent = words;
-    let stack = document.querySelector(".toasts");
-    if (!stack) { stack = document.createElement("div"); stack.className = "toasts"; document.body.append(stack); }
-    stack.append(note);
-    setTimeout(() => note.remove(), 12000);
-  }
 
   /* --- asking before what cannot be undone ------------------------------------------------ */
   document.addEventListener("click", (event) => {
@@ -257,7 +263,7 @@
     const asked = [button.formAction, button.dataset.confirm].join(); // a live update may make another button of it
     yes.onclick = () => {
       sheet.close();
-      if (!button.isConnected || [button.formAction, button.dataset.confirm].join() !== asked) { tellShortly(word("moot")); return; }
+      if (!button.isConnected || [button.formAction, button.dataset.confirm].join() !== asked) { toast("waiting", word("moot")); return; }
       button.dataset.confirmed = "1";
       button.click();
       delete button.dataset.confirmed;

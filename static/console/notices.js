@@ -3,27 +3,20 @@
    of the first that did. */
 (() => {
   "use strict";
-  const EVERY_MS = 10000, KEPT = 60, SHOWN_MS = 12000, ONE_BY_ONE = 2;
+  const EVERY_MS = 10000, KEPT = 60, ONE_BY_ONE = 2;
   const key = "ganglion-notices";
   const token = () => JSON.parse(document.body.getAttribute("hx-headers:inherited") || "{}")["X-CSRFToken"] || "";
   const known = () => { try { return JSON.parse(localStorage.getItem(key)) || []; } catch { return []; } };
   const uuid = (hex) => hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 
   function show(message) {
-    const note = document.createElement("div");
-    note.className = "notice toast " + `tone-${message.tone}`;
-    note.setAttribute("aria-live", "polite");
     const link = document.createElement(message.href ? "a" : "span");
     link.textContent = message.title;
     if (message.href) link.href = message.href;
     const close = document.createElement("button");
     close.className = "button button-quiet button-small"; close.type = "button"; close.textContent = ganglion.word("close");
+    const note = ganglion.toast(message.tone, link, close);
     close.addEventListener("click", () => note.remove());
-    note.append(link, close);
-    let stack = document.querySelector(".toasts");
-    if (!stack) { stack = document.createElement("div"); stack.className = "toasts"; document.body.append(stack); }
-    stack.append(note);
-    setTimeout(() => note.remove(), SHOWN_MS);
     if (window.Notification && Notification.permission === "granted") {
       const shown = new Notification("Ganglion", { body: message.title, tag: message.id });
       shown.onclick = () => { window.focus(); if (message.href) location.assign(message.href); };

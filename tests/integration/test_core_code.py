@@ -70,18 +70,10 @@ async def waiting(core: World) -> str:
     return identity
 
 
-async def hand_over(core: World, identity: str) -> None:
-    """Make the workflow be replayed."""
-    count = len(await core.journal(identity, j.TakenUp))
-    holder = next(host for host in core.hosts if identity in host.executions)
-    await holder.executions[identity].stop()
-    await core.entry(identity, j.TakenUp, count + 1)
-
-
 async def test_a_changed_program_goes_to_people_and_ends_with_the_right_code(core: World) -> None:
     identity = await waiting(core)
     changed()
-    await hand_over(core, identity)
+    await core.hand_over(identity)
     found = await core.escalation(identity)
     assert found.reason is Reason.WORKFLOW_CODE_CHANGED and found.step == ""
     assert "Attempt core_add" in found.question and "Deploy the code it began with" in found.question
@@ -98,7 +90,7 @@ async def test_a_changed_program_goes_to_people_and_ends_with_the_right_code(cor
 async def test_a_changed_program_may_be_ended(core: World) -> None:
     identity = await waiting(core)
     changed()
-    await hand_over(core, identity)
+    await core.hand_over(identity)
     await core.decide(await core.escalation(identity), "fail")
     with pytest.raises(WorkflowFailed, match="anna ended the workflow as failed"):
         await core.client.result(identity, timeout_s=5)
@@ -107,7 +99,7 @@ async def test_a_changed_program_may_be_ended(core: World) -> None:
 async def test_a_changed_program_may_be_cancelled(core: World) -> None:
     identity = await waiting(core)
     changed()
-    await hand_over(core, identity)
+    await core.hand_over(identity)
     found = await core.escalation(identity)
     await core.client.cancel(identity, actor="anna")
     await core.state(identity, WorkflowState.CANCELLED)
@@ -119,7 +111,7 @@ async def test_it_is_asked_once_however_often_it_is_taken_over(core: World) -> N
     identity = await waiting(core)
     changed()
     for _ in range(3):
-        await hand_over(core, identity)
+        await core.hand_over(identity)
         await core.state(identity, WorkflowState.NEEDS_HUMAN)
     await until(lambda: core.held(identity))
     assert len(await core.journal(identity, j.Escalated)) == 1
@@ -133,7 +125,7 @@ async def test_a_program_that_waits_for_people_parks_and_comes_back(core: World,
     core.config = tune(park_after_s=0.2)
     identity = await waiting(core)
     changed()
-    await hand_over(core, identity)
+    await core.hand_over(identity)
     found = await core.escalation(identity)
     await until(lambda: not core.held(identity))
     began()
@@ -145,7 +137,7 @@ async def test_a_program_that_waits_for_people_parks_and_comes_back(core: World,
 async def test_a_program_that_takes_other_input_goes_to_people(core: World) -> None:
     identity = await waiting(core)
     other_input()
-    await hand_over(core, identity)
+    await core.hand_over(identity)
     found = await core.escalation(identity)
     assert found.reason is Reason.WORKFLOW_CODE_CHANGED and "does not fit" in found.question
     began()
@@ -239,7 +231,7 @@ async def test_a_workflow_without_code_waits_for_it_and_then_for_people(core: Wo
 async def test_a_changed_program_may_begin_anew_from_a_step(core: World) -> None:
     identity = await waiting(core)
     changed()
-    await hand_over(core, identity)
+    await core.hand_over(identity)
     found = await core.escalation(identity)
     await core.decide(found, "restart", {"step": "2"}, "d1")  # the first step still differs: asked again
     again = await core.escalation(identity, 2)
@@ -253,7 +245,7 @@ async def test_a_changed_program_may_begin_anew_from_a_step(core: World) -> None
 async def test_a_restart_withdraws_the_question_about_the_program(core: World) -> None:
     identity = await waiting(core)
     changed()
-    await hand_over(core, identity)
+    await core.hand_over(identity)
     found = await core.escalation(identity)
     await core.client.commands.restart(identity, "1", actor="anna")
     assert await core.client.result(identity, timeout_s=10) == [4]

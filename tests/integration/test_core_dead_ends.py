@@ -40,14 +40,6 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counts
 
 
-async def again(core: World, identity: str) -> None:
-    """Make the workflow be replayed."""
-    count = len(await core.journal(identity, j.TakenUp))
-    holder = next(host for host in core.hosts if identity in host.executions)
-    await holder.executions[identity].stop()
-    await core.entry(identity, j.TakenUp, count + 1)
-
-
 async def test_a_result_that_the_workflow_cannot_take_goes_to_people(core: World) -> None:
     """The agent's own check lets it pass, as that of an agent without types does."""
 
@@ -115,7 +107,7 @@ async def test_the_time_without_code_begins_anew_once_it_was_there(core: World, 
         catalog.workflow_types()["core_comes_and_goes"] = kept
         await core.entry(identity, j.SignalAwaited)
         assert not await core.connection.call("HEXISTS", key, "unrunnable")
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(2.0)  # more than no_agent_s since its code was missing first
         catalog.workflow_types().pop("core_comes_and_goes")
         await core.hosts[0].executions[identity].stop()
         await until(lambda: core.connection.call("HEXISTS", key, "unrunnable"))
@@ -194,7 +186,7 @@ async def test_a_lost_task_for_one_instance_is_queued_for_it_again(core: World, 
     queue = core.connection.keys.instance_queue("core_lost", able_id)
     await until(lambda: core.connection.call("XLEN", queue))
     await core.entry(identity, j.Attempt, 2)
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5)  # both are in the queue, the first is taken
     await core.connection.call("XTRIM", queue, "MAXLEN", 0)
     held.set()
     assert await core.client.result(identity, timeout_s=20) == ["done", "done"]
@@ -222,12 +214,12 @@ async def test_a_deadline_does_not_turn_a_broken_workflow_that_was_cancelled_bef
         async def run(self) -> str:
             return str(await self.wait_for_signal("never", returns=str))
 
-    await again(core, identity)
+    await core.hand_over(identity)
     found = await core.escalation(identity)
     assert found.reason is Reason.WORKFLOW_CODE_CHANGED
     await asyncio.sleep(1.6)  # the deadline passes
     before = scripts.total()
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(1.0)  # there is no event for "nothing turns"
     assert scripts.total() - before < 100  # it was thousands
     await core.decide(found, "fail")
     await core.state(identity, WorkflowState.FAILED)
